@@ -1,0 +1,40 @@
+//! The limits a client is told, in `welcome` and at `/info`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Largest number of items in one page.
+pub const PAGE_MAX: u32 = 200;
+/// Items in a page when the client does not say.
+pub const PAGE_DEFAULT: u32 = 50;
+/// Longest `client_id` or `Idempotency-Key`, in bytes.
+pub const CLIENT_ID_MAX: usize = 128;
+/// Longest reaction, in bytes: enough for any emoji sequence.
+pub const EMOJI_MAX: usize = 64;
+
+/// Limits and defaults of one connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Limits {
+    /// Largest frame, in bytes.
+    pub frame_bytes: usize,
+    /// Largest message body, in bytes.
+    pub body_bytes: usize,
+    /// Largest `data` of a `signal`, in bytes.
+    pub signal_bytes: usize,
+    /// Rooms that one connection may subscribe to.
+    pub subscriptions: usize,
+    /// Bytes that may wait for one connection before it is degraded and then closed.
+    pub outbox_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_bytes: 64 * 1024,
+            body_bytes: 16 * 1024,
+            signal_bytes: 4 * 1024,
+            subscriptions: 200,
+            outbox_bytes: 256 * 1024,
+        }
+    }
+}
