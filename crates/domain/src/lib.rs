@@ -1,1 +1,12 @@
-//! Rules.
+//! The rules of rooms, as functions of values.
+//!
+//! No I/O, no clock, no async: the time and everything else that a rule needs is passed in, so a
+//! rule gives the same answer on every node and in every test. The store applies these rules inside
+//! its transactions; the broker applies those that need no stored state.
+
+pub mod body;
+pub mod log;
+pub mod mention;
+pub mod naming;
+pub mod permission;
+pub mod turn;
