@@ -1,1 +1,17 @@
-//! Store.
+//! The truth: everything durable, behind one contract with several backends.
+//!
+//! Every method is one complete durable unit: when it returns, what it did is committed, and when it
+//! fails, nothing of it is kept, except where the error is [`StoreError::UnknownOutcome`]. No
+//! transaction leaves this crate. The log of a room has one writer at a time, so its `seq` is dense
+//! and equals the order of commits.
+//!
+//! `conformance` is the specification as tests; every backend runs it unchanged.
+
+pub mod append;
+pub mod contract;
+pub mod error;
+pub mod record;
+
+pub use append::{Append, AppendRefused, Appended, Intent, NewMessage, QueuedJob, ReplyEnd};
+pub use contract::{Bots, Jobs, Log, Operations, Rooms, Sessions, Store, Users};
+pub use error::StoreError;

@@ -1,0 +1,226 @@
+//! Intents: everything that adds to a room's log, and what came of it.
+
+use parlor_domain::permission::Refused;
+use parlor_protocol::event::Event;
+use parlor_protocol::id::{JobId, MessageId, RoomId, UserId};
+use parlor_protocol::message::{MessageStatus, ReplyError, Usage};
+use parlor_protocol::room::Role;
+use parlor_protocol::time::Timestamp;
+use parlor_protocol::user::UserRef;
+
+/// One wish to add to a room's log.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The room.
+    pub room: RoomId,
+    /// Who wishes it.
+    pub actor: UserId,
+    /// When, by the caller's clock; becomes the event's time.
+    pub at: Timestamp,
+    /// What.
+    pub intent: Intent,
+}
+
+/// What is wished. Each is checked against the room's state in the transaction that carries it out.
+#[derive(Debug, Clone)]
+pub enum Intent {
+    /// Writes a message and queues a job for each bot that it calls.
+    Publish(NewMessage),
+    /// Changes the text of one's own message.
+    Edit {
+        /// The message.
+        message: MessageId,
+        /// The new text, checked.
+        body: String,
+    },
+    /// Removes the text of a message, here and in every stored event.
+    Redact {
+        /// The message.
+        message: MessageId,
+    },
+    /// Adds or removes a reaction.
+    React {
+        /// The message.
+        message: MessageId,
+        /// The emoji, checked.
+        emoji: String,
+        /// Whether it is added.
+        add: bool,
+    },
+    /// Becomes a member: of a public room, or by an invite code.
+    Join {
+        /// The invite code.
+        invite: Option<String>,
+    },
+    /// Brings someone in.
+    Invite {
+        /// Whom.
+        user: UserId,
+    },
+    /// Ends one's own membership. The last owner of a room with other members may not leave.
+    Leave,
+    /// Ends another's membership.
+    Kick {
+        /// Whose.
+        user: UserId,
+    },
+    /// Ends a membership and keeps the user out; with a time that has passed, lets them in again.
+    Ban {
+        /// Whom.
+        user: UserId,
+        /// Until when; `None`: until lifted.
+        until: Option<Timestamp>,
+    },
+    /// Takes the right to write away; with a time that has passed, gives it back.
+    Mute {
+        /// Whose.
+        user: UserId,
+        /// Until when; `None`: until lifted.
+        until: Option<Timestamp>,
+    },
+    /// Gives a role.
+    SetRole {
+        /// To whom.
+        user: UserId,
+        /// Which.
+        role: Role,
+    },
+    /// Changes name, topic or whether the room is archived; what is `None` stays.
+    Update {
+        /// The name, checked.
+        name: Option<String>,
+        /// The topic, checked.
+        topic: Option<String>,
+        /// Whether it is closed for new messages.
+        archived: Option<bool>,
+    },
+    /// Removes everything before this event, also what bots remember.
+    ResetHistory,
+    /// Begins the reply of a claimed job, or takes it over: the same message, a higher turn.
+    StartReply {
+        /// The job.
+        job: JobId,
+        /// The generation of the claim.
+        generation: u32,
+        /// The id of the reply; used when this is the first turn.
+        message: MessageId,
+        /// The provider.
+        provider: String,
+        /// The model.
+        model: String,
+    },
+    /// Ends the reply of a claimed job; begins it too when nothing had begun.
+    CompleteReply {
+        /// The job.
+        job: JobId,
+        /// The generation of the claim.
+        generation: u32,
+        /// The id of the reply; used when it had not begun.
+        message: MessageId,
+        /// How it ended.
+        end: ReplyEnd,
+    },
+}
+
+/// A message to write.
+#[derive(Debug, Clone)]
+pub struct NewMessage {
+    /// Its id, made by the caller.
+    pub id: MessageId,
+    /// The author's own id: the same one in the same room is one message.
+    pub client_id: Option<String>,
+    /// The text, checked.
+    pub body: String,
+    /// The message it answers; must be in the same room.
+    pub reply_to: Option<MessageId>,
+    /// The message whose thread it belongs to; must be in the same room.
+    pub thread: Option<MessageId>,
+}
+
+/// How a reply ended.
+#[derive(Debug, Clone)]
+pub struct ReplyEnd {
+    /// Completed, cancelled, failed or interrupted.
+    pub status: MessageStatus,
+    /// The whole text.
+    pub body: String,
+    /// What it cost.
+    pub usage: Usage,
+    /// Why it failed.
+    pub error: Option<ReplyError>,
+    /// The provider that answered.
+    pub provider: String,
+    /// The model that answered.
+    pub model: String,
+}
+
+/// What came of an intent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Appended {
+    /// An event was added.
+    New {
+        /// The event, to be told to the room. Ending a reply that had not begun adds two.
+        events: Vec<Event>,
+        /// The bots that were called.
+        jobs: Vec<QueuedJob>,
+    },
+    /// The same had been done before; this is the first answer (`message.created`).
+    Repeat {
+        /// The event of the first time, with the message as it is now.
+        event: Event,
+    },
+    /// It was so already; nothing was added.
+    Unchanged,
+}
+
+/// A bot that was called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuedJob {
+    /// The duty.
+    pub job: JobId,
+    /// The bot.
+    pub bot: UserRef,
+    /// How many jobs of the same room come first, plus one.
+    pub position: u32,
+}
+
+/// Why an intent was not carried out. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendRefused {
+    /// There is no such room, or the actor may not know of it.
+    #[error("there is no such room")]
+    NoSuchRoom,
+    /// The rules of the room do not allow it.
+    #[error(transparent)]
+    Rule(Refused),
+    /// There is no such message in this room.
+    #[error("there is no such message")]
+    NoSuchMessage,
+    /// The message was redacted, or is not one that can be changed so.
+    #[error("this message cannot be changed")]
+    NotChangeable,
+    /// There is no such user, or not in this room.
+    #[error("there is no such user")]
+    NoSuchUser,
+    /// The user is banned from the room.
+    #[error("banned from this room")]
+    Banned {
+        /// Until when; `None`: until lifted.
+        until: Option<Timestamp>,
+    },
+    /// The invite code is unknown, spent or expired.
+    #[error("the invite is not valid")]
+    InvalidInvite,
+    /// The room has as many members as it may have.
+    #[error("the room is full")]
+    RoomFull,
+    /// The room would have no owner.
+    #[error("a room needs an owner: make someone else owner first")]
+    LastOwner,
+    /// The message has as many different reactions as it may have.
+    #[error("the message has too many different reactions")]
+    TooManyReactions,
+    /// Another worker holds the job now, or it has ended: drop the work.
+    #[error("the job belongs to another turn")]
+    StaleGeneration,
+}

@@ -1,0 +1,328 @@
+//! The contract of a store. See the crate's documentation for what every method guarantees.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+use parlor_domain::log::Head;
+use parlor_domain::permission::Refused;
+use parlor_protocol::event::Event;
+use parlor_protocol::id::{JobId, MessageId, RoomId, RoomRef, SessionId, UserId};
+use parlor_protocol::message::Message;
+use parlor_protocol::room::RoomKind;
+use parlor_protocol::time::Timestamp;
+use parlor_protocol::user::ServerRole;
+use uuid::Uuid;
+
+use crate::append::{Append, AppendRefused, Appended};
+use crate::error::StoreError;
+use crate::record::{
+    Account, BotRecord, CancelOutcome, Checkpoint, ClaimedJob, CreatedRoom, Credentials,
+    InviteRecord, Lease, MemberRecord, NewInvite, NewRoom, NewSession, NewUser, ProfileChange,
+    RoomAccess, RoomConflict, RoomFilter, RoomListing, Rotated, Rotation, SessionRecord,
+    UserConflict, Window,
+};
+
+/// The result of a call to the store.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Everything that a node needs of its store.
+pub trait Store:
+    Users + Sessions + Rooms + Log + Jobs + Bots + Operations + Send + Sync + Debug
+{
+}
+
+impl<T> Store for T where
+    T: Users + Sessions + Rooms + Log + Jobs + Bots + Operations + Send + Sync + Debug
+{
+}
+
+/// Accounts.
+#[async_trait]
+pub trait Users {
+    /// Makes an account.
+    async fn create_user(
+        &self,
+        user: NewUser,
+    ) -> Result<std::result::Result<Account, UserConflict>>;
+
+    /// Makes the first administrator; refused once there is one, however many ask at once.
+    async fn create_first_admin(
+        &self,
+        user: NewUser,
+    ) -> Result<std::result::Result<Account, UserConflict>>;
+
+    /// Tells whether there is an active administrator.
+    async fn has_admin(&self) -> Result<bool>;
+
+    /// Finds an account by id.
+    async fn find_user(&self, id: UserId) -> Result<Option<Account>>;
+
+    /// Finds an account by its user name, without regard to case.
+    async fn find_user_by_name(&self, username: &str) -> Result<Option<Account>>;
+
+    /// Finds what a login with this user name or e-mail address is checked against.
+    async fn find_credentials(&self, login: &str) -> Result<Option<Credentials>>;
+
+    /// Replaces the password's hash.
+    async fn set_password_hash(&self, user: UserId, hash: String) -> Result<()>;
+
+    /// Changes a profile; `None` when there is no such user.
+    async fn update_profile(
+        &self,
+        user: UserId,
+        change: ProfileChange,
+    ) -> Result<std::result::Result<Option<Account>, UserConflict>>;
+
+    /// Allows or forbids logging in, and sets the role; `None` when there is no such user. Ends all
+    /// logins of a user that is no longer active.
+    async fn set_user_access(
+        &self,
+        user: UserId,
+        active: Option<bool>,
+        role: Option<ServerRole>,
+        at: Timestamp,
+    ) -> Result<Option<Account>>;
+
+    /// Lists accounts by user name, after `after`.
+    async fn list_users(&self, after: Option<&str>, limit: u32) -> Result<Vec<Account>>;
+
+    /// Remembers when a user was last connected; never moves it back.
+    async fn touch_last_seen(&self, user: UserId, at: Timestamp) -> Result<()>;
+}
+
+/// Logins and refresh tokens.
+#[async_trait]
+pub trait Sessions {
+    /// Begins a login and returns the older ones that were ended to make room for it.
+    async fn create_session(&self, session: NewSession) -> Result<Vec<SessionId>>;
+
+    /// Finds a login, also one that has ended.
+    async fn find_session(&self, id: SessionId) -> Result<Option<SessionRecord>>;
+
+    /// Exchanges a refresh token, once.
+    async fn rotate_refresh_token(&self, rotation: Rotation) -> Result<Rotated>;
+
+    /// Ends a login; `false` when it had ended.
+    async fn revoke_session(&self, id: SessionId, at: Timestamp) -> Result<bool>;
+
+    /// Ends all logins of a user but `except`, and returns those that it ended.
+    async fn revoke_sessions_of(
+        &self,
+        user: UserId,
+        except: Option<SessionId>,
+        at: Timestamp,
+    ) -> Result<Vec<SessionId>>;
+
+    /// Lists the logins that were ended since `since`.
+    async fn list_revoked_since(&self, since: Timestamp) -> Result<Vec<SessionId>>;
+
+    /// Lists logins that have not ended, newest first: of one user, or of all.
+    async fn list_sessions(
+        &self,
+        user: Option<UserId>,
+        at: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SessionRecord>>;
+}
+
+/// Rooms, memberships, read markers and invites.
+#[async_trait]
+pub trait Rooms {
+    /// Makes a room with its first members, as one unit.
+    async fn create_room(
+        &self,
+        room: NewRoom,
+    ) -> Result<std::result::Result<CreatedRoom, RoomConflict>>;
+
+    /// Finds a room by id or slug together with one user's membership.
+    async fn find_room(&self, room: &RoomRef, user: UserId) -> Result<Option<RoomAccess>>;
+
+    /// Finds a room as one user sees it in a list.
+    async fn find_room_listing(&self, room: RoomId, user: UserId) -> Result<Option<RoomListing>>;
+
+    /// Lists rooms by slug, after `after`.
+    async fn list_rooms(
+        &self,
+        user: UserId,
+        filter: RoomFilter,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<RoomListing>>;
+
+    /// Lists the rooms that a user is a member of.
+    async fn list_room_ids_of(&self, user: UserId) -> Result<Vec<RoomId>>;
+
+    /// Lists members by user name, after `after`.
+    async fn list_members(
+        &self,
+        room: RoomId,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<MemberRecord>>;
+
+    /// Removes a room with all that is in it; the actor must be an owner.
+    async fn delete_room(
+        &self,
+        room: RoomId,
+        actor: UserId,
+        at: Timestamp,
+    ) -> Result<std::result::Result<(), AppendRefused>>;
+
+    /// Removes all rooms of one kind that a user is the only owner of, and returns them.
+    async fn delete_rooms_owned_by(
+        &self,
+        user: UserId,
+        kind: Option<RoomKind>,
+    ) -> Result<Vec<RoomId>>;
+
+    /// Moves a member's read marker forward, at most to the newest event. `Some` when it moved.
+    async fn set_read_marker(&self, room: RoomId, user: UserId, seq: u64) -> Result<Option<u64>>;
+
+    /// Makes an invite link; the creator must be allowed to invite.
+    async fn create_invite(
+        &self,
+        invite: NewInvite,
+    ) -> Result<std::result::Result<(), AppendRefused>>;
+
+    /// Finds an invite link that still works.
+    async fn find_invite(&self, code: &str, at: Timestamp) -> Result<Option<InviteRecord>>;
+}
+
+/// The log of each room, and its messages.
+#[async_trait]
+pub trait Log {
+    /// Carries out intents as one commit and returns what came of each, in order.
+    ///
+    /// Each intent succeeds or is refused on its own; a refusal changes nothing and never touches
+    /// its neighbours. `seq` follows the order of the batch within a room. Never returns before the
+    /// commit is durable.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: if the future is dropped the intents may still be carried out. Repeat them
+    /// with the same ids.
+    async fn append(
+        &self,
+        batch: Vec<Append>,
+    ) -> Result<Vec<std::result::Result<Appended, AppendRefused>>>;
+
+    /// Returns the state of a room's log.
+    async fn find_head(&self, room: RoomId) -> Result<Option<Head>>;
+
+    /// Reads the events after `after` in order, at most `limit`.
+    async fn read_events(&self, room: RoomId, after: u64, limit: u32) -> Result<Vec<Event>>;
+
+    /// Reads a part of the history.
+    async fn list_messages(&self, room: RoomId, window: Window, limit: u32)
+    -> Result<Vec<Message>>;
+
+    /// Finds a message.
+    async fn find_message(&self, room: RoomId, message: MessageId) -> Result<Option<Message>>;
+
+    /// Finds the replies of bots to a message.
+    async fn list_replies(&self, room: RoomId, trigger: MessageId) -> Result<Vec<Message>>;
+
+    /// Lists the replies of a room that are being written, as of their last checkpoint.
+    async fn list_streaming(&self, room: RoomId) -> Result<Vec<Checkpoint>>;
+}
+
+/// Jobs: the durable duty of a bot to answer a message exactly once.
+#[async_trait]
+pub trait Jobs {
+    /// Claims the oldest job that is due and that nobody holds, with a new generation.
+    ///
+    /// At most one job of the same bot in the same room is held at a time. A job whose lease has
+    /// expired is due again.
+    async fn claim_job(
+        &self,
+        worker: Uuid,
+        at: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Option<ClaimedJob>>;
+
+    /// Prolongs a lease.
+    async fn renew_lease(&self, job: JobId, generation: u32, until: Timestamp) -> Result<Lease>;
+
+    /// Stores the text so far and prolongs the lease.
+    async fn checkpoint_reply(
+        &self,
+        job: JobId,
+        generation: u32,
+        chunk: u32,
+        text: String,
+        until: Timestamp,
+    ) -> Result<Lease>;
+
+    /// Gives a job back, due at `due`; does nothing when the claim is stale.
+    async fn release_job(&self, job: JobId, generation: u32, due: Timestamp) -> Result<()>;
+
+    /// Asks to stop a reply, named by its own id or by the message that called the bot.
+    async fn cancel_reply(
+        &self,
+        room: RoomId,
+        message: MessageId,
+        actor: UserId,
+        at: Timestamp,
+    ) -> Result<std::result::Result<CancelOutcome, AppendRefused>>;
+
+    /// Makes every held job due at once. Only for a process that is the store's only user: whoever
+    /// held them is gone.
+    async fn release_all_leases(&self, at: Timestamp) -> Result<u64>;
+
+    /// Counts the jobs that wait and those that are held.
+    async fn count_jobs(&self) -> Result<(u64, u64)>;
+}
+
+/// Bots.
+#[async_trait]
+pub trait Bots {
+    /// Makes a bot and its user.
+    async fn create_bot(
+        &self,
+        user: NewUser,
+        bot: BotRecord,
+    ) -> Result<std::result::Result<BotRecord, UserConflict>>;
+
+    /// Finds a bot by its user name.
+    async fn find_bot(&self, username: &str) -> Result<Option<BotRecord>>;
+
+    /// Lists bots by user name.
+    async fn list_bots(&self) -> Result<Vec<BotRecord>>;
+
+    /// Lists the bots that are members of a room.
+    async fn list_room_bots(&self, room: RoomId) -> Result<Vec<BotRecord>>;
+
+    /// Replaces a bot's settings (not its user name); `None` when there is no such bot.
+    async fn update_bot(&self, bot: BotRecord) -> Result<Option<BotRecord>>;
+
+    /// Ends a bot: it leaves all rooms, its open jobs are dropped, its messages stay. Returns the
+    /// events to tell, and `None` when there is no such bot.
+    async fn delete_bot(&self, bot: UserId, at: Timestamp) -> Result<Option<Vec<Event>>>;
+}
+
+/// What an operator asks of a store.
+#[async_trait]
+pub trait Operations {
+    /// Returns the name of the backend, such as `sqlite`.
+    fn backend(&self) -> &'static str;
+
+    /// Proves with a small write that the store works.
+    async fn check_health(&self) -> Result<()>;
+
+    /// Writes what is queued and closes. Later calls answer [`StoreError::Unavailable`].
+    async fn close(&self);
+}
+
+/// A refusal by the rules, with rooms that the actor may not know of hidden.
+impl From<Refused> for AppendRefused {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Hidden => Self::NoSuchRoom,
+            Refused::NotAMember
+            | Refused::Role(_)
+            | Refused::Muted { .. }
+            | Refused::Archived
+            | Refused::Direct => Self::Rule(refused),
+        }
+    }
+}
