@@ -145,8 +145,7 @@ impl ProviderError {
                  for the model."
             }
             Self::ModelNotFound => "The model of this bot is not available at its provider.",
-            Self::Unreachable { .. } => "The model provider cannot be reached right now.",
-            Self::TimedOut { stage: TimeoutStage::Connect } => {
+            Self::Unreachable { .. } | Self::TimedOut { stage: TimeoutStage::Connect } => {
                 "The model provider cannot be reached right now."
             }
             Self::TimedOut { stage: TimeoutStage::FirstToken } => {

@@ -13,6 +13,7 @@
 
 mod contract;
 mod demo;
+mod detect;
 mod error;
 mod http;
 mod limits;
@@ -29,6 +30,7 @@ pub use contract::{
     Role, Usage,
 };
 pub use demo::DemoProvider;
+pub use detect::{DetectSettings, HttpProbe, ModelProbe, Selection, detect};
 pub use error::{ProviderError, TimeoutStage};
 pub use http::http_client;
 pub use limits::{MAX_LINE_BYTES, MAX_TEXT_BYTES, TimeLimits, limited};

@@ -30,9 +30,9 @@ impl Default for TimeLimits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(3),
-            first_token: Duration::from_secs(60),
+            first_token: Duration::from_mins(1),
             between_tokens: Duration::from_secs(30),
-            total: Duration::from_secs(300),
+            total: Duration::from_mins(5),
         }
     }
 }

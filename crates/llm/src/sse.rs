@@ -178,8 +178,9 @@ mod tests {
             ending in prop::sample::select(vec!["\n", "\r\n", "\r"]),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
         ) {
-            let stream: String =
+            let blocks: Vec<_> =
                 texts.iter().map(|text| format!("data: {text}{ending}{ending}")).collect();
+            let stream = blocks.concat();
             let bytes = stream.as_bytes();
             let mut ends: Vec<usize> =
                 cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();

@@ -105,7 +105,9 @@ mod tests {
         #[test]
         fn pieces_count_like_the_whole(pieces in prop::collection::vec(".{0,12}", 0..12)) {
             let mut meter = TokenMeter::default();
-            pieces.iter().for_each(|piece| meter.add(piece));
+            for piece in &pieces {
+                meter.add(piece);
+            }
 
             prop_assert_eq!(meter.tokens(), estimate_tokens(&pieces.concat()));
         }

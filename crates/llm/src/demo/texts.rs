@@ -96,13 +96,13 @@ if __name__ == "__main__":
     print(count_words("to be or not to be"))
 ```"#;
 
-const BASH: &str = r#"```bash
+const BASH: &str = r"```bash
 #!/usr/bin/env bash
 # Counts how often each word of standard input occurs.
 set -euo pipefail
 
 tr -s '[:space:]' '\n' | sort | uniq -c | sort -rn
-```"#;
+```";
 
 pub(super) fn code(language: Language) -> String {
     let (name, block) = match language {

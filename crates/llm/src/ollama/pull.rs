@@ -10,7 +10,7 @@ use super::{OllamaProvider, reply::JsonLines};
 use crate::{ChatChunk, ChatRequest, ChatStream, ProviderError, TimeoutStage, http::Body};
 
 /// How long a download may take in all.
-const PULL_LIMIT: Duration = Duration::from_secs(60 * 60);
+const PULL_LIMIT: Duration = Duration::from_hours(1);
 
 /// Layers of a model whose progress is added up.
 const MAX_LAYERS: usize = 64;

@@ -198,10 +198,12 @@ mod tests {
         stream(stream::iter(pieces).boxed(), 7).collect().await
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "compared with the items of a reply")]
     fn text(text: &str) -> Result<ChatChunk, ProviderError> {
         Ok(ChatChunk::Text(text.to_owned()))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "compared with the items of a reply")]
     fn finished(usage: Usage, reason: FinishReason) -> Result<ChatChunk, ProviderError> {
         Ok(ChatChunk::Finished { usage, reason })
     }

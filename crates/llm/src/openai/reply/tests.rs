@@ -5,10 +5,12 @@ async fn decode(pieces: &[&str]) -> Vec<Result<ChatChunk, ProviderError>> {
     stream(stream::iter(pieces).boxed(), 7).collect().await
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "compared with the items of a reply")]
 fn text(text: &str) -> Result<ChatChunk, ProviderError> {
     Ok(ChatChunk::Text(text.to_owned()))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "compared with the items of a reply")]
 fn finished(usage: Usage, reason: FinishReason) -> Result<ChatChunk, ProviderError> {
     Ok(ChatChunk::Finished { usage, reason })
 }
