@@ -1,1 +1,12 @@
-//! Bus.
+//! What just happened, told to every node that has a member of the room.
+//!
+//! The bus is fast and may lose, double and reorder; nothing depends on it for correctness. Events
+//! carry their `seq`, so a receiver finds what is missing and reads it from the store. Publishing
+//! never waits: a subscriber whose mailbox is full misses deliveries and is told so by
+//! [`Mailbox::take_overflow`].
+
+mod contract;
+mod local;
+
+pub use contract::{Bus, Control, Delivery, Mailbox, SubscriberId};
+pub use local::LocalBus;

@@ -1,0 +1,108 @@
+//! The contract of a bus.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parlor_protocol::event::Event;
+use parlor_protocol::frame::StreamingReply;
+use parlor_protocol::id::{JobId, RoomId, SessionId, UserId};
+use parlor_protocol::signal::Signal;
+use tokio::sync::mpsc;
+
+/// Carries events, signals and controls between nodes.
+#[async_trait]
+pub trait Bus: Send + Sync + Debug {
+    /// Tells the rooms' followers what was committed. Call it after the commit, in its order.
+    fn publish_events(&self, events: Vec<Event>);
+
+    /// Tells the room's followers a signal.
+    fn publish_signal(&self, signal: Signal);
+
+    /// Tells every subscriber.
+    fn publish_control(&self, control: Control);
+
+    /// Adds a subscriber whose mailbox holds at most `capacity` deliveries.
+    ///
+    /// A bus has at most 64 subscribers at a time: one for each core and a few for bots. `None`
+    /// when there is no place left.
+    fn subscribe(&self, capacity: usize) -> Option<Mailbox>;
+
+    /// Starts deliveries of a room to a subscriber.
+    fn follow(&self, subscriber: SubscriberId, room: RoomId);
+
+    /// Ends deliveries of a room to a subscriber. Those in its mailbox stay there.
+    fn unfollow(&self, subscriber: SubscriberId, room: RoomId);
+
+    /// Returns the replies of a room that are being written, with their text so far.
+    async fn list_streaming(&self, room: RoomId) -> Vec<StreamingReply>;
+}
+
+/// Names a subscriber of one bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SubscriberId(pub(crate) u8);
+
+/// What arrives in a mailbox.
+#[derive(Debug, Clone)]
+pub enum Delivery {
+    /// An entry of a room's log, with its frame as JSON, encoded once for all.
+    Event {
+        /// The event.
+        event: Arc<Event>,
+        /// The frame.
+        json: Bytes,
+    },
+    /// A signal, with its frame as JSON, encoded once for all.
+    Signal {
+        /// The signal.
+        signal: Arc<Signal>,
+        /// The frame.
+        json: Bytes,
+    },
+    /// Something for the nodes themselves.
+    Control(Control),
+}
+
+/// What nodes tell each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// There may be a job to claim.
+    JobQueued,
+    /// The holder of this job is asked to stop its reply.
+    CancelReply(JobId),
+    /// This login has ended: cut its connections.
+    SessionRevoked(SessionId),
+    /// This user may not be connected any more: cut all connections.
+    UserRevoked(UserId),
+    /// This room is gone: end its subscriptions.
+    RoomDeleted(RoomId),
+}
+
+/// The receiving end of a subscription. Dropping it ends the subscription.
+#[derive(Debug)]
+pub struct Mailbox {
+    /// Names the subscriber in `follow` and `unfollow`.
+    pub id: SubscriberId,
+    pub(crate) deliveries: mpsc::Receiver<Delivery>,
+    pub(crate) overflow: Arc<AtomicBool>,
+}
+
+impl Mailbox {
+    /// Waits for deliveries and moves at most `max` of them into `batch`. Returns 0 when the bus is
+    /// gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: deliveries leave the mailbox only in the poll that returns them.
+    pub async fn receive(&mut self, batch: &mut Vec<Delivery>, max: usize) -> usize {
+        self.deliveries.recv_many(batch, max).await
+    }
+
+    /// Tells whether deliveries were lost since the last call. Whoever asks must then compare what
+    /// it has with the store.
+    pub fn take_overflow(&self) -> bool {
+        self.overflow.swap(false, Ordering::AcqRel)
+    }
+}
