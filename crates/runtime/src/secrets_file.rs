@@ -1,0 +1,121 @@
+//! The secret key of a single node: made once, kept in the data folder, for its owner only.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rand::Rng as _;
+
+use crate::secret::Secret;
+
+/// Name of the file in the data folder.
+pub const FILE_NAME: &str = "secret.key";
+
+/// Bytes of randomness in a new key.
+const KEY_BYTES: usize = 32;
+
+/// Why the secret key is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretFileError {
+    /// The file could not be read or written.
+    #[error("cannot use the secret key in {}", path.display())]
+    Io {
+        /// The file or its folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file belongs to someone who lets others read it.
+    #[error(
+        "the secret key in {} can be read by others and cannot be protected; \
+         run chmod 600 on it, and make a new one if others use this machine",
+        path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file does not hold a key.
+    #[error(
+        "the secret key in {} is not one that Parlor made; restore it, or delete it to log \
+         everyone out and have a new one made",
+        path.display()
+    )]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Returns the secret key of this data folder, and makes one at the first start.
+///
+/// The folder must exist. Of processes that start at once all get the same key. A file that others
+/// can read is protected again; when that is not possible, it is refused.
+pub fn read_or_create(data_dir: &Path) -> Result<Secret<String>, SecretFileError> {
+    let path = data_dir.join(FILE_NAME);
+    if let Some(key) = read(&path)? {
+        return Ok(key);
+    }
+    create(data_dir, &path)?;
+    // Whoever lost the race reads the winner's key.
+    read(&path)?.ok_or(SecretFileError::Malformed { path })
+}
+
+fn read(path: &Path) -> Result<Option<Secret<String>>, SecretFileError> {
+    let failed = |source| SecretFileError::Io { path: path.to_path_buf(), source };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    protect(path, &file)?;
+    let mut text = String::new();
+    // A key has 44 characters; a longer file is not one.
+    file.take(256).read_to_string(&mut text).map_err(failed)?;
+    let text = text.trim();
+    match STANDARD.decode(text) {
+        Ok(key) if key.len() >= KEY_BYTES => Ok(Some(Secret::from(text))),
+        _ => Err(SecretFileError::Malformed { path: path.to_path_buf() }),
+    }
+}
+
+fn protect(path: &Path, file: &File) -> Result<(), SecretFileError> {
+    let failed = |source| SecretFileError::Io { path: path.to_path_buf(), source };
+    let mode = file.metadata().map_err(failed)?.permissions().mode();
+    let for_others = mode & 0o077;
+    if for_others == 0 {
+        return Ok(());
+    }
+    if file.set_permissions(fs::Permissions::from_mode(0o600)).is_err() {
+        return Err(SecretFileError::Exposed { path: path.to_path_buf() });
+    }
+    tracing::warn!(path = %path.display(), "secret key could be read by others; protected it");
+    Ok(())
+}
+
+/// Writes a new key beside the final name and links it there, so that nobody sees half a key and
+/// only the first of several starts wins.
+fn create(data_dir: &Path, path: &Path) -> Result<(), SecretFileError> {
+    let failed = |source| SecretFileError::Io { path: path.to_path_buf(), source };
+    let key: [u8; KEY_BYTES] = rand::rng().random();
+    let draft = data_dir.join(format!(".{FILE_NAME}.{:032x}", rand::rng().random::<u128>()));
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        file.write_all(STANDARD.encode(key).as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        match fs::hard_link(&draft, path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        }
+    };
+    let written = write();
+    let removed = fs::remove_file(&draft);
+    written.map_err(failed)?;
+    removed.map_err(failed)?;
+    // Without this the name may be gone after a power failure, and with it every login.
+    File::open(data_dir).and_then(|folder| folder.sync_all()).map_err(failed)
+}
