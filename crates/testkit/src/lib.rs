@@ -1,1 +1,6 @@
-//! Testkit.
+//! Doubles and tools for tests. Nothing here is part of a released binary.
+
+#![expect(clippy::unwrap_used, reason = "a harness that cannot go on should fail its test at once")]
+
+pub mod fake_llm;
+pub mod tcp_proxy;
