@@ -307,8 +307,8 @@ pub struct EditMessageRequest {
 pub struct PublishAndReply {
     /// The message.
     pub message: Message,
-    /// The finished reply.
-    pub reply: Message,
+    /// The finished reply; absent when the message called no bot.
+    pub reply: Option<Message>,
 }
 
 /// When a bot answers.

@@ -57,9 +57,9 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
-        let at: jiff::Timestamp = text
-            .parse()
-            .map_err(|_| serde::de::Error::custom("expected a time such as 2026-01-31T12:00:00Z"))?;
+        let at: jiff::Timestamp = text.parse().map_err(|_| {
+            serde::de::Error::custom("expected a time such as 2026-01-31T12:00:00Z")
+        })?;
         Ok(Self::new(at))
     }
 }

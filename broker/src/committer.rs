@@ -1,0 +1,152 @@
+//! Group commit: whatever has gathered while the last batch was committing is the next batch.
+//!
+//! Callers queue in the order in which they call, and a room's events keep that order. The answer
+//! comes only after the commit; then the events go to the bus, in the order of their `seq`.
+
+use std::sync::Arc;
+
+use parlor_bus::{Bus, Control};
+use parlor_protocol::event::Event;
+use parlor_protocol::id::RoomId;
+use parlor_protocol::signal::{BotState, BotStatus, Signal, SignalBody};
+use parlor_store::{Append, Appended, QueuedJob, Store};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::metrics::CommitterMetrics;
+use crate::refusal::{Outcome, Refusal};
+
+/// Queues writes to rooms' logs. Clones share one queue.
+#[derive(Debug, Clone)]
+pub struct Committer {
+    queue: mpsc::Sender<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    append: Append,
+    answer: oneshot::Sender<Outcome<Appended>>,
+}
+
+/// The answer to a queued write, after its commit.
+///
+/// Dropping it does not take the write back.
+#[derive(Debug)]
+pub struct Pending(oneshot::Receiver<Outcome<Appended>>);
+
+impl Pending {
+    /// Waits for the commit.
+    pub async fn wait(self) -> Outcome<Appended> {
+        self.0.await.unwrap_or_else(|_| {
+            Err(Refusal::unavailable(
+                "Whether this was done is unknown; repeat it with the same client_id.",
+            ))
+        })
+    }
+}
+
+impl Committer {
+    /// Creates a committer for at most `queue` waiting writes and the worker that serves it.
+    pub fn new(
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        queue: usize,
+        batch: usize,
+        metrics: CommitterMetrics,
+    ) -> (Self, CommitterWorker) {
+        let (sender, receiver) = mpsc::channel(queue);
+        let worker = CommitterWorker { store, bus, receiver, batch, metrics };
+        (Self { queue: sender }, worker)
+    }
+
+    /// Queues a write without waiting; refused with `unavailable` when the queue is full.
+    pub fn enqueue(&self, append: Append) -> Outcome<Pending> {
+        let (answer, pending) = oneshot::channel();
+        match self.queue.try_send(Entry { append, answer }) {
+            Ok(()) => Ok(Pending(pending)),
+            Err(_) => {
+                Err(Refusal::unavailable("The server has too much to do; try again in a moment."))
+            }
+        }
+    }
+
+    /// Queues a write and waits for its commit.
+    pub async fn append(&self, append: Append) -> Outcome<Appended> {
+        self.enqueue(append)?.wait().await
+    }
+}
+
+/// The one task that commits.
+#[derive(Debug)]
+pub struct CommitterWorker {
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+    receiver: mpsc::Receiver<Entry>,
+    batch: usize,
+    metrics: CommitterMetrics,
+}
+
+impl CommitterWorker {
+    /// Commits until every [`Committer`] is dropped, and then what is left.
+    pub async fn run(mut self) {
+        let mut entries = Vec::with_capacity(self.batch);
+        while self.receiver.recv_many(&mut entries, self.batch).await > 0 {
+            self.metrics.batch.observe(metric(entries.len()));
+            let (appends, answers): (Vec<_>, Vec<_>) =
+                entries.drain(..).map(|entry| (entry.append, entry.answer)).unzip();
+            let rooms: Vec<RoomId> = appends.iter().map(|append| append.room).collect();
+            let timer = self.metrics.duration.start_timer();
+            let results = self.store.append(appends).await;
+            timer.observe_duration();
+            match results {
+                Ok(results) => self.conclude(rooms, answers, results),
+                Err(error) => {
+                    let refusal = Refusal::from(error);
+                    for answer in answers {
+                        // A caller that gave up is not an error.
+                        drop(answer.send(Err(refusal.clone())));
+                    }
+                }
+            }
+        }
+    }
+
+    fn conclude(
+        &self,
+        rooms: Vec<RoomId>,
+        answers: Vec<oneshot::Sender<Outcome<Appended>>>,
+        results: Vec<Result<Appended, parlor_store::AppendRefused>>,
+    ) {
+        let mut events: Vec<Event> = Vec::new();
+        let mut queued: Vec<(RoomId, QueuedJob)> = Vec::new();
+        for ((room, answer), result) in rooms.into_iter().zip(answers).zip(results) {
+            if let Ok(Appended::New { events: new, jobs }) = &result {
+                events.extend(new.iter().cloned());
+                queued.extend(jobs.iter().cloned().map(|job| (room, job)));
+            }
+            drop(answer.send(result.map_err(Refusal::from)));
+        }
+        self.metrics.events.inc_by(events.len() as u64);
+        self.bus.publish_events(events);
+        if queued.is_empty() {
+            return;
+        }
+        for (room, job) in queued {
+            self.bus.publish_signal(Signal {
+                room,
+                body: SignalBody::BotStatus(BotStatus {
+                    bot: job.bot,
+                    message: None,
+                    state: BotState::Queued,
+                    position: Some(job.position),
+                    detail: None,
+                }),
+            });
+        }
+        self.bus.publish_control(Control::JobQueued);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a batch is far below 2^52")]
+fn metric(count: usize) -> f64 {
+    count as f64
+}

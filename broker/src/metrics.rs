@@ -1,0 +1,276 @@
+//! Names and units of the node's metrics, in one place. Labels come from closed sets only.
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
+
+/// Seconds from 100 µs to 10 s.
+const LATENCY: [f64; 14] = [
+    0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 2.5, 10.0,
+];
+/// Sizes from 1 to 512.
+const SIZES: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+/// All metrics of a node. Clones share the same series.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Where everything is registered, also by other parts of the process.
+    pub registry: Registry,
+    /// HTTP.
+    pub http: HttpMetrics,
+    /// WebSocket sessions.
+    pub ws: WsMetrics,
+    /// Rooms.
+    pub room: RoomMetrics,
+    /// Group commits.
+    pub committer: CommitterMetrics,
+    /// Accounts.
+    pub auth: AuthMetrics,
+}
+
+/// HTTP.
+#[derive(Debug, Clone)]
+pub struct HttpMetrics {
+    /// Requests by method, route and status.
+    pub requests: IntCounterVec,
+    /// Time to the head of the answer by route.
+    pub duration: HistogramVec,
+    /// Open TCP connections.
+    pub connections: IntGauge,
+    /// Connections that were not accepted, by reason.
+    pub refused: IntCounterVec,
+}
+
+/// WebSocket sessions.
+#[derive(Debug, Clone)]
+pub struct WsMetrics {
+    /// Open sessions.
+    pub sessions: IntGauge,
+    /// Ended sessions by reason.
+    pub closed: IntCounterVec,
+    /// Commands by kind and outcome.
+    pub commands: IntCounterVec,
+    /// Frames written to sockets.
+    pub frames_sent: IntCounter,
+    /// Bytes written to sockets.
+    pub sent_bytes: IntCounter,
+    /// Frames that were shed, by delivery class.
+    pub frames_dropped: IntCounterVec,
+    /// Bytes that wait for slow connections.
+    pub outbox_bytes: IntGauge,
+}
+
+/// Rooms.
+#[derive(Debug, Clone)]
+pub struct RoomMetrics {
+    /// Rooms with a connected member, per shard added up.
+    pub resident: IntGauge,
+    /// Deliveries to sessions and streams.
+    pub deliveries: IntCounter,
+    /// Holes that were filled from the store.
+    pub gaps: IntCounter,
+    /// Subscriptions by how they started.
+    pub subscriptions: IntCounterVec,
+    /// From an event's commit to its delivery on this node.
+    pub publish_to_deliver: Histogram,
+}
+
+/// Group commits.
+#[derive(Debug, Clone)]
+pub struct CommitterMetrics {
+    /// Writes in one commit.
+    pub batch: Histogram,
+    /// Time of one commit.
+    pub duration: Histogram,
+    /// Events added.
+    pub events: IntCounter,
+}
+
+/// Accounts.
+#[derive(Debug, Clone)]
+pub struct AuthMetrics {
+    /// Logins by outcome.
+    pub logins: IntCounterVec,
+    /// Refused by a rate limit, by action.
+    pub rate_limited: IntCounterVec,
+}
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    ///
+    /// Fails only when a name is wrong or used twice, which a test would show.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let register = Register(&registry);
+        let build = register.gauges("parlor_build_info", "The version that runs.", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Self {
+            http: HttpMetrics::new(&register)?,
+            ws: WsMetrics::new(&register)?,
+            room: RoomMetrics::new(&register)?,
+            committer: CommitterMetrics {
+                batch: register.histogram(
+                    "parlor_store_commit_batch",
+                    "Writes in one commit.",
+                    &SIZES,
+                )?,
+                duration: register.histogram(
+                    "parlor_store_commit_duration_seconds",
+                    "Time of one commit.",
+                    &LATENCY,
+                )?,
+                events: register.counter("parlor_store_events_total", "Events added to logs.")?,
+            },
+            auth: AuthMetrics {
+                logins: register.counters(
+                    "parlor_auth_logins_total",
+                    "Logins by outcome.",
+                    &["outcome"],
+                )?,
+                rate_limited: register.counters(
+                    "parlor_auth_rate_limited_total",
+                    "Requests and commands refused by a rate limit.",
+                    &["action"],
+                )?,
+            },
+            registry,
+        })
+    }
+}
+
+impl HttpMetrics {
+    fn new(register: &Register<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            requests: register.counters(
+                "parlor_http_requests_total",
+                "HTTP requests.",
+                &["method", "route", "status"],
+            )?,
+            duration: register.histograms(
+                "parlor_http_request_duration_seconds",
+                "Time to the head of the answer.",
+                &LATENCY,
+                &["route"],
+            )?,
+            connections: register
+                .gauge("parlor_http_connections", "Open TCP connections.")?,
+            refused: register.counters(
+                "parlor_http_connections_refused_total",
+                "Connections and upgrades that were not accepted.",
+                &["reason"],
+            )?,
+        })
+    }
+}
+
+impl WsMetrics {
+    fn new(register: &Register<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            sessions: register.gauge("parlor_ws_sessions", "Open sessions.")?,
+            closed: register.counters(
+                "parlor_ws_sessions_closed_total",
+                "Ended sessions.",
+                &["reason"],
+            )?,
+            commands: register.counters(
+                "parlor_ws_commands_total",
+                "Commands of clients.",
+                &["kind", "outcome"],
+            )?,
+            frames_sent: register
+                .counter("parlor_ws_frames_sent_total", "Frames written to sockets.")?,
+            sent_bytes: register
+                .counter("parlor_ws_sent_bytes_total", "Bytes written to sockets.")?,
+            frames_dropped: register.counters(
+                "parlor_ws_frames_dropped_total",
+                "Frames that were shed for slow connections.",
+                &["delivery"],
+            )?,
+            outbox_bytes: register
+                .gauge("parlor_ws_outbox_bytes", "Bytes that wait for slow connections.")?,
+        })
+    }
+}
+
+impl RoomMetrics {
+    fn new(register: &Register<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            resident: register.gauge(
+                "parlor_room_resident",
+                "Rooms in memory, counted once for each shard.",
+            )?,
+            deliveries: register
+                .counter("parlor_room_deliveries_total", "Frames queued for sessions.")?,
+            gaps: register.counter(
+                "parlor_bus_gaps_total",
+                "Holes in a room's events that were filled from the store.",
+            )?,
+            subscriptions: register.counters(
+                "parlor_room_subscriptions_total",
+                "Subscriptions by how they started.",
+                &["start"],
+            )?,
+            publish_to_deliver: register.histogram(
+                "parlor_room_publish_to_deliver_seconds",
+                "From the time of an event to its fan-out on this node.",
+                &LATENCY,
+            )?,
+        })
+    }
+}
+
+/// Makes and registers in one step.
+struct Register<'a>(&'a Registry);
+
+impl Register<'_> {
+    fn add<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        collector: C,
+    ) -> prometheus::Result<C> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.add(IntCounter::new(name, help)?)
+    }
+
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.add(IntGauge::new(name, help)?)
+    }
+
+    fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<prometheus::IntGaugeVec> {
+        self.add(prometheus::IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
+        self.add(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?)
+    }
+
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+        labels: &[&str],
+    ) -> prometheus::Result<HistogramVec> {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        self.add(HistogramVec::new(options, labels)?)
+    }
+}

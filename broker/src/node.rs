@@ -1,0 +1,161 @@
+//! What every part of one node shares.
+
+use std::sync::Arc;
+
+use parlor_auth::{AccessKeys, PasswordPool, RefreshKey};
+use parlor_bus::{Bus, Control};
+use parlor_cluster::{Presence, Revocations, Tickets, Transition};
+use parlor_llm::Providers;
+use parlor_protocol::id::{RoomRef, SessionId, UserId};
+use parlor_protocol::limits::Limits;
+use parlor_protocol::signal::{self, Signal, SignalBody};
+use parlor_protocol::time::Timestamp;
+use parlor_protocol::user::{ServerRole, User, UserRef};
+use parlor_runtime::{Clock, Config, Lifecycle};
+use parlor_store::Store;
+use parlor_store::record::RoomAccess;
+
+use crate::admission::Admission;
+use crate::committer::Committer;
+use crate::metrics::Metrics;
+use crate::rate::RateLimits;
+use crate::refusal::{Outcome, Refusal};
+use crate::setup::SetupToken;
+
+/// One node: its settings, its backends, and what its parts share.
+#[derive(Debug)]
+pub struct Node {
+    /// The node's name, as told in `welcome`.
+    pub name: String,
+    /// The settings.
+    pub config: Config,
+    /// Wall time and ids.
+    pub clock: Arc<dyn Clock>,
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// What just happened.
+    pub bus: Arc<dyn Bus>,
+    /// The way into rooms' logs.
+    pub committer: Committer,
+    /// Who is there.
+    pub presence: Arc<dyn Presence>,
+    /// Single-use tickets for the WebSocket.
+    pub tickets: Arc<dyn Tickets>,
+    /// Logins that have ended.
+    pub revocations: Revocations,
+    /// Hashes passwords.
+    pub passwords: PasswordPool,
+    /// Signs and checks access tokens.
+    pub access_keys: AccessKeys,
+    /// Derives refresh tokens.
+    pub refresh_key: RefreshKey,
+    /// Model providers.
+    pub providers: Arc<Providers>,
+    /// Rate limits.
+    pub rate: RateLimits,
+    /// How many connections there are, and may be.
+    pub admission: Admission,
+    /// The one-time token for the first administrator, while there is none.
+    pub setup: SetupToken,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Start, drain, stop.
+    pub lifecycle: Lifecycle,
+    /// Since when the node runs.
+    pub started_at: Timestamp,
+}
+
+/// Someone who has proved who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Who.
+    pub user: UserRef,
+    /// Their server-wide role.
+    pub role: ServerRole,
+    /// Their login.
+    pub session: SessionId,
+    /// When the proof expires.
+    pub expires_at: Timestamp,
+}
+
+impl Node {
+    /// Returns the present time as on the wire.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::new(self.clock.now())
+    }
+
+    /// Returns the limits that clients are told.
+    pub fn limits(&self) -> Limits {
+        let limits = &self.config.limits;
+        Limits {
+            frame_bytes: limits.frame.bytes(),
+            body_bytes: limits.body.bytes(),
+            signal_bytes: limits.signal.bytes(),
+            subscriptions: limits.subscriptions,
+            outbox_bytes: limits.outbox.bytes(),
+        }
+    }
+
+    /// Checks an access token and finds out whose it is.
+    pub async fn authenticate(&self, token: &str) -> Outcome<Caller> {
+        use parlor_protocol::code::Code;
+        let claims = self.access_keys.verify(token, self.clock.now()).map_err(|error| {
+            if error.is_expired() {
+                Refusal::new(Code::TokenExpired, "The access token has expired; refresh it.")
+            } else {
+                Refusal::new(Code::Unauthenticated, "The access token is not valid; log in.")
+            }
+        })?;
+        self.identify(claims.user, claims.session, Timestamp::new(claims.expires_at)).await
+    }
+
+    /// Finds the user of a login that has not ended.
+    pub async fn identify(
+        &self,
+        user: UserId,
+        session: SessionId,
+        expires_at: Timestamp,
+    ) -> Outcome<Caller> {
+        use parlor_protocol::code::Code;
+        let ended = || Refusal::new(Code::Unauthenticated, "The login has ended; log in again.");
+        if self.revocations.is_revoked(session) {
+            return Err(ended());
+        }
+        let account = self.store.find_user(user).await?.ok_or_else(ended)?;
+        if !account.active {
+            return Err(ended());
+        }
+        let User { role, .. } = account.user;
+        Ok(Caller { user: account.user.to_ref(), role, session, expires_at })
+    }
+
+    /// Finds a room and the caller's membership; rooms that the caller may not know of are not
+    /// there.
+    pub async fn find_room(&self, room: &RoomRef, user: UserId) -> Outcome<RoomAccess> {
+        let access = self.store.find_room(room, user).await?;
+        access.ok_or_else(|| Refusal::not_found("room"))
+    }
+
+    /// Cuts a login's connections on every node and refuses its access tokens.
+    pub fn end_session(&self, session: SessionId) {
+        let life = self.config.auth.access_token_expire;
+        let until = self.clock.now() + jiff::SignedDuration::try_from(life).unwrap_or_default();
+        self.revocations.revoke(session, Timestamp::new(until));
+        self.bus.publish_control(Control::SessionRevoked(session));
+    }
+
+    /// Tells a change of presence to all rooms of the user.
+    ///
+    /// Presence is a convenience: when the store cannot be asked, nobody is told.
+    pub async fn announce_presence(&self, transition: Option<Transition>, user: &UserRef) {
+        let Some(transition) = transition else { return };
+        let Ok(rooms) = self.store.list_room_ids_of(user.id).await else { return };
+        for room in rooms {
+            let body = SignalBody::Presence(signal::Presence {
+                user: user.clone(),
+                status: transition.status,
+            });
+            self.bus.publish_signal(Signal { room, body });
+        }
+    }
+}
