@@ -62,16 +62,24 @@ pub trait ModelProbe: Send + Sync {
     async fn models(&self, config: &ProviderConfig) -> Option<Vec<Model>>;
 }
 
-/// Looks over HTTP, for at most half a second.
+/// Looks over HTTP, for at most half a second unless told otherwise.
 #[derive(Clone, Debug)]
 pub struct HttpProbe {
     client: Client,
+    wait: Duration,
 }
 
 impl HttpProbe {
     /// Returns a probe that uses the shared client.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, wait: PROBE_WAIT }
+    }
+
+    /// Sets how long to wait for each provider.
+    #[must_use]
+    pub fn with_wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
     }
 }
 
@@ -79,7 +87,7 @@ impl HttpProbe {
 impl ModelProbe for HttpProbe {
     async fn models(&self, config: &ProviderConfig) -> Option<Vec<Model>> {
         let provider = config.build(&self.client).ok()?;
-        timeout(PROBE_WAIT, provider.list_models()).await.ok()?.ok()
+        timeout(self.wait, provider.list_models()).await.ok()?.ok()
     }
 }
 

@@ -237,6 +237,16 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_no_header_can_hold_is_refused() {
+        let mut config = config("a", "http://localhost/v1");
+        config.api_key = Some(ApiKey::new("sk-\nsecret"));
+
+        let error = build(&[config], "a").unwrap_err();
+
+        assert_eq!(error, ConfigError::ApiKey { name: "a".to_owned() });
+    }
+
+    #[test]
     fn debug_shows_neither_key_nor_address() {
         let config = config("a", "http://user:hunter2@host.example/v1");
         let providers = build(std::slice::from_ref(&config), "a").unwrap();

@@ -20,7 +20,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
-    header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER},
     server::conn::http1,
     service::service_fn,
 };
@@ -346,6 +346,9 @@ fn failure(status: StatusCode, retry_after: Option<Duration>) -> Response<ReplyB
         "Incorrect key {PLANTED_SECRET}; see https://{PLANTED_SECRET}.internal.example/10.1.2.3"
     );
     let mut response = whole(status, &json!({ "error": { "message": message, "code": null } }));
+    if status.is_redirection() {
+        response.headers_mut().insert(LOCATION, HeaderValue::from_static("/elsewhere"));
+    }
     if let Some(wait) = retry_after {
         response.headers_mut().insert(RETRY_AFTER, wait.as_secs().into());
     }

@@ -42,7 +42,7 @@ pub enum Behaviour {
     EndAfter(usize),
     /// Sends this many pieces and then nothing more, with the connection open.
     StallAfter(usize),
-    /// Answers with this status.
+    /// Answers with this status; one that redirects points to `/elsewhere`.
     Status {
         /// The status.
         code: u16,
