@@ -1,1 +1,23 @@
-//! Auth.
+//! Who someone is: passwords, tokens, tickets and the names of people.
+//!
+//! Functions of values, without I/O and without a store; the time is passed in. Only the password
+//! hasher waits, because it hands its work to threads and bounds how much of it there is.
+
+pub mod access;
+pub mod email;
+mod key;
+pub mod password;
+pub mod password_rule;
+pub mod profile;
+pub mod refresh;
+pub mod ticket;
+pub mod username;
+
+pub use access::{Access, AccessRefused, AccessTokens, NewAccess};
+pub use email::{EmailRefused, check_email};
+pub use key::KeyTooShort;
+pub use password::{HashError, HashParams, NewPasswordError, PasswordHasher};
+pub use password_rule::{Known, PasswordRefused, PasswordRule};
+pub use profile::{DisplayNameRefused, check_display_name};
+pub use refresh::RefreshTokens;
+pub use username::{UsernameRefused, check_username};
