@@ -1,0 +1,162 @@
+/**
+ * The page's state around one client: who is logged in, the connection, the rooms, the open room.
+ *
+ * The room that is open stands in the address as `#/slug`, so that a reload and the back button
+ * find it again.
+ */
+
+import {
+  asParlorError,
+  browserPorts,
+  ParlorClient,
+  type ConnectionState,
+  type Login,
+  type NewRoom,
+  type Room,
+} from '../parlor';
+import { RoomView } from './room.svelte';
+
+/** Nobody is told of an invitation, so the list of rooms is read again this often. */
+const REFRESH_MS = 60_000;
+const DEFAULT_ROOM = 'general';
+
+export class Session {
+  login = $state.raw<Login | null>(null);
+  connection = $state.raw<ConnectionState>({ phase: 'idle' });
+  rooms = $state.raw<readonly Room[]>([]);
+  view = $state.raw<RoomView | null>(null);
+  roomId = $state<string | null>(null);
+  /** A sentence about something that did not work. */
+  notice = $state('');
+  room = $derived(this.rooms.find((room) => room.id === this.roomId) ?? null);
+
+  readonly client = new ParlorClient({ base: location.origin, ports: browserPorts() });
+  #refresh: ReturnType<typeof setInterval> | undefined;
+
+  constructor() {
+    this.login = this.client.vault.current();
+    this.client.vault.onChange((login) => this.#loginChanged(login));
+    this.client.connection.onState.on((state) => (this.connection = state));
+    this.client.directory.onChange.on((rooms) => this.#roomsChanged(rooms));
+    window.addEventListener('online', () => this.client.connection.wake());
+    window.addEventListener('hashchange', () => this.#openFromAddress());
+    document.addEventListener('visibilitychange', () => {
+      if (document.hidden) return;
+      this.client.connection.wake();
+      if (this.login) void this.client.refreshRooms().catch(() => undefined);
+    });
+    if (this.login) void this.#start();
+  }
+
+  /** Runs what a person asked for, and shows the reason when it fails. */
+  async attempt(what: Promise<unknown>): Promise<boolean> {
+    try {
+      await what;
+      this.notice = '';
+      return true;
+    } catch (error) {
+      this.notice = sentence(asParlorError(error).detail);
+      return false;
+    }
+  }
+
+  open(slug: string): void {
+    if (location.hash === addressOf(slug)) this.#openFromAddress();
+    else location.hash = addressOf(slug);
+  }
+
+  async join(slug: string): Promise<void> {
+    this.open((await this.client.join(slug)).slug);
+  }
+
+  async create(room: NewRoom): Promise<void> {
+    this.open((await this.client.create(room)).slug);
+  }
+
+  async leave(room: Room): Promise<void> {
+    await this.client.leave(room);
+    history.replaceState(null, '', '/');
+    this.#openFromAddress();
+  }
+
+  async logout(): Promise<void> {
+    this.#closeRoom();
+    // Without the server the login ends here; there it ends with its time.
+    await this.client.logout().catch(() => undefined);
+  }
+
+  async #start(): Promise<void> {
+    this.#refresh = setInterval(() => {
+      if (!document.hidden) void this.client.refreshRooms().catch(() => undefined);
+    }, REFRESH_MS);
+    await this.client.start().catch(() => undefined);
+    if (this.login) this.#openFromAddress();
+  }
+
+  #loginChanged(login: Login | null): void {
+    const before = this.login;
+    this.login = login;
+    if (before?.user.id === login?.user.id) return;
+    clearInterval(this.#refresh);
+    this.#closeRoom();
+    this.client.stop();
+    if (login) void this.#start();
+  }
+
+  #roomsChanged(rooms: readonly Room[]): void {
+    this.rooms = rooms;
+    if (!this.login) return;
+    if (!this.roomId) this.#openFromAddress();
+    else if (this.view?.phase === 'gone') this.#reopen();
+    else if (!rooms.some((room) => room.id === this.roomId)) this.#closeRoom();
+  }
+
+  /** Opens the room of the address, or a sensible one when it names none of mine. */
+  #openFromAddress(): void {
+    const slug = decodeURIComponent(/^#\/(.+)$/.exec(location.hash)?.[1] ?? '');
+    const { directory } = this.client;
+    const room = directory.find(slug) ?? directory.find(DEFAULT_ROOM) ?? directory.rooms()[0];
+    if (!room) {
+      this.#closeRoom();
+      return;
+    }
+    if (room.slug !== slug) history.replaceState(null, '', addressOf(room.slug));
+    if (room.id !== this.roomId) this.#show(room);
+  }
+
+  #reopen(): void {
+    const room = this.rooms.find((known) => known.id === this.roomId);
+    if (room) this.#show(room);
+    else this.#closeRoom();
+  }
+
+  #show(room: Room): void {
+    this.view?.close();
+    this.view = new RoomView(this.client.feed(room));
+    this.roomId = room.id;
+  }
+
+  #closeRoom(): void {
+    this.view?.close();
+    this.view = null;
+    this.roomId = null;
+    this.client.directory.reading(null);
+  }
+}
+
+function addressOf(slug: string): string {
+  return `#/${encodeURIComponent(slug)}`;
+}
+
+/** Returns a fragment as a sentence. */
+export function sentence(fragment: string): string {
+  const text = fragment.charAt(0).toUpperCase() + fragment.slice(1);
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+/** Returns what to call a room: a direct one is called after the other side. */
+export function roomTitle(room: Room, me: string): string {
+  if (room.kind !== 'direct') return room.name;
+  const others = (room.participants ?? []).filter((user) => user.id !== me);
+  return others.length > 0 ? others.map((user) => user.display_name).join(', ') : room.name;
+}

@@ -1,0 +1,21 @@
+import { svelte } from '@sveltejs/vite-plugin-svelte';
+import { defineConfig } from 'vite';
+
+import { apiDocs } from './build/api-docs';
+
+export default defineConfig({
+  plugins: [svelte(), apiDocs()],
+  build: {
+    target: 'es2022',
+    // The page's policy forbids inlined assets in some places, so none is inlined anywhere.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    sourcemap: false,
+  },
+  server: {
+    proxy: {
+      '/v1': { target: 'http://127.0.0.1:8080', ws: true },
+      '/openapi.json': 'http://127.0.0.1:8080',
+    },
+  },
+});
