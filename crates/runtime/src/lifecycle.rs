@@ -213,8 +213,7 @@ impl Lifecycle {
 
     /// Starts a thread with a runtime and a `LocalSet` of its own and runs one critical task on it.
     ///
-    /// The thread ends when the task ends; local tasks that are still there are dropped then, so
-    /// the task waits for those it cares about.
+    /// After that task the thread runs its remaining local tasks to their end.
     pub fn spawn_thread<M, F>(&self, name: impl Into<Name>, make: M) -> io::Result<()>
     where
         M: FnOnce() -> F + Send + 'static,
@@ -227,9 +226,20 @@ impl Lifecycle {
         std::thread::Builder::new().name(name.to_string()).spawn(move || {
             let local = tokio::task::LocalSet::new();
             // `make` runs inside, so that it may spawn and so that its panic is caught as well.
-            let task = lifecycle.tracked(name, true, async move { make().await });
-            local.block_on(&runtime, task);
-            drop(local);
+            let critical = lifecycle.tracked(name, true, async move { make().await });
+            local.block_on(&runtime, critical);
+            let aborted = async {
+                lifecycle.inner.aborting.cancelled().await;
+                // Time for tracked tasks to note it; others are simply dropped.
+                sleep(ABORT_PATIENCE / 2).await;
+            };
+            runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = local => {}
+                    () = aborted => {}
+                }
+            });
             drop(runtime);
             // Last, so that shutdown waits for the runtime's own end, too.
             drop(alive);

@@ -17,6 +17,9 @@ pub const FILE_NAME: &str = "secret.key";
 /// Bytes of randomness in a new key.
 const KEY_BYTES: usize = 32;
 
+/// Longest file that can be a key; ours have 45 bytes.
+const FILE_MAX: u64 = 256;
+
 /// Why the secret key is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
@@ -73,11 +76,12 @@ fn read(path: &Path) -> Result<Option<Secret<String>>, SecretFileError> {
     };
     protect(path, &file)?;
     let mut text = String::new();
-    // A key has 44 characters; a longer file is not one.
-    file.take(256).read_to_string(&mut text).map_err(failed)?;
+    let length = file.take(FILE_MAX + 1).read_to_string(&mut text).map_err(failed)?;
     let text = text.trim();
     match STANDARD.decode(text) {
-        Ok(key) if key.len() >= KEY_BYTES => Ok(Some(Secret::from(text))),
+        Ok(key) if key.len() >= KEY_BYTES && length as u64 <= FILE_MAX => {
+            Ok(Some(Secret::from(text)))
+        }
         _ => Err(SecretFileError::Malformed { path: path.to_path_buf() }),
     }
 }
@@ -118,4 +122,77 @@ fn create(data_dir: &Path, path: &Path) -> Result<(), SecretFileError> {
     removed.map_err(failed)?;
     // Without this the name may be gone after a power failure, and with it every login.
     File::open(data_dir).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn key_is_made_once_and_only_its_owner_can_read_it() {
+        let folder = tempfile::tempdir().unwrap();
+
+        let first = read_or_create(folder.path()).unwrap();
+        let second = read_or_create(folder.path()).unwrap();
+
+        assert_eq!(first, second);
+        assert!(first.expose().len() >= 32);
+        assert_eq!(mode(&folder.path().join(FILE_NAME)), 0o600);
+        let files = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(files, 1, "no draft is left behind");
+    }
+
+    #[test]
+    fn starts_at_the_same_time_agree_on_one_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let barrier = std::sync::Barrier::new(8);
+
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let start = || {
+                barrier.wait();
+                read_or_create(folder.path()).unwrap()
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+
+        assert!(keys.iter().all(|key| *key == keys[0]));
+    }
+
+    #[test]
+    fn key_that_others_can_read_is_protected_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        let key = read_or_create(folder.path()).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+
+        assert_eq!(read_or_create(folder.path()).unwrap(), key);
+        assert_eq!(mode(&path), 0o600);
+    }
+
+    #[test]
+    fn damaged_key_is_refused_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        for content in ["", "short", "AAAA", &"?".repeat(44), &"A".repeat(300)] {
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+
+            let refused = read_or_create(folder.path()).unwrap_err();
+
+            assert!(matches!(refused, SecretFileError::Malformed { .. }), "{content:?}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn missing_folder_is_named_in_the_error() {
+        let refused = read_or_create(Path::new("/nowhere/at/all")).unwrap_err();
+
+        assert!(refused.to_string().contains("/nowhere/at/all"), "{refused}");
+    }
 }

@@ -65,7 +65,6 @@ impl super::setting::Setting for OllamaHost {
     }
 
     fn from_text(text: &str) -> Result<Self, String> {
-        let text = text.trim_end_matches('/');
         let bare = text.split_once("://").is_none();
         let with_scheme = if bare { format!("http://{text}") } else { text.to_owned() };
         let mut url = Url::from_text(&with_scheme)

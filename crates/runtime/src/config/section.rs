@@ -87,6 +87,7 @@ macro_rules! section {
             $(
                 $(#[doc = $doc:literal])+
                 $key:ident: $kind:ty = $default:expr
+                    $(, shown $shown:literal)?
                     $(, also $alias:literal $(in $unit:literal)?)*
                     $(, where $check:expr => $allowed:literal)?
                     ;
@@ -115,7 +116,7 @@ macro_rules! section {
                     name: stringify!($key),
                     kind: <$kind as Setting>::kind(),
                     doc: [$($doc),+].map(str::trim).join(" "),
-                    default: defaults.$key.to_toml().map(|value| value.to_string()),
+                    default: $crate::config::section::shown!(defaults.$key $(, $shown)?),
                     secret: <$kind as Setting>::SECRET,
                     aliases: &[ $( $crate::config::section::Alias {
                         variable: $alias,
@@ -156,6 +157,16 @@ macro_rules! section {
     };
 }
 
+/// Returns the default for the documentation: what was said there, else the value.
+macro_rules! shown {
+    ($value:expr) => {
+        $value.to_toml().map(|value| value.to_string())
+    };
+    ($value:expr, $shown:literal) => {
+        Some($shown.to_owned())
+    };
+}
+
 /// Turns an optional unit into an `Option`.
 macro_rules! unit {
     () => {
@@ -166,4 +177,4 @@ macro_rules! unit {
     };
 }
 
-pub(super) use {section, unit};
+pub(super) use {section, shown, unit};

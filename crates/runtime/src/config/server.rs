@@ -14,8 +14,8 @@ section! {
     server: ServerConfig {
         /// Address and port to listen on. Port 0 picks a free one; `localhost:PORT` and `:PORT` (all interfaces) work, too.
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7777)), also "PARLOR_LISTEN";
-        /// Folder of the database and the secret key. When it is not set: `$XDG_DATA_HOME/parlor`, else `~/.local/share/parlor`.
-        data_dir: PathBuf = PathBuf::from("parlor-data"), also "PARLOR_DATA_DIR";
+        /// Folder of the database and the secret key. When `XDG_DATA_HOME` is set, the default is `parlor` in there.
+        data_dir: PathBuf = PathBuf::from("parlor-data"), shown "~/.local/share/parlor", also "PARLOR_DATA_DIR";
         /// The address under which people reach the server, for links. When it is not set, the address of the request.
         public_url: Option<Url> = None;
         /// Origins whose pages may open a WebSocket. When it is empty, only pages of the same host.

@@ -28,7 +28,8 @@ pub trait Setting: Sized {
     fn from_toml(value: &toml::Value) -> Result<Self, String> {
         match value {
             toml::Value::String(text) => Self::from_text(text),
-            _ => Err(format!("must be a string: {}", Self::kind())),
+            // What an empty text is told is true here as well.
+            _ => Err(Self::from_text("").err().unwrap_or_else(|| "must be a string".to_owned())),
         }
     }
 
