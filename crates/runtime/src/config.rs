@@ -25,6 +25,7 @@ pub mod size;
 pub mod source;
 pub mod stop;
 pub mod store;
+mod unknown;
 mod variables;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::problem::{ConfigProblem, ConfigProblems};
 use super::section::{Key, Raw};
 use super::source::{Origins, Source, Sources};
-use super::{Config, check};
+use super::{Config, check, unknown};
 use crate::secret::REDACTED;
 
 /// Bytes of a settings file or a secret's file. Far above any real one; a wrong path may name a
@@ -41,7 +41,8 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Loaded, ConfigProblems> {
         let mut load = Load::new(sources);
         load.find_file();
-        load.refuse_unknown();
+        let unknown = unknown::problems(&load.config.keys(), load.file.as_ref(), sources);
+        load.problems.extend(unknown);
         for key in load.config.keys() {
             load.take(&key);
         }
@@ -113,46 +114,6 @@ impl<'a> Load<'a> {
             value: None,
             allowed,
         });
-    }
-
-    /// Misspelt keys would silently leave the default in place, so they are problems.
-    fn refuse_unknown(&mut self) {
-        let keys = self.config.keys();
-        let mut problems = Vec::new();
-        if let Some((path, table)) = &self.file {
-            for (section, value) in table {
-                problems.extend(unknown_in_file(&keys, path, section, value));
-            }
-        }
-        for name in self.sources.environment.keys() {
-            let Some((section, _)) = name.strip_prefix("PARLOR_").and_then(|n| n.split_once("__"))
-            else {
-                continue;
-            };
-            let known = keys.iter().any(|key| {
-                let variable = key.variable();
-                *name == variable || key.secret && *name == format!("{variable}_FILE")
-            });
-            if !known {
-                problems.push(ConfigProblem {
-                    key: name.clone(),
-                    source: Source::Variable(name.clone()),
-                    value: None,
-                    allowed: allowed_keys(&keys, &section.to_ascii_lowercase()),
-                });
-            }
-        }
-        for flag in &self.sources.flags {
-            if !keys.iter().any(|key| key.path() == flag.key) {
-                problems.push(ConfigProblem {
-                    key: flag.key.clone(),
-                    source: Source::Flag(flag.name.clone()),
-                    value: None,
-                    allowed: "is not a key".to_owned(),
-                });
-            }
-        }
-        self.problems.extend(problems);
     }
 
     /// Sets one key from the highest layer that has it.
@@ -305,44 +266,6 @@ impl<'a> Load<'a> {
         } else {
             Err(ConfigProblems(self.problems))
         }
-    }
-}
-
-fn unknown_in_file(
-    keys: &[Key],
-    path: &Path,
-    section: &str,
-    value: &toml::Value,
-) -> Vec<ConfigProblem> {
-    let problem = |key: String, allowed: String| ConfigProblem {
-        key,
-        source: Source::File(path.to_path_buf()),
-        value: None,
-        allowed,
-    };
-    let of_section = || keys.iter().filter(|key| key.section == section);
-    let Some(table) = value.as_table().filter(|_| of_section().next().is_some()) else {
-        return vec![problem(section.to_owned(), allowed_keys(keys, section))];
-    };
-    let known = |name: &str| {
-        of_section().any(|key| {
-            key.name == name || key.secret && name.strip_suffix("_file") == Some(key.name)
-        })
-    };
-    let unknown = table.keys().filter(|name| !known(name));
-    unknown.map(|name| problem(format!("{section}.{name}"), allowed_keys(keys, section))).collect()
-}
-
-/// Returns what could have been meant.
-fn allowed_keys(keys: &[Key], section: &str) -> String {
-    let names: Vec<_> =
-        keys.iter().filter(|key| key.section == section).map(|key| key.name).collect();
-    if names.is_empty() {
-        let mut sections: Vec<_> = keys.iter().map(|key| key.section).collect();
-        sections.dedup();
-        format!("is not known; sections are {}", sections.join(", "))
-    } else {
-        format!("is not known; [{section}] has {}", names.join(", "))
     }
 }
 

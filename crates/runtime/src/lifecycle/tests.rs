@@ -6,6 +6,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::exit;
 use crate::telemetry::CapturedLogs;
 
 fn lifecycle(pre_stop: u64, abort_after: u64) -> Lifecycle {
