@@ -91,7 +91,7 @@ fn tokens_of_the_previous_key_outlive_a_change_of_keys() {
 }
 
 #[test]
-fn forging_helper_makes_good_tokens() {
+fn forged_token_with_the_right_key_is_good() {
     assert!(tokens().verify(&forge(&good_header(), &good_claims()), now()).is_ok());
 }
 

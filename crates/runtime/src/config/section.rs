@@ -1,6 +1,6 @@
 //! One table for each section: its fields, their types, defaults, other names and documentation.
 //!
-//! [`section!`] makes from one declaration the struct that the program uses, its defaults, and the
+//! `section!` makes from one declaration the struct that the program uses, its defaults, and the
 //! list of [`Key`]s from which files are read, problems told and documentation written. So a key
 //! cannot exist without its sentence.
 
