@@ -33,17 +33,22 @@ export function apiDocs(): Plugin {
     generateBundle() {
       for (const [fileName, from] of Object.entries(FILES)) {
         const source = readFileSync(fileURLToPath(new URL(`../${from}`, import.meta.url)));
-        this.emitFile({ type: 'asset', fileName, source: withoutSourceMap(fileName, source) });
+        this.emitFile({ type: 'asset', fileName, source: selfContained(fileName, source) });
       }
     },
   };
 }
 
-/** The maps are not shipped, so the files must not point to them. */
-function withoutSourceMap(fileName: string, source: Buffer): string | Buffer {
+/** A picture of one clear pixel. */
+const NOTHING =
+  'data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7';
+
+/** Takes out what points elsewhere: maps that are not shipped, and ReDoc's logo on another host. */
+function selfContained(fileName: string, source: Buffer): string | Buffer {
   if (!/\.(js|css)$/.test(fileName)) return source;
   return source
     .toString('utf8')
     .replace(/\n\/\/# sourceMappingURL=\S+\s*$/, '\n')
-    .replace(/\n?\/\*# sourceMappingURL=\S+ ?\*\/\s*$/, '\n');
+    .replace(/\n?\/\*# sourceMappingURL=\S+ ?\*\/\s*$/, '\n')
+    .replaceAll('https://cdn.redoc.ly/redoc/logo-mini.svg', NOTHING);
 }

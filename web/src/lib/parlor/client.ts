@@ -105,7 +105,10 @@ export class ParlorClient {
 
   /** Returns the feed of one of my rooms. */
   feed(room: Room): Feed {
-    return this.#follow(room, true) ?? this.#make(room);
+    const known = this.#feeds.get(room.id);
+    if (known && known.phase !== 'gone') return known;
+    if (this.#feeds.size >= this.#maxFeeds()) this.#dropOne();
+    return this.#make(room);
   }
 
   async join(slug: string): Promise<Room> {
@@ -158,19 +161,30 @@ export class ParlorClient {
 
   #enter(room: Room): Room {
     this.directory.put(room);
-    this.#follow(room, true);
+    this.feed(room);
     return room;
   }
 
-  /** Makes the feed of a room unless there is one; null when the connection can take no more. */
-  #follow(room: Room, always = false): Feed | null {
+  /** Follows a room for its counts, unless the connection can take no more. */
+  #follow(room: Room): void {
     const known = this.#feeds.get(room.id);
-    if (known && known.phase !== 'gone') return known;
+    if (known && known.phase !== 'gone') return;
+    if (known || this.#feeds.size < this.#maxFeeds()) this.#make(room);
+  }
+
+  #maxFeeds(): number {
     const state = this.connection.state;
     const limit = state.phase === 'open' ? state.welcome.limits.subscriptions : undefined;
-    // One place stays free for a room that is opened beyond the limit.
-    if (!always && this.#feeds.size >= (limit ?? DEFAULT_SUBSCRIPTIONS) - 1) return null;
-    return this.#make(room);
+    return limit ?? DEFAULT_SUBSCRIPTIONS;
+  }
+
+  /** Makes place for a room that is opened beyond the limit. */
+  #dropOne(): void {
+    for (const [id, feed] of this.#feeds) {
+      if (feed.opened || feed.outbox.messages().length > 0) continue;
+      this.#drop(id);
+      return;
+    }
   }
 
   #make(room: Room): Feed {

@@ -98,6 +98,11 @@ export class Feed {
     this.outbox = new Outbox(room, link.ports, send, () => this.onChange.emit({ kind: 'outbox' }));
   }
 
+  /** Whether the messages are kept, because someone looks at the room. */
+  get opened(): boolean {
+    return this.#opened;
+  }
+
   get cursor(): Cursor | null {
     return this.#cursor;
   }

@@ -23,7 +23,7 @@ const marked = new Marked({
   gfm: true,
   breaks: true,
   renderer: {
-    html: ({ text }) => escapeHtml(text),
+    html: ({ text, block }) => (block ? `<p>${escapeHtml(text)}</p>` : escapeHtml(text)),
     image: ({ href, text, title }) => link(href, escapeHtml(text || title || href)),
     link({ href, tokens }) {
       return link(href, this.parser.parseInline(tokens));
