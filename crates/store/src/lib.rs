@@ -8,10 +8,14 @@
 //! `conformance` is the specification as tests; every backend runs it unchanged.
 
 pub mod append;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod contract;
 pub mod error;
 pub mod record;
+pub mod sqlite;
 
 pub use append::{Append, AppendRefused, Appended, Intent, NewMessage, QueuedJob, ReplyEnd};
 pub use contract::{Bots, Jobs, Log, Operations, Rooms, Sessions, Store, Users};
 pub use error::StoreError;
+pub use sqlite::{OpenError, SqliteOptions, SqliteStore};

@@ -1,0 +1,151 @@
+//! The store in a file: `SQLite`, for one process.
+//!
+//! One thread writes, in commits of whatever has queued; a few threads read. The data folder is
+//! locked against a second process for as long as the store lives.
+
+mod append;
+mod bots;
+mod codec;
+mod fault;
+mod incarnation;
+mod invites;
+mod jobs;
+mod log;
+mod open;
+mod operations;
+mod query;
+mod readers;
+mod rooms;
+mod rows;
+mod schema;
+mod sessions;
+mod sql;
+mod users;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rusqlite::Connection;
+
+use self::fault::Outcome;
+use self::open::DataFolder;
+pub use self::open::OpenError;
+use self::readers::Readers;
+pub use self::schema::{MigrationReport, known_schema_version, migrate, schema_version};
+pub use self::writer::WriteCounts;
+use self::writer::Writer;
+use crate::error::StoreError;
+
+/// How to open a store.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SqliteOptions {
+    /// Where the database is; made where it is missing.
+    pub data_dir: PathBuf,
+    /// Replies of bots that may follow one message of a person.
+    pub max_hops: u32,
+    /// Members that a room may have.
+    pub room_members: u32,
+    /// Writes, and as many reads, that may wait; above it calls answer [`StoreError::Overloaded`].
+    pub queue: usize,
+    /// Connections that read.
+    pub readers: usize,
+    /// Largest size of the database in pages of 4 KiB; `None`: as large as the disk.
+    pub max_pages: Option<u32>,
+}
+
+impl SqliteOptions {
+    /// Returns the defaults for a folder.
+    pub fn new(data_dir: impl AsRef<Path>) -> Self {
+        Self {
+            data_dir: data_dir.as_ref().to_owned(),
+            max_hops: 3,
+            room_members: 10_000,
+            queue: 4096,
+            readers: 2,
+            max_pages: None,
+        }
+    }
+}
+
+/// What the rules need to know and the database does not hold.
+#[derive(Debug)]
+struct Rules {
+    epoch: String,
+    max_hops: u32,
+    room_members: u32,
+}
+
+/// The store in a file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Readers,
+    rules: Arc<Rules>,
+    closed: AtomicBool,
+}
+
+impl SqliteStore {
+    /// Opens the store of a folder: locks it, brings the database to the newest schema, and starts
+    /// the threads.
+    ///
+    /// Blocks on the disk; at start that is harmless, elsewhere call it where blocking is allowed.
+    pub fn open(options: SqliteOptions) -> Result<Self, OpenError> {
+        let folder = DataFolder::lock(&options.data_dir, options.max_pages)?;
+        let mut conn = folder.connect_first()?;
+        schema::check(&folder, &conn)?;
+        folder.set_up_writer(&conn)?;
+        schema::apply(&folder, &mut conn)?;
+        let epoch = folder.settle_epoch(&conn).map_err(|fault| folder.fault(fault))?;
+        let connections = (0..options.readers.max(1))
+            .map(|_| folder.connect_reader())
+            .collect::<Result<Vec<_>, _>>()?;
+        let readers = Readers::start(connections, options.queue)?;
+        let writer = Writer::start(conn, folder, options.queue)?;
+        let rules = Rules { epoch, max_hops: options.max_hops, room_members: options.room_members };
+        Ok(Self { writer, readers, rules: Arc::new(rules), closed: AtomicBool::new(false) })
+    }
+
+    /// Returns how much was written since the store was opened.
+    pub fn write_counts(&self) -> WriteCounts {
+        self.writer.counts()
+    }
+
+    /// Returns the identity of the logs of this store.
+    pub fn epoch(&self) -> &str {
+        &self.rules.epoch
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.write_many(1, work).await
+    }
+
+    async fn write_many<T: Send + 'static>(
+        &self,
+        weight: usize,
+        work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.check_open()?;
+        self.writer.write(weight, work).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.check_open()?;
+        self.readers.read(work).await
+    }
+
+    fn check_open(&self) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(StoreError::Unavailable(None));
+        }
+        Ok(())
+    }
+}

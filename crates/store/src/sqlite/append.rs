@@ -1,0 +1,217 @@
+//! Intents, carried out one after the other by the writer.
+//!
+//! Each looks at the room as its predecessors left it, refuses or adds events with the next `seq`,
+//! and changes the projections. A refusal is rolled back to the state before, so it leaves no hole.
+
+mod edit;
+mod members;
+mod publish;
+mod replies;
+mod reset;
+mod room;
+
+pub(super) use members::{add as add_member, remove as remove_member};
+pub(super) use room::state as room_state;
+
+use parlor_domain::permission::{Action, Membership, RoomFacts, authorize};
+use parlor_protocol::event::{Event, EventBody};
+use parlor_protocol::id::{MessageId, RoomId, UserId};
+use parlor_protocol::room::RoomKind;
+use parlor_protocol::time::Timestamp;
+use parlor_protocol::user::UserRef;
+use rusqlite::{Connection, params};
+
+use super::Rules;
+use super::codec::{bytes, integer};
+use super::fault::{Outcome, Stop};
+use super::sql::{messages, rooms};
+use super::writer::in_savepoint;
+use super::{query, rows};
+use crate::append::{Append, AppendRefused, Appended, Intent, QueuedJob};
+use crate::record::RoomRecord;
+
+/// What the contract returns for one intent.
+pub(super) type Answer = Result<Appended, AppendRefused>;
+/// What comes of one step, which may stop.
+pub(super) type Step<T> = Result<T, Stop>;
+
+/// Carries out intents in order. Only a failure of the database stops those that follow.
+pub(super) fn append_all(
+    conn: &Connection,
+    rules: &Rules,
+    batch: Vec<Append>,
+) -> Outcome<Vec<Answer>> {
+    batch.into_iter().map(|append| append_one(conn, rules, append)).collect()
+}
+
+fn append_one(conn: &Connection, rules: &Rules, append: Append) -> Outcome<Answer> {
+    match in_savepoint(conn, || carry_out(conn, rules, append)) {
+        Ok(appended) => Ok(Ok(appended)),
+        Err(Stop::Refused(refused)) => Ok(Err(refused)),
+        Err(Stop::Fault(fault)) => Err(fault),
+    }
+}
+
+fn carry_out(conn: &Connection, rules: &Rules, append: Append) -> Step<Appended> {
+    let Append { room, actor, at, intent } = append;
+    let mut desk = Desk::open(conn, rules, room, actor, at)?;
+    match intent {
+        Intent::Publish(message) => publish::publish(&mut desk, message),
+        Intent::Edit { message, body } => edit::edit(&mut desk, message, body),
+        Intent::Redact { message } => edit::redact(&mut desk, message),
+        Intent::React { message, emoji, add } => edit::react(&mut desk, message, emoji, add),
+        Intent::Join { invite } => members::join(&mut desk, invite.as_deref()),
+        Intent::Invite { user } => members::invite(&mut desk, user),
+        Intent::Leave => members::leave(&mut desk),
+        Intent::Kick { user } => members::kick(&mut desk, user),
+        Intent::Ban { user, until } => members::ban(&mut desk, user, until),
+        Intent::Mute { user, until } => members::mute(&mut desk, user, until),
+        Intent::SetRole { user, role } => members::set_role(&mut desk, user, role),
+        Intent::Update { name, topic, archived } => room::update(&mut desk, name, topic, archived),
+        Intent::ResetHistory => reset::reset_history(&mut desk),
+        Intent::StartReply { job, generation, message, provider, model } => {
+            let claim = replies::Claim { job, generation, message };
+            replies::start(&mut desk, &claim, provider, model)
+        }
+        Intent::CompleteReply { job, generation, message, end } => {
+            replies::complete(&mut desk, &replies::Claim { job, generation, message }, end)
+        }
+    }
+}
+
+/// One room and one actor, while an intent is carried out.
+pub(super) struct Desk<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) rules: &'a Rules,
+    pub(super) room: RoomRecord,
+    pub(super) actor: UserRef,
+    pub(super) member: Option<Membership>,
+    pub(super) at: Timestamp,
+    pub(super) events: Vec<Event>,
+    pub(super) jobs: Vec<QueuedJob>,
+}
+
+impl<'a> Desk<'a> {
+    /// Finds the room and the actor. An actor that is unknown or not active finds no room.
+    pub(super) fn open(
+        conn: &'a Connection,
+        rules: &'a Rules,
+        room: RoomId,
+        actor: UserId,
+        at: Timestamp,
+    ) -> Step<Self> {
+        let room = rows::find_room(conn, room, &rules.epoch)?.ok_or(AppendRefused::NoSuchRoom)?;
+        let Some((actor, true)) = rows::find_user_ref(conn, actor)? else {
+            return Err(AppendRefused::NoSuchRoom.into());
+        };
+        let member = rows::find_membership(conn, room.id, actor.id)?;
+        Ok(Self { conn, rules, room, actor, member, at, events: Vec::new(), jobs: Vec::new() })
+    }
+
+    /// Checks that the actor may do this.
+    pub(super) fn authorize(&self, action: Action) -> Step<Membership> {
+        let facts = RoomFacts { kind: self.room.kind, archived: self.room.archived };
+        authorize(facts, self.member, action, self.at)?;
+        Ok(self.member.ok_or(AppendRefused::NoSuchRoom)?)
+    }
+
+    /// Returns the id of the room as it is stored.
+    pub(super) fn room_key(&self) -> [u8; 16] {
+        *self.room.id.0.as_bytes()
+    }
+
+    /// Returns the position of the next event.
+    pub(super) fn next_seq(&self) -> u64 {
+        self.room.head.seq + 1
+    }
+
+    /// Adds an event to the log.
+    pub(super) fn add_event(&mut self, body: EventBody) -> Step<()> {
+        let actor = Some(self.actor.clone());
+        self.add_event_of(actor, body)
+    }
+
+    /// Adds an event that the server caused when there is no actor.
+    pub(super) fn add_event_of(&mut self, actor: Option<UserRef>, body: EventBody) -> Step<()> {
+        let seq = self.next_seq();
+        let event = Event { room: self.room.id, seq, at: self.at, actor, body };
+        insert_event(self.conn, &event)?;
+        query::execute(self.conn, rooms::SET_LAST_SEQ, params![self.room_key(), integer(seq)])?;
+        self.room.head.seq = seq;
+        self.events.push(event);
+        Ok(())
+    }
+
+    /// Returns what was added.
+    pub(super) fn added(&mut self) -> Appended {
+        if self.events.is_empty() {
+            return Appended::Unchanged;
+        }
+        Appended::New {
+            events: std::mem::take(&mut self.events),
+            jobs: std::mem::take(&mut self.jobs),
+        }
+    }
+
+    /// Returns the first answer to what is repeated now.
+    pub(super) fn repeat(&self, seq: u64) -> Step<Appended> {
+        let event = rows::find_event_with_message(self.conn, self.room.id, seq)?;
+        Ok(Appended::Repeat { event })
+    }
+
+    /// Finds what deciding about a message of the room needs.
+    pub(super) fn message_facts(&self, message: MessageId) -> Step<MessageFacts> {
+        let key = [message.0.as_bytes(), self.room.id.0.as_bytes()];
+        let facts = query::find(self.conn, messages::FIND_FACTS, key, MessageFacts::read)?;
+        Ok(facts.ok_or(AppendRefused::NoSuchMessage)?)
+    }
+
+    /// Refuses what a direct room does not know: its participants stay.
+    pub(super) fn refuse_in_direct_room(&self) -> Step<()> {
+        if self.room.kind == RoomKind::Direct {
+            return Err(parlor_domain::permission::Refused::Direct.into());
+        }
+        Ok(())
+    }
+}
+
+/// What deciding about a message needs.
+pub(super) struct MessageFacts {
+    pub(super) seq: u64,
+    pub(super) sender: UserId,
+    pub(super) status: parlor_protocol::message::MessageStatus,
+    pub(super) redacted: bool,
+    pub(super) hops: u32,
+    pub(super) body: String,
+}
+
+impl MessageFacts {
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            seq: super::codec::count(row, 0)?,
+            sender: super::codec::id(row, 1)?,
+            status: super::codec::word(row, 2)?,
+            redacted: row.get::<_, Option<i64>>(3)?.is_some(),
+            hops: row.get(4)?,
+            body: row.get(5)?,
+        })
+    }
+}
+
+fn insert_event(conn: &Connection, event: &Event) -> Outcome<()> {
+    query::execute(
+        conn,
+        messages::INSERT_EVENT,
+        params![
+            event.room.0.as_bytes(),
+            integer(event.seq),
+            event.at.as_millis(),
+            event.body.kind(),
+            bytes(event.actor.as_ref().map(|actor| actor.id.0)),
+            bytes(rows::event_subject(&event.body).map(|subject| subject.0)),
+            bytes(event.body.message().map(|message| message.0)),
+            rows::event_document(&event.body)?,
+        ],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Changes of messages: edits, redactions, reactions.
+
+use parlor_domain::permission::Action;
+use parlor_protocol::event::{EventBody, MessageEdited, MessageRedacted, ReactionChange};
+use parlor_protocol::id::MessageId;
+use parlor_protocol::message::MessageStatus;
+use rusqlite::params;
+
+use super::{Desk, Step};
+use crate::append::{AppendRefused, Appended};
+use crate::sqlite::codec::integer;
+use crate::sqlite::query;
+use crate::sqlite::sql::{jobs, messages as sql};
+
+/// Most different emojis on one message.
+const EMOJIS_MAX: u32 = 20;
+
+pub(super) fn edit(desk: &mut Desk<'_>, message: MessageId, body: String) -> Step<Appended> {
+    desk.authorize(Action::EditOwn)?;
+    let facts = desk.message_facts(message)?;
+    let own = facts.sender == desk.actor.id;
+    if !own || facts.redacted || facts.status != MessageStatus::Complete {
+        return Err(AppendRefused::NotChangeable.into());
+    }
+    if facts.body == body {
+        return Ok(Appended::Unchanged);
+    }
+    query::execute(
+        desk.conn,
+        sql::EDIT,
+        params![desk.room_key(), integer(facts.seq), body, desk.at.as_millis()],
+    )?;
+    let edited_at = desk.at;
+    desk.add_event(EventBody::MessageEdited(MessageEdited { message, body, edited_at }))?;
+    Ok(desk.added())
+}
+
+pub(super) fn redact(desk: &mut Desk<'_>, message: MessageId) -> Step<Appended> {
+    desk.authorize(Action::Read)?;
+    let facts = desk.message_facts(message)?;
+    let own = facts.sender == desk.actor.id;
+    desk.authorize(if own { Action::RedactOwn } else { Action::RedactOthers })?;
+    if facts.redacted {
+        return Ok(Appended::Unchanged);
+    }
+    // It would go on growing: it has to be stopped first.
+    if facts.status == MessageStatus::Streaming {
+        return Err(AppendRefused::NotChangeable.into());
+    }
+    let at = desk.at.as_millis();
+    let key = params![desk.room_key(), integer(facts.seq), at];
+    query::execute(desk.conn, sql::REDACT, key)?;
+    query::execute(desk.conn, sql::REDACT_EVENTS, [message.0.as_bytes()])?;
+    // Nobody needs an answer to what is gone. The workers end these replies as cancelled.
+    let cancel = params![message.0.as_bytes(), at];
+    query::execute(desk.conn, jobs::REQUEST_CANCEL_OF_TRIGGER, cancel)?;
+    desk.add_event(EventBody::MessageRedacted(MessageRedacted { message }))?;
+    Ok(desk.added())
+}
+
+pub(super) fn react(
+    desk: &mut Desk<'_>,
+    message: MessageId,
+    emoji: String,
+    add: bool,
+) -> Step<Appended> {
+    desk.authorize(Action::Write)?;
+    let facts = desk.message_facts(message)?;
+    if facts.redacted {
+        return Err(AppendRefused::NotChangeable.into());
+    }
+    let (room, seq) = (desk.room_key(), integer(facts.seq));
+    let user = *desk.actor.id.0.as_bytes();
+    if query::exists(desk.conn, sql::HAS_REACTION, params![room, seq, emoji, user])? == add {
+        return Ok(Appended::Unchanged);
+    }
+    let change = ReactionChange { message, emoji, user: desk.actor.clone() };
+    if !add {
+        query::execute(desk.conn, sql::DELETE_REACTION, params![room, seq, change.emoji, user])?;
+        desk.add_event(EventBody::ReactionRemoved(change))?;
+        return Ok(desk.added());
+    }
+    if !query::exists(desk.conn, sql::HAS_EMOJI, params![room, seq, change.emoji])? {
+        let different: u32 =
+            query::get(desk.conn, sql::COUNT_EMOJI, params![room, seq], |row| row.get(0))?;
+        if different >= EMOJIS_MAX {
+            return Err(AppendRefused::TooManyReactions.into());
+        }
+    }
+    query::execute(
+        desk.conn,
+        sql::INSERT_REACTION,
+        params![room, seq, change.emoji, user, integer(desk.next_seq())],
+    )?;
+    desk.add_event(EventBody::ReactionAdded(change))?;
+    Ok(desk.added())
+}

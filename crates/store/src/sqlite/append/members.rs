@@ -1,0 +1,215 @@
+//! Memberships: who comes, goes, and may do what.
+
+use parlor_domain::permission::{Action, Membership, Refused};
+use parlor_protocol::event::{EventBody, LeaveReason, MemberChange};
+use parlor_protocol::id::UserId;
+use parlor_protocol::room::{Role, RoomKind};
+use parlor_protocol::time::Timestamp;
+use parlor_protocol::user::{UserKind, UserRef};
+use rusqlite::params;
+
+use super::{Desk, Step};
+use crate::append::{AppendRefused, Appended};
+use crate::sqlite::codec::{Word as _, integer, millis, time_opt};
+use crate::sqlite::sql::{jobs, members as sql, rooms};
+use crate::sqlite::{query, rows};
+
+pub(super) fn join(desk: &mut Desk<'_>, invite: Option<&str>) -> Step<Appended> {
+    if desk.member.is_some() {
+        return Ok(Appended::Unchanged);
+    }
+    let (room, user) = (desk.room_key(), desk.actor.clone());
+    let invited = match invite {
+        Some(code) => query::exists(desk.conn, sql::INVITE_IS_OF_ROOM, params![code, room])?,
+        None => false,
+    };
+    if desk.room.kind != RoomKind::Public && !invited {
+        // A wrong code must not tell whether the room exists.
+        return Err(AppendRefused::NoSuchRoom.into());
+    }
+    desk.refuse_in_direct_room()?;
+    check_ban(desk, user.id)?;
+    if let Some(code) = invite.filter(|_| desk.room.kind == RoomKind::Private) {
+        let params = params![code, room, desk.at.as_millis()];
+        if query::execute(desk.conn, sql::USE_INVITE, params)? == 0 {
+            return Err(AppendRefused::InvalidInvite.into());
+        }
+    }
+    add(desk, user, Role::Member)?;
+    Ok(desk.added())
+}
+
+pub(super) fn invite(desk: &mut Desk<'_>, user: UserId) -> Step<Appended> {
+    desk.authorize(Action::Invite)?;
+    let Some((user, true)) = rows::find_user_ref(desk.conn, user)? else {
+        return Err(AppendRefused::NoSuchUser.into());
+    };
+    if rows::find_membership(desk.conn, desk.room.id, user.id)?.is_some() {
+        return Ok(Appended::Unchanged);
+    }
+    check_ban(desk, user.id)?;
+    add(desk, user, Role::Member)?;
+    Ok(desk.added())
+}
+
+pub(super) fn leave(desk: &mut Desk<'_>) -> Step<Appended> {
+    let member = desk.authorize(Action::Read)?;
+    desk.refuse_in_direct_room()?;
+    let user = desk.actor.clone();
+    check_owner_remains(desk, user.id, member)?;
+    remove(desk, user, member, LeaveReason::Left)?;
+    Ok(desk.added())
+}
+
+pub(super) fn kick(desk: &mut Desk<'_>, user: UserId) -> Step<Appended> {
+    let actor = desk.authorize(Action::Moderate)?;
+    let (user, member) = find_member(desk, user)?;
+    check_rank(actor, member)?;
+    check_owner_remains(desk, user.id, member)?;
+    remove(desk, user, member, LeaveReason::Kicked)?;
+    Ok(desk.added())
+}
+
+pub(super) fn ban(desk: &mut Desk<'_>, user: UserId, until: Option<Timestamp>) -> Step<Appended> {
+    let actor = desk.authorize(Action::Moderate)?;
+    let (room, key) = (desk.room_key(), *user.0.as_bytes());
+    if until.is_some_and(|until| until <= desk.at) {
+        query::execute(desk.conn, sql::UNBAN, [room, key])?;
+        return Ok(Appended::Unchanged);
+    }
+    let Some((user, _)) = rows::find_user_ref(desk.conn, user)? else {
+        return Err(AppendRefused::NoSuchUser.into());
+    };
+    let member = rows::find_membership(desk.conn, desk.room.id, user.id)?;
+    if let Some(member) = member {
+        check_rank(actor, member)?;
+        check_owner_remains(desk, user.id, member)?;
+    }
+    let by = *desk.actor.id.0.as_bytes();
+    let row = params![room, key, by, desk.at.as_millis(), millis(until)];
+    query::execute(desk.conn, sql::BAN, row)?;
+    if let Some(member) = member {
+        remove(desk, user, member, LeaveReason::Banned)?;
+    }
+    Ok(desk.added())
+}
+
+pub(super) fn mute(desk: &mut Desk<'_>, user: UserId, until: Option<Timestamp>) -> Step<Appended> {
+    let actor = desk.authorize(Action::Moderate)?;
+    let (user, member) = find_member(desk, user)?;
+    check_rank(actor, member)?;
+    // Until lifted: the end of time.
+    let until = until.unwrap_or(Timestamp::from_millis(i64::MAX));
+    let muted_until = Some(until).filter(|&until| until > desk.at);
+    if member.muted_until == muted_until {
+        return Ok(Appended::Unchanged);
+    }
+    let row = params![desk.room_key(), user.id.0.as_bytes(), millis(muted_until)];
+    query::execute(desk.conn, sql::SET_MUTE, row)?;
+    let change = MemberChange { user, role: member.role, reason: None, muted_until };
+    desk.add_event(EventBody::MemberRoleChanged(change))?;
+    Ok(desk.added())
+}
+
+pub(super) fn set_role(desk: &mut Desk<'_>, user: UserId, role: Role) -> Step<Appended> {
+    desk.authorize(Action::Own)?;
+    let (user, member) = find_member(desk, user)?;
+    if member.role == role {
+        return Ok(Appended::Unchanged);
+    }
+    check_owner_remains(desk, user.id, member)?;
+    let row = params![desk.room_key(), user.id.0.as_bytes(), role.word()];
+    query::execute(desk.conn, sql::SET_ROLE, row)?;
+    let muted_until = member.muted_until;
+    let change = MemberChange { user, role, reason: None, muted_until };
+    desk.add_event(EventBody::MemberRoleChanged(change))?;
+    Ok(desk.added())
+}
+
+/// Adds a member and tells it. What was said before counts as read.
+pub(in crate::sqlite) fn add(desk: &mut Desk<'_>, user: UserRef, role: Role) -> Step<()> {
+    let members: u32 =
+        query::get(desk.conn, rooms::MEMBER_COUNT, [desk.room_key()], |row| row.get(0))?;
+    if members >= desk.rules.room_members {
+        return Err(AppendRefused::RoomFull.into());
+    }
+    query::execute(
+        desk.conn,
+        sql::INSERT,
+        params![
+            desk.room_key(),
+            user.id.0.as_bytes(),
+            role.word(),
+            user.kind == UserKind::Bot,
+            desk.at.as_millis(),
+            integer(desk.next_seq()),
+        ],
+    )?;
+    query::execute(desk.conn, sql::COUNT_UP, [desk.room_key()])?;
+    let change = MemberChange { user, role, reason: None, muted_until: None };
+    desk.add_event(EventBody::MemberJoined(change))
+}
+
+/// Removes a member and tells it. What a bot still owes is ended by its worker.
+pub(in crate::sqlite) fn remove(
+    desk: &mut Desk<'_>,
+    user: UserRef,
+    member: Membership,
+    reason: LeaveReason,
+) -> Step<()> {
+    let key = [desk.room_key(), *user.id.0.as_bytes()];
+    query::execute(desk.conn, sql::DELETE, key)?;
+    query::execute(desk.conn, sql::COUNT_DOWN, [desk.room_key()])?;
+    if user.kind == UserKind::Bot {
+        let params = params![key[0], key[1], desk.at.as_millis()];
+        query::execute(desk.conn, jobs::REQUEST_CANCEL_OF_BOT, params)?;
+    }
+    let change = MemberChange { user, role: member.role, reason: Some(reason), muted_until: None };
+    desk.add_event(EventBody::MemberLeft(change))
+}
+
+fn find_member(desk: &Desk<'_>, user: UserId) -> Step<(UserRef, Membership)> {
+    let member = rows::find_membership(desk.conn, desk.room.id, user)?;
+    let user = rows::find_user_ref(desk.conn, user)?;
+    match (user, member) {
+        (Some((user, _)), Some(member)) => Ok((user, member)),
+        _ => Err(AppendRefused::NoSuchUser.into()),
+    }
+}
+
+/// Moderators keep order among members; only an owner may act against those above.
+fn check_rank(actor: Membership, target: Membership) -> Step<()> {
+    if target.role >= actor.role && actor.role != Role::Owner {
+        return Err(Refused::Role("owner").into());
+    }
+    Ok(())
+}
+
+/// Refuses to take the last owner from a room in which others remain.
+fn check_owner_remains(desk: &Desk<'_>, user: UserId, member: Membership) -> Step<()> {
+    if member.role != Role::Owner {
+        return Ok(());
+    }
+    let key = [desk.room_key(), *user.0.as_bytes()];
+    if query::exists(desk.conn, sql::HAS_OTHER_OWNER, key)? {
+        return Ok(());
+    }
+    let members: u32 =
+        query::get(desk.conn, rooms::MEMBER_COUNT, [desk.room_key()], |row| row.get(0))?;
+    if members > 1 {
+        return Err(AppendRefused::LastOwner.into());
+    }
+    Ok(())
+}
+
+fn check_ban(desk: &Desk<'_>, user: UserId) -> Step<()> {
+    let key = [desk.room_key(), *user.0.as_bytes()];
+    match query::find(desk.conn, sql::FIND_BAN, key, |row| time_opt(row, 0))? {
+        None => Ok(()),
+        Some(Some(until)) if until <= desk.at => {
+            query::execute(desk.conn, sql::UNBAN, key)?;
+            Ok(())
+        }
+        Some(until) => Err(AppendRefused::Banned { until }.into()),
+    }
+}

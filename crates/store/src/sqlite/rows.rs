@@ -1,0 +1,382 @@
+//! Rows as values of the contract.
+
+use parlor_domain::log::Head;
+use parlor_domain::permission::Membership;
+use parlor_protocol::event::{Event, EventBody, MemberChange, ReactionChange};
+use parlor_protocol::id::{MessageId, RoomId, UserId};
+use parlor_protocol::message::{BotReply, Message, Reaction, ReplyError, Usage};
+use parlor_protocol::user::{User, UserRef};
+use rusqlite::{Connection, Row, params};
+use serde::de::DeserializeOwned;
+
+use super::codec::{code_opt, count, id, id_opt, integer, time, time_opt, word, word_opt};
+use super::fault::{Fault, Outcome};
+use super::query;
+use super::sql::{members, messages as sql, rooms, users};
+use crate::record::{Account, BotRecord, RoomRecord, SessionRecord};
+
+/// Most user names that a reaction lists.
+const REACTION_USERS_MAX: usize = 20;
+
+/// Reads four columns: id, user name, display name, kind.
+pub(super) fn user_ref(row: &Row<'_>, first: usize) -> rusqlite::Result<UserRef> {
+    Ok(UserRef {
+        id: id(row, first)?,
+        username: row.get(first + 1)?,
+        display_name: row.get(first + 2)?,
+        kind: word(row, first + 3)?,
+    })
+}
+
+fn user_ref_opt(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<UserRef>> {
+    match id_opt::<UserId>(row, first)? {
+        Some(_) => user_ref(row, first).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Finds a user and whether they are active.
+pub(super) fn find_user_ref(
+    conn: &Connection,
+    user: UserId,
+) -> rusqlite::Result<Option<(UserRef, bool)>> {
+    query::find(conn, users::FIND_REF, [user.0.as_bytes()], |row| {
+        Ok((user_ref(row, 0)?, row.get(4)?))
+    })
+}
+
+/// Reads the columns of an account.
+pub(super) fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
+    Ok(Account {
+        user: User {
+            id: id(row, 0)?,
+            username: row.get(1)?,
+            display_name: row.get(2)?,
+            kind: word(row, 3)?,
+            bio: row.get(4)?,
+            visibility: word(row, 5)?,
+            role: word(row, 6)?,
+            email: row.get(7)?,
+            created_at: time(row, 8)?,
+        },
+        active: row.get(9)?,
+        last_seen: time_opt(row, 10)?,
+    })
+}
+
+/// Reads the columns of a login.
+pub(super) fn session(row: &Row<'_>) -> rusqlite::Result<SessionRecord> {
+    Ok(SessionRecord {
+        id: id(row, 0)?,
+        user: id(row, 1)?,
+        client: row.get(2)?,
+        created_at: time(row, 3)?,
+        expires_at: time(row, 4)?,
+        revoked_at: time_opt(row, 5)?,
+    })
+}
+
+/// Reads the columns of a room.
+pub(super) fn room(row: &Row<'_>, epoch: &str) -> rusqlite::Result<RoomRecord> {
+    Ok(RoomRecord {
+        id: id(row, 0)?,
+        slug: row.get(1)?,
+        name: row.get(2)?,
+        kind: word(row, 3)?,
+        topic: row.get(4)?,
+        archived: row.get(5)?,
+        head: Head { epoch: epoch.to_owned(), reset_through: count(row, 6)?, seq: count(row, 7)? },
+        created_at: time(row, 8)?,
+    })
+}
+
+/// Finds a room by id.
+pub(super) fn find_room(
+    conn: &Connection,
+    room_id: RoomId,
+    epoch: &str,
+) -> rusqlite::Result<Option<RoomRecord>> {
+    query::find(conn, rooms::FIND, [room_id.0.as_bytes()], |row| room(row, epoch))
+}
+
+/// Finds a membership.
+pub(super) fn find_membership(
+    conn: &Connection,
+    room: RoomId,
+    user: UserId,
+) -> rusqlite::Result<Option<Membership>> {
+    query::find(conn, members::FIND, [room.0.as_bytes(), user.0.as_bytes()], |row| {
+        Ok(Membership { role: word(row, 0)?, muted_until: time_opt(row, 1)? })
+    })
+}
+
+/// Reads the columns of a bot.
+pub(super) fn bot(row: &Row<'_>) -> rusqlite::Result<BotRecord> {
+    Ok(BotRecord {
+        user: user_ref(row, 0)?,
+        provider: row.get(4)?,
+        model: row.get(5)?,
+        system_prompt: row.get(6)?,
+        trigger: word(row, 7)?,
+        temperature: row.get(8)?,
+        max_tokens: row.get(9)?,
+        context_messages: row.get(10)?,
+        memory_ttl_seconds: count(row, 11)?,
+        owner: id_opt(row, 12)?,
+        created_at: time(row, 13)?,
+    })
+}
+
+/// Reads the columns of a message; its reactions are read by [`add_reactions`].
+fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
+    let usage = match row.get::<_, Option<u32>>(18)? {
+        Some(prompt_tokens) => {
+            Some(Usage { prompt_tokens, completion_tokens: row.get(19)?, estimated: row.get(20)? })
+        }
+        None => None,
+    };
+    let error = match code_opt(row, 21)? {
+        Some(code) => Some(ReplyError { code, detail: row.get(22)? }),
+        None => None,
+    };
+    let bot = match id_opt(row, 15)? {
+        Some(trigger) => Some(BotReply { trigger, provider: row.get(16)?, model: row.get(17)? }),
+        None => None,
+    };
+    Ok(Message {
+        id: id(row, 0)?,
+        room: id(row, 1)?,
+        seq: count(row, 2)?,
+        sender: user_ref(row, 3)?,
+        client_id: row.get(7)?,
+        body: row.get(8)?,
+        status: word(row, 9)?,
+        reply_to: id_opt(row, 10)?,
+        thread: id_opt(row, 11)?,
+        created_at: time(row, 12)?,
+        edited_at: time_opt(row, 13)?,
+        redacted_at: time_opt(row, 14)?,
+        reactions: Vec::new(),
+        attachments: Vec::new(),
+        bot,
+        usage,
+        error,
+    })
+}
+
+/// Finds a message of a room by id.
+pub(super) fn find_message(
+    conn: &Connection,
+    room: RoomId,
+    message_id: MessageId,
+) -> rusqlite::Result<Option<Message>> {
+    let sql = sql::FIND;
+    let params = [message_id.0.as_bytes(), room.0.as_bytes()];
+    let Some(found) = query::find(conn, sql, params, message)? else {
+        return Ok(None);
+    };
+    Ok(list_with_reactions(conn, room, vec![found])?.pop())
+}
+
+/// Finds a message of a room by the position of its event.
+pub(super) fn find_message_at(
+    conn: &Connection,
+    room: RoomId,
+    seq: u64,
+) -> rusqlite::Result<Option<Message>> {
+    let params = params![room.0.as_bytes(), integer(seq)];
+    let Some(found) = query::find(conn, sql::FIND_BY_SEQ, params, message)? else {
+        return Ok(None);
+    };
+    Ok(list_with_reactions(conn, room, vec![found])?.pop())
+}
+
+/// Reads messages in ascending order of `seq`, whatever the order of the statement.
+pub(super) fn list_messages(
+    conn: &Connection,
+    room: RoomId,
+    statement: &str,
+    params: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<Message>> {
+    let mut found = query::list(conn, statement, params, message)?;
+    found.sort_by_key(|message| message.seq);
+    list_with_reactions(conn, room, found)
+}
+
+fn list_with_reactions(
+    conn: &Connection,
+    room: RoomId,
+    mut found: Vec<Message>,
+) -> rusqlite::Result<Vec<Message>> {
+    let (Some(first), Some(last)) = (found.first(), found.last()) else {
+        return Ok(found);
+    };
+    let range = params![room.0.as_bytes(), integer(first.seq), integer(last.seq)];
+    let rows = query::list(conn, sql::LIST_REACTIONS, range, |row| {
+        Ok((count(row, 0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+    })?;
+    for (seq, emoji, username) in rows {
+        let Ok(at) = found.binary_search_by_key(&seq, |message| message.seq) else {
+            continue;
+        };
+        let Some(message) = found.get_mut(at) else { continue };
+        let known = message.reactions.iter().position(|reaction| reaction.emoji == emoji);
+        let reaction = match known.and_then(|known| message.reactions.get_mut(known)) {
+            Some(reaction) => reaction,
+            None => message.reactions.push_mut(Reaction { emoji, count: 0, users: Vec::new() }),
+        };
+        reaction.count += 1;
+        if reaction.users.len() < REACTION_USERS_MAX {
+            reaction.users.push(username);
+        }
+    }
+    Ok(found)
+}
+
+/// An event before its document is read.
+struct StoredEvent {
+    room: RoomId,
+    seq: u64,
+    at: parlor_protocol::time::Timestamp,
+    kind: String,
+    data: String,
+    actor: Option<UserRef>,
+    subject: Option<UserRef>,
+}
+
+fn stored_event(row: &Row<'_>) -> rusqlite::Result<StoredEvent> {
+    Ok(StoredEvent {
+        room: id(row, 0)?,
+        seq: count(row, 1)?,
+        at: time(row, 2)?,
+        kind: row.get(3)?,
+        data: row.get(4)?,
+        actor: user_ref_opt(row, 5)?,
+        subject: user_ref_opt(row, 9)?,
+    })
+}
+
+/// Reads events.
+pub(super) fn list_events(
+    conn: &Connection,
+    room: RoomId,
+    after: u64,
+    limit: u32,
+) -> Outcome<Vec<Event>> {
+    let params = params![room.0.as_bytes(), integer(after), limit];
+    let stored = query::list(conn, sql::LIST_EVENTS, params, stored_event)?;
+    stored.into_iter().map(event).collect()
+}
+
+/// Reads one event, with its message as it is now when it is about a new one.
+pub(super) fn find_event_with_message(conn: &Connection, room: RoomId, seq: u64) -> Outcome<Event> {
+    let params = params![room.0.as_bytes(), integer(seq)];
+    let stored = query::find(conn, sql::FIND_EVENT, params, stored_event)?
+        .ok_or(Fault::Contradiction("messages.seq names no row of events"))?;
+    let mut event = event(stored)?;
+    if let EventBody::MessageCreated(message) = &mut event.body
+        && let Some(now) = find_message_at(conn, room, seq)?
+    {
+        **message = now;
+    }
+    Ok(event)
+}
+
+fn event(stored: StoredEvent) -> Outcome<Event> {
+    let StoredEvent { room, seq, at, kind, data, actor, subject } = stored;
+    let subject = subject.as_ref().or(actor.as_ref());
+    let body = match kind.as_str() {
+        "message.created" => {
+            let mut message: Box<Message> = document(&data)?;
+            // Names are those of today, so that a rename or an erased account reaches the past.
+            if let Some(actor) = &actor {
+                message.sender = actor.clone();
+            }
+            EventBody::MessageCreated(message)
+        }
+        "message.edited" => EventBody::MessageEdited(document(&data)?),
+        "message.redacted" => EventBody::MessageRedacted(document(&data)?),
+        "message.completed" => EventBody::MessageCompleted(document(&data)?),
+        "reaction.added" => EventBody::ReactionAdded(reaction_change(&data, subject)?),
+        "reaction.removed" => EventBody::ReactionRemoved(reaction_change(&data, subject)?),
+        "member.joined" => EventBody::MemberJoined(member_change(&data, subject)?),
+        "member.left" => EventBody::MemberLeft(member_change(&data, subject)?),
+        "member.role_changed" => EventBody::MemberRoleChanged(member_change(&data, subject)?),
+        "room.created" => EventBody::RoomCreated(document(&data)?),
+        "room.updated" => EventBody::RoomUpdated(document(&data)?),
+        "room.archived" => EventBody::RoomArchived(document(&data)?),
+        "history.reset" => EventBody::HistoryReset(document(&data)?),
+        _ => return Err(Fault::Contradiction("events.type is not a known type")),
+    };
+    Ok(Event { room, seq, at, actor, body })
+}
+
+fn document<T: DeserializeOwned>(data: &str) -> Outcome<T> {
+    Ok(serde_json::from_str(data)?)
+}
+
+fn reaction_change(data: &str, subject: Option<&UserRef>) -> Outcome<ReactionChange> {
+    let mut change: ReactionChange = document(data)?;
+    if let Some(user) = subject {
+        change.user = user.clone();
+    }
+    Ok(change)
+}
+
+fn member_change(data: &str, subject: Option<&UserRef>) -> Outcome<MemberChange> {
+    let mut change: MemberChange = document(data)?;
+    if let Some(user) = subject {
+        change.user = user.clone();
+    }
+    Ok(change)
+}
+
+/// Writes the document of an event.
+pub(super) fn event_document(body: &EventBody) -> serde_json::Result<String> {
+    match body {
+        EventBody::RoomCreated(state)
+        | EventBody::RoomUpdated(state)
+        | EventBody::RoomArchived(state) => serde_json::to_string(state),
+        EventBody::MemberJoined(change)
+        | EventBody::MemberLeft(change)
+        | EventBody::MemberRoleChanged(change) => serde_json::to_string(change),
+        EventBody::MessageCreated(message) => serde_json::to_string(message),
+        EventBody::MessageEdited(edited) => serde_json::to_string(edited),
+        EventBody::MessageRedacted(redacted) => serde_json::to_string(redacted),
+        EventBody::MessageCompleted(completed) => serde_json::to_string(completed),
+        EventBody::ReactionAdded(change) | EventBody::ReactionRemoved(change) => {
+            serde_json::to_string(change)
+        }
+        EventBody::HistoryReset(reset) => serde_json::to_string(reset),
+        EventBody::Unknown(event) => serde_json::to_string(&event.data),
+    }
+}
+
+/// Returns the user that an event is about, where that is told in its document.
+pub(super) fn event_subject(body: &EventBody) -> Option<UserId> {
+    match body {
+        EventBody::MemberJoined(change)
+        | EventBody::MemberLeft(change)
+        | EventBody::MemberRoleChanged(change) => Some(change.user.id),
+        EventBody::ReactionAdded(change) | EventBody::ReactionRemoved(change) => {
+            Some(change.user.id)
+        }
+        EventBody::RoomCreated(_)
+        | EventBody::RoomUpdated(_)
+        | EventBody::RoomArchived(_)
+        | EventBody::MessageCreated(_)
+        | EventBody::MessageEdited(_)
+        | EventBody::MessageRedacted(_)
+        | EventBody::MessageCompleted(_)
+        | EventBody::HistoryReset(_)
+        | EventBody::Unknown(_) => None,
+    }
+}
+
+/// Reads a role that is absent for those who are not members.
+pub(super) fn role_opt(
+    row: &Row<'_>,
+    column: usize,
+) -> rusqlite::Result<Option<parlor_protocol::room::Role>> {
+    word_opt(row, column)
+}

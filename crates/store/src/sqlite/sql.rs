@@ -1,0 +1,48 @@
+//! Every statement, by name. A test prepares them all against the schema.
+
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $text:expr;)*) => {
+        $($(#[$doc])* pub(in crate::sqlite) const $name: &str = $text;)*
+
+        /// All of them, for the test that prepares them.
+        #[cfg(test)]
+        pub(in crate::sqlite) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+pub(in crate::sqlite) mod bots;
+pub(in crate::sqlite) mod jobs;
+pub(in crate::sqlite) mod members;
+pub(in crate::sqlite) mod messages;
+pub(in crate::sqlite) mod meta;
+pub(in crate::sqlite) mod rooms;
+pub(in crate::sqlite) mod sessions;
+pub(in crate::sqlite) mod users;
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    #[test]
+    fn every_statement_fits_the_schema() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(include_str!("../../../../migrations/sqlite/V1__initial.sql")).unwrap();
+        conn.execute_batch("CREATE TABLE refinery_schema_history (version INTEGER)").unwrap();
+
+        let groups = [
+            super::bots::ALL,
+            super::jobs::ALL,
+            super::members::ALL,
+            super::messages::ALL,
+            super::meta::ALL,
+            super::rooms::ALL,
+            super::sessions::ALL,
+            super::users::ALL,
+        ];
+        for (name, statement) in groups.into_iter().flatten() {
+            if let Err(error) = conn.prepare(statement) {
+                panic!("{name}: {error}");
+            }
+        }
+    }
+}

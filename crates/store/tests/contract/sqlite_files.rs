@@ -1,0 +1,1 @@
+//! What the store in a file promises about its files.
