@@ -1,0 +1,99 @@
+//! Rooms, members and invite links.
+
+use parlor_protocol::http::{
+    CreateInviteRequest, CreateRoomRequest, Invite, Page, PatchRoomRequest, PutMemberRequest,
+};
+use parlor_protocol::room::{Member, Room};
+use reqwest::Method;
+
+use super::{Call, Http};
+use crate::error::ClientError;
+
+/// Which rooms to list.
+#[derive(Debug, Clone, Default)]
+pub struct RoomQuery {
+    /// Only those that the caller is a member of.
+    pub mine: bool,
+    /// Only those whose name holds this text.
+    pub text: Option<String>,
+    /// Where the page starts: `next` of the page before.
+    pub cursor: Option<String>,
+    /// Items in the page.
+    pub limit: Option<u32>,
+}
+
+impl Http {
+    /// Returns one page of rooms.
+    pub async fn rooms(&self, query: &RoomQuery) -> Result<Page<Room>, ClientError> {
+        let call = Call::v1(Method::GET, &["rooms"])
+            .query_if("mine", query.mine.then_some("true"))
+            .query_if("q", query.text.as_deref())
+            .query_if("cursor", query.cursor.as_deref())
+            .query_if("limit", query.limit);
+        self.page(call).await
+    }
+
+    /// Makes a room.
+    pub async fn create_room(&self, request: &CreateRoomRequest) -> Result<Room, ClientError> {
+        self.json(Call::v1(Method::POST, &["rooms"]).body(request)?).await
+    }
+
+    /// Returns a room, by id or slug.
+    pub async fn room(&self, room: &str) -> Result<Room, ClientError> {
+        self.json(Call::v1(Method::GET, &["rooms", room])).await
+    }
+
+    /// Changes a room.
+    pub async fn patch_room(
+        &self,
+        room: &str,
+        request: &PatchRoomRequest,
+    ) -> Result<Room, ClientError> {
+        self.json(Call::v1(Method::PATCH, &["rooms", room]).body(request)?).await
+    }
+
+    /// Deletes a room.
+    pub async fn delete_room(&self, room: &str) -> Result<(), ClientError> {
+        self.empty(Call::v1(Method::DELETE, &["rooms", room])).await
+    }
+
+    /// Returns one page of a room's members.
+    pub async fn members(
+        &self,
+        room: &str,
+        cursor: Option<&str>,
+    ) -> Result<Page<Member>, ClientError> {
+        let call = Call::v1(Method::GET, &["rooms", room, "members"]);
+        self.page(call.query_if("cursor", cursor)).await
+    }
+
+    /// Joins, invites, or changes a member.
+    pub async fn put_member(
+        &self,
+        room: &str,
+        username: &str,
+        request: &PutMemberRequest,
+    ) -> Result<(), ClientError> {
+        let call = Call::v1(Method::PUT, &["rooms", room, "members", username]);
+        self.empty(call.body(request)?).await
+    }
+
+    /// Leaves a room, or removes a member from it.
+    pub async fn delete_member(&self, room: &str, username: &str) -> Result<(), ClientError> {
+        self.empty(Call::v1(Method::DELETE, &["rooms", room, "members", username])).await
+    }
+
+    /// Makes an invite link.
+    pub async fn create_invite(
+        &self,
+        room: &str,
+        request: &CreateInviteRequest,
+    ) -> Result<Invite, ClientError> {
+        self.json(Call::v1(Method::POST, &["rooms", room, "invites"]).body(request)?).await
+    }
+
+    /// Returns what an invite link leads to.
+    pub async fn invite(&self, code: &str) -> Result<Invite, ClientError> {
+        self.json(Call::v1(Method::GET, &["invites", code])).await
+    }
+}
