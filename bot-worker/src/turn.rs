@@ -1,0 +1,352 @@
+//! One turn: one attempt of one worker at one reply.
+//!
+//! A turn either gives the reply its ending, or leaves the job to a later turn: because the lease is
+//! lost, or because the worker has to stop now. What it writes carries the generation of its claim,
+//! so a turn that was overtaken changes nothing. Dropping a turn at any point is safe; the job is
+//! due again when its lease ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlor_bus::{Bus, Control};
+use parlor_llm::{ChatRequest, Provider, Providers};
+use parlor_protocol::id::{JobId, MessageId};
+use parlor_protocol::message::{Message, MessageStatus, Usage};
+use parlor_protocol::signal::BotState;
+use parlor_protocol::time::Timestamp;
+use parlor_protocol::user::UserKind;
+use parlor_runtime::clock::Clock;
+use parlor_store::record::{ClaimedJob, Window};
+use parlor_store::{AppendRefused, Appended, Intent, ReplyEnd, Store};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::config::BotWorkerConfig;
+use crate::context::Context;
+use crate::draft::Draft;
+use crate::ending::Stop;
+use crate::metrics::{Metrics, Outcome};
+use crate::pairs::PairLimit;
+
+mod calls;
+mod stream;
+mod tell;
+
+/// How long giving a job back may take when the process has to stop now.
+const GIVE_BACK_PATIENCE: Duration = Duration::from_millis(1_500);
+/// Messages in one read of the history.
+const PAGE: u32 = 200;
+/// Longest wait before a job that no turn can end is tried again.
+const PARK_MAX: Duration = Duration::from_hours(1);
+
+/// What all turns of a worker share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: BotWorkerConfig,
+    pub(crate) worker: Uuid,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) providers: Arc<Providers>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Metrics,
+    pub(crate) pairs: PairLimit,
+}
+
+impl Shared {
+    /// Returns the present time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now().into()
+    }
+
+    /// Gives a job back, due at `due`.
+    pub(crate) async fn release(&self, job: JobId, generation: u32, due: Timestamp) {
+        if let Err(error) = self.store.release_job(job, generation, due).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "job could not be given back, it is due when its lease ends"
+            );
+        }
+    }
+
+    /// Returns the time after `wait`.
+    pub(crate) fn after(&self, wait: Duration) -> Timestamp {
+        let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_millis(self.now().as_millis().saturating_add(wait))
+    }
+}
+
+/// The tokens that end a turn early.
+#[derive(Debug, Clone)]
+pub(crate) struct Tokens {
+    /// Someone stopped the reply.
+    pub(crate) cancel: CancellationToken,
+    /// The worker has to stop now.
+    pub(crate) abort: CancellationToken,
+}
+
+/// Why a turn does not go on.
+#[derive(Debug)]
+enum Halt {
+    /// The reply is to be ended.
+    Stop(Stop),
+    /// The job belongs to another turn.
+    Lost,
+    /// The job is to be given back.
+    Aborted,
+}
+
+/// One attempt at one reply.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    shared: Arc<Shared>,
+    job: ClaimedJob,
+    tokens: Tokens,
+    /// When the lease ends unless it is renewed.
+    held_until: Instant,
+    message: MessageId,
+    provider: Option<Arc<dyn Provider>>,
+    draft: Draft,
+    /// The cost, once the provider was called.
+    usage: Option<Usage>,
+}
+
+impl Turn {
+    /// Creates a turn for a job whose claim was asked for at `claimed_at`.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        job: ClaimedJob,
+        tokens: Tokens,
+        claimed_at: Instant,
+    ) -> Self {
+        let message = match &job.begun {
+            Some(begun) => begun.message,
+            None => MessageId(shared.clock.new_id()),
+        };
+        let provider = match &job.bot.provider {
+            Some(name) => shared.providers.find(name),
+            None => Some(shared.providers.default_provider()),
+        };
+        let held_until = claimed_at + shared.config.lease;
+        let draft = Draft::new(shared.config.reply_bytes);
+        Self { shared, job, tokens, held_until, message, provider, draft, usage: None }
+    }
+
+    /// Runs the turn to its end.
+    pub(crate) async fn run(mut self) -> Outcome {
+        let stop = match self.answer().await {
+            Ok(stop) | Err(Halt::Stop(stop)) => Ok(stop),
+            Err(halt) => Err(halt),
+        };
+        let end = match stop {
+            Ok(stop) => self.close(&stop).await,
+            Err(halt) => Err(halt),
+        };
+        match end {
+            Ok(status) => Outcome::Ended(status),
+            Err(Halt::Aborted) => {
+                self.give_back().await;
+                Outcome::Released
+            }
+            Err(Halt::Lost | Halt::Stop(_)) => {
+                tracing::debug!("turn was overtaken");
+                Outcome::Lost
+            }
+        }
+    }
+
+    /// Decides whether the provider is called, calls it, and returns what stopped the reply.
+    async fn answer(&mut self) -> Result<Stop, Halt> {
+        let provider = self.admit().map_err(Halt::Stop)?;
+        self.tell_status(BotState::Thinking, None);
+        let request = self.read_context(&provider).await?;
+        self.begin(&request).await?;
+        self.stream(provider, request).await
+    }
+
+    fn admit(&self) -> Result<Arc<dyn Provider>, Stop> {
+        let job = &self.job;
+        if job.cancel_requested || self.tokens.cancel.is_cancelled() || is_gone(&job.trigger) {
+            return Err(Stop::Cancelled);
+        }
+        if job.attempt > self.shared.config.max_attempts {
+            return Err(Stop::WornOut);
+        }
+        let by_bot = job.trigger.sender.kind == UserKind::Bot;
+        if by_bot
+            && job.attempt <= 1
+            && !self.shared.pairs.admit(job.trigger.sender.id, job.bot.user.id)
+        {
+            return Err(Stop::PairLimit);
+        }
+        self.provider.clone().ok_or(Stop::UnknownProvider)
+    }
+
+    async fn read_context(&self, provider: &Arc<dyn Provider>) -> Result<ChatRequest, Halt> {
+        let bot = &self.job.bot;
+        let mut history: Vec<Message> = Vec::new();
+        let mut before = self.job.trigger.seq.saturating_add(1);
+        let mut wanted = bot.context_messages.max(1);
+        while wanted > 0 {
+            let limit = wanted.min(PAGE);
+            let window = Window::Before(Some(before));
+            let room = self.job.room;
+            let store = &self.shared.store;
+            let mut page = self.keep_trying(|| store.list_messages(room, window, limit)).await?;
+            let Some(oldest) = page.first() else { break };
+            before = oldest.seq;
+            let read = u32::try_from(page.len()).unwrap_or(u32::MAX);
+            page.append(&mut history);
+            history = page;
+            if read < limit {
+                break;
+            }
+            wanted -= read.min(wanted);
+        }
+        // As it is now: it may have been edited or removed since it called the bot.
+        let current = history.iter().find(|message| message.id == self.job.trigger.id);
+        let trigger = current.unwrap_or(&self.job.trigger);
+        if is_gone(trigger) {
+            return Err(Halt::Stop(Stop::Cancelled));
+        }
+        let messages = Context {
+            bot,
+            trigger,
+            history: &history,
+            now: self.shared.now(),
+            max_tokens: self.shared.config.context_tokens,
+        }
+        .assemble();
+        Ok(ChatRequest {
+            model: self.model(Some(provider)),
+            messages,
+            temperature: bot.temperature,
+            max_tokens: bot.max_tokens,
+        })
+    }
+
+    /// Makes the reply visible before the provider is called, or takes over what was begun.
+    async fn begin(&mut self, request: &ChatRequest) -> Result<(), Halt> {
+        let intent = Intent::StartReply {
+            job: self.job.id,
+            generation: self.job.generation,
+            message: self.message,
+            provider: self.provider_name(),
+            model: request.model.clone(),
+        };
+        match self.append(intent).await? {
+            Ok(appended) => {
+                self.tell_appended(appended);
+                Ok(())
+            }
+            Err(AppendRefused::StaleGeneration) => Err(Halt::Lost),
+            Err(_) => Err(Halt::Stop(Stop::Refused)),
+        }
+    }
+
+    /// Gives the reply its ending.
+    async fn close(&mut self, stop: &Stop) -> Result<MessageStatus, Halt> {
+        let kept = self.job.begun.as_ref().map(|begun| begun.text.clone()).unwrap_or_default();
+        if self.draft.text().is_empty() && !matches!(stop, Stop::Finished(_)) {
+            self.draft.push(&kept);
+        }
+        self.tell_rest();
+        let ending = stop.ending(self.draft.text());
+        let usage = self.usage.unwrap_or_default();
+        let end = ReplyEnd {
+            status: ending.status,
+            body: self.draft.text().to_owned(),
+            usage,
+            error: ending.error,
+            provider: self.provider_name(),
+            model: self.model(self.provider.as_ref()),
+        };
+        let intent = Intent::CompleteReply {
+            job: self.job.id,
+            generation: self.job.generation,
+            message: self.message,
+            end,
+        };
+        let appended = match self.append(intent).await? {
+            Ok(appended) => appended,
+            Err(AppendRefused::StaleGeneration) => return Err(Halt::Lost),
+            Err(refused) => {
+                tracing::warn!(reason = %refused, "reply cannot be ended, trying again later");
+                self.park().await;
+                return Err(Halt::Lost);
+            }
+        };
+        if self.usage.is_some() {
+            self.shared.metrics.count_tokens(&self.provider_name(), &usage);
+        }
+        self.tell_appended(appended);
+        Ok(ending.status)
+    }
+
+    /// Tells the room what was committed, and the bots that were called by it.
+    fn tell_appended(&self, appended: Appended) {
+        match appended {
+            Appended::New { events, jobs } => {
+                self.shared.bus.publish_events(events);
+                for job in &jobs {
+                    self.tell_queued(job);
+                }
+                if !jobs.is_empty() {
+                    self.shared.bus.publish_control(Control::JobQueued);
+                }
+            }
+            Appended::Repeat { event } => self.shared.bus.publish_events(vec![event]),
+            Appended::Unchanged => {}
+        }
+    }
+
+    /// Stores what the room was told and makes the job due for the next worker.
+    async fn give_back(&self) {
+        let (job, generation) = (self.job.id, self.job.generation);
+        let give_back = async {
+            if self.draft.chunk() > 0 {
+                let text = self.draft.told().to_owned();
+                let until = self.shared.after(self.shared.config.lease);
+                let (store, chunk) = (&self.shared.store, self.draft.chunk());
+                if let Err(error) =
+                    store.checkpoint_reply(job, generation, chunk, text, until).await
+                {
+                    tracing::debug!(%error, "text so far was not stored");
+                }
+            }
+            self.shared.release(job, generation, self.shared.now()).await;
+        };
+        if timeout(GIVE_BACK_PATIENCE, give_back).await.is_err() {
+            tracing::warn!("job was not given back in time, it is due when its lease ends");
+        }
+    }
+
+    /// Leaves a job that cannot be ended for later, each time for longer.
+    async fn park(&self) {
+        let wait = Duration::from_secs(1 << self.job.attempt.min(12)).min(PARK_MAX);
+        let due = self.shared.after(wait);
+        self.shared.release(self.job.id, self.job.generation, due).await;
+    }
+
+    fn provider_name(&self) -> String {
+        match &self.provider {
+            Some(provider) => provider.name().to_owned(),
+            None => self.job.bot.provider.clone().unwrap_or_default(),
+        }
+    }
+
+    fn model(&self, provider: Option<&Arc<dyn Provider>>) -> String {
+        let own = self.job.bot.model.clone();
+        own.or_else(|| provider.map(|provider| provider.default_model().to_owned()))
+            .unwrap_or_default()
+    }
+
+    /// Returns the cost of a reply that the provider did not count.
+    fn estimate_usage(&self, prompt_tokens: u32) -> Usage {
+        Usage { prompt_tokens, completion_tokens: self.draft.tokens(), estimated: true }
+    }
+}
+
+fn is_gone(trigger: &Message) -> bool {
+    trigger.redacted_at.is_some()
+}

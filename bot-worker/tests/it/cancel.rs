@@ -1,0 +1,94 @@
+//! Stopping a reply.
+
+use std::time::{Duration, Instant};
+
+use parlor_bot_worker::BotWorkerConfig;
+use parlor_protocol::message::MessageStatus;
+use parlor_testkit::fake_llm::{Behaviour, FakeLlm, Script};
+
+use crate::harness::{Puppet, World, fake_providers, quick};
+
+fn endless() -> Script {
+    Script::says("and on ").with_delay(Duration::from_millis(5)).behaving(Behaviour::Endless)
+}
+
+#[tokio::test]
+async fn cancel_closes_the_providers_connection_and_keeps_the_text() {
+    let world = World::new().await;
+    world.add_bot("guide", |_| {}).await;
+    let fake = FakeLlm::start().await;
+    fake.set_script(endless());
+    // Only the bus can be as quick as this test wants it.
+    let config = BotWorkerConfig { checkpoint_every: Duration::from_secs(5), ..quick() };
+    let worker = world.start_with(config, fake_providers(&fake));
+    let mut observer = world.observe();
+    let trigger = world.say("@guide hi").await;
+    let reply = observer.streaming().await;
+
+    let asked = Instant::now();
+    world.cancel(reply).await;
+    let ending = observer.ending().await;
+
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    assert_eq!(ending.status, MessageStatus::Cancelled);
+    assert!(ending.body.starts_with("1 "), "{}", ending.body);
+    assert!(ending.usage.estimated && ending.usage.completion_tokens > 0);
+    assert_eq!(ending.error, None);
+    fake.wait_aborted(1).await;
+    fake.wait_open(0).await;
+    assert_eq!(world.replies(trigger).await[0].status, MessageStatus::Cancelled);
+    worker.crash().await;
+}
+
+#[tokio::test]
+async fn cancel_that_the_bus_lost_is_found_at_the_next_renewal() {
+    let world = World::new().await;
+    world.add_bot("guide", |_| {}).await;
+    let puppet = Puppet::new();
+    let worker = world.start(puppet.providers());
+    let mut observer = world.observe();
+    let trigger = world.say("@guide hi").await;
+    let call = puppet.call().await;
+
+    world.ask_to_cancel(trigger).await;
+    let ending = observer.ending().await;
+
+    assert_eq!((ending.status, ending.body.as_str()), (MessageStatus::Cancelled, ""));
+    call.dropped().await;
+    worker.crash().await;
+}
+
+#[tokio::test]
+async fn cancel_before_a_worker_is_there_needs_no_provider() {
+    let world = World::new().await;
+    world.add_bot("guide", |_| {}).await;
+    let puppet = Puppet::new();
+    let mut observer = world.observe();
+    let trigger = world.say("@guide hi").await;
+    world.cancel(trigger).await;
+
+    let worker = world.start(puppet.providers());
+    let ending = observer.ending().await;
+
+    assert_eq!(ending.status, MessageStatus::Cancelled);
+    assert_eq!(puppet.untaken().await, 0, "the provider was not called");
+    assert_eq!(world.replies(trigger).await.len(), 1);
+    worker.crash().await;
+}
+
+#[tokio::test]
+async fn message_that_was_removed_gets_no_answer() {
+    let world = World::new().await;
+    world.add_bot("guide", |_| {}).await;
+    let puppet = Puppet::new();
+    let mut observer = world.observe();
+    let trigger = world.say("@guide tell me a secret").await;
+    world.redact(trigger).await;
+
+    let worker = world.start(puppet.providers());
+    let ending = observer.ending().await;
+
+    assert_eq!((ending.status, ending.body.as_str()), (MessageStatus::Cancelled, ""));
+    assert_eq!(puppet.untaken().await, 0, "the provider was not called");
+    worker.crash().await;
+}
