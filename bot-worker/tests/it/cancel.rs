@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use parlor_bot_worker::BotWorkerConfig;
 use parlor_protocol::message::MessageStatus;
+use parlor_store::{Intent, Jobs as _, Rooms as _};
 use parlor_testkit::fake_llm::{Behaviour, FakeLlm, Script};
 
-use crate::harness::{Puppet, World, fake_providers, quick};
+use crate::harness::{Puppet, World, fake_providers, now, quick, within};
 
 fn endless() -> Script {
     Script::says("and on ").with_delay(Duration::from_millis(5)).behaving(Behaviour::Endless)
@@ -91,4 +92,76 @@ async fn message_that_was_removed_gets_no_answer() {
     assert_eq!((ending.status, ending.body.as_str()), (MessageStatus::Cancelled, ""));
     assert_eq!(puppet.untaken().await, 0, "the provider was not called");
     worker.crash().await;
+}
+
+#[tokio::test]
+async fn bot_that_is_removed_from_the_room_stops_writing() {
+    let world = World::new().await;
+    let bot = world.add_bot("guide", |_| {}).await;
+    let puppet = Puppet::new();
+    let worker = world.start(puppet.providers());
+    let mut observer = world.observe();
+    let trigger = world.say("@guide hi").await;
+    let call = puppet.call().await;
+    call.text("so far").await;
+    observer.streaming().await;
+
+    world.act(Intent::Kick { user: bot.user.id }).await;
+    call.dropped().await;
+    until_no_job(&world).await;
+
+    let replies = world.replies(trigger).await;
+    assert_eq!(replies.len(), 1);
+    assert_ne!(replies[0].status, MessageStatus::Streaming);
+    worker.crash().await;
+}
+
+#[tokio::test]
+async fn reset_of_the_history_ends_the_replies_in_it() {
+    let world = World::new().await;
+    world.add_bot("guide", |_| {}).await;
+    let puppet = Puppet::new();
+    let worker = world.start(puppet.providers());
+    let mut observer = world.observe();
+    let trigger = world.say("@guide hi").await;
+    let call = puppet.call().await;
+    call.text("so far").await;
+    observer.streaming().await;
+
+    world.act(Intent::ResetHistory).await;
+    call.dropped().await;
+    until_no_job(&world).await;
+
+    assert!(world.replies(trigger).await.is_empty(), "nothing comes back");
+    worker.crash().await;
+}
+
+#[tokio::test]
+async fn room_that_is_deleted_takes_its_replies_along() {
+    let world = World::new().await;
+    world.add_bot("guide", |_| {}).await;
+    let puppet = Puppet::new();
+    let mut worker = world.start(puppet.providers());
+    let mut observer = world.observe();
+    world.say("@guide hi").await;
+    let call = puppet.call().await;
+    call.text("so far").await;
+    observer.streaming().await;
+
+    world.store.delete_room(world.room, world.ada.id, now()).await.unwrap().unwrap();
+    call.dropped().await;
+    worker.stop.cancel();
+    worker.ended().await;
+
+    assert_eq!(world.store.count_jobs().await.unwrap(), (0, 0));
+    assert!(observer.catch_up().await.completed.is_empty());
+}
+
+async fn until_no_job(world: &World) {
+    within(async {
+        while world.store.count_jobs().await.unwrap() != (0, 0) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
 }

@@ -1,5 +1,6 @@
 //! What a provider is sent.
 
+use parlor_llm::Providers;
 use parlor_protocol::message::MessageStatus;
 use parlor_protocol::time::Timestamp;
 use parlor_testkit::fake_llm::{FakeLlm, Script};
@@ -112,5 +113,19 @@ async fn long_history_is_read_in_pages() {
     assert_eq!(texts.len(), 250);
     assert_eq!(texts[0], "ada: m11");
     assert_eq!(texts[248], "ada: m259");
+    worker.crash().await;
+}
+
+#[tokio::test]
+async fn demo_understands_what_it_is_sent() {
+    let world = World::new().await;
+    world.add_bot("guide", |_| {}).await;
+    let worker = world.start(Providers::demo());
+    let mut observer = world.observe();
+
+    world.say("@guide echo hello there").await;
+    assert_eq!(observer.ending().await.body, "hello there");
+    world.say("@guide count 5").await;
+    assert_eq!(observer.ending().await.body, "1 2 3 4 5");
     worker.crash().await;
 }

@@ -14,7 +14,7 @@ async fn reply_of_a_worker_that_died_is_written_anew_and_ends_once() {
     let world = World::new().await;
     world.add_bot("guide", |_| {}).await;
     let puppet = Puppet::new();
-    let config = BotWorkerConfig { lease: Duration::from_millis(600), ..quick() };
+    let config = BotWorkerConfig { lease: Duration::from_millis(1_500), ..quick() };
     let first = world.start_with(config.clone(), puppet.providers());
     let mut observer = world.observe();
     let trigger = world.say("@guide hi").await;
@@ -100,8 +100,7 @@ async fn lease_is_kept_while_the_provider_is_silent() {
     let world = World::new().await;
     world.add_bot("guide", |_| {}).await;
     let puppet = Puppet::new();
-    let mut config = BotWorkerConfig { lease: Duration::from_millis(300), ..quick() };
-    config.time_limits.first_token = Duration::from_secs(10);
+    let config = BotWorkerConfig { lease: Duration::from_secs(1), ..quick() };
     let first = world.start_with(config.clone(), puppet.providers());
     let second = world.start_with(config, puppet.providers());
     let mut observer = world.observe();
@@ -109,7 +108,7 @@ async fn lease_is_kept_while_the_provider_is_silent() {
     let call = puppet.call().await;
 
     // Time itself is what is tried here: several leases pass.
-    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
     call.text("at last").await;
     call.finish().await;
     let ending = observer.ending().await;
@@ -258,7 +257,7 @@ async fn replies_end_once_however_often_workers_die() {
     world.add_bot("guide", |_| {}).await;
     let fake = FakeLlm::start().await;
     fake.set_script(Script::counting(20).with_delay(Duration::from_millis(5)));
-    let config = BotWorkerConfig { lease: Duration::from_millis(300), max_attempts: 20, ..quick() };
+    let config = BotWorkerConfig { lease: Duration::from_millis(500), max_attempts: 20, ..quick() };
     let mut observer = world.observe();
     let mut triggers = Vec::new();
     for n in 0..6 {

@@ -10,7 +10,7 @@ use parlor_bot_worker::{BotWorker, BotWorkerConfig};
 use parlor_bus::{Bus, Control, Delivery, LocalBus, Mailbox};
 use parlor_llm::{
     ApiKey, ChatChunk, ChatRequest, ChatStream, FinishReason, Model, Provider, ProviderConfig,
-    ProviderError, ProviderKind, Providers, RetryPolicy, TimeLimits, http_client,
+    ProviderError, ProviderKind, Providers, RetryPolicy, http_client,
 };
 use parlor_protocol::event::{EventBody, MessageCompleted};
 use parlor_protocol::http::Trigger;
@@ -23,7 +23,7 @@ use parlor_protocol::user::{ServerRole, UserKind, UserRef};
 use parlor_runtime::{Clock, SystemClock};
 use parlor_store::record::{BotRecord, CancelOutcome, NewRoom, NewUser};
 use parlor_store::sqlite::{SqliteOptions, SqliteStore};
-use parlor_store::{Append, Appended, Bots, Intent, Jobs, Log, NewMessage, Rooms, Users};
+use parlor_store::{Append, Appended, Bots, Intent, Jobs, Log, NewMessage, Rooms, Store, Users};
 use parlor_testkit::fake_llm::FakeLlm;
 use prometheus::{Registry, TextEncoder};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
@@ -113,6 +113,11 @@ impl World {
         jobs.len()
     }
 
+    /// Does something that a member does to the room.
+    pub(crate) async fn act(&self, intent: Intent) {
+        self.append(self.room, self.ada.id, now(), intent).await;
+    }
+
     /// Removes the text of a message.
     pub(crate) async fn redact(&self, message: MessageId) {
         self.append(self.room, self.ada.id, now(), Intent::Redact { message }).await;
@@ -153,8 +158,17 @@ impl World {
         config: BotWorkerConfig,
         providers: Providers,
     ) -> RunningWorker {
-        let registry = Registry::new();
         let store: Arc<SqliteStore> = Arc::clone(&self.store);
+        self.start_on(store, config, providers)
+    }
+
+    pub(crate) fn start_on(
+        &self,
+        store: Arc<dyn Store>,
+        config: BotWorkerConfig,
+        providers: Providers,
+    ) -> RunningWorker {
+        let registry = Registry::new();
         let bus: Arc<LocalBus> = Arc::clone(&self.bus);
         let (providers, clock) = (Arc::new(providers), Arc::new(SystemClock));
         let worker = BotWorker::new(config, store, bus, providers, clock, &registry).unwrap();
@@ -165,7 +179,7 @@ impl World {
     }
 }
 
-/// Settings with which nothing takes long.
+/// Settings with which nothing takes long, but nothing is given up early on a busy machine.
 pub(crate) fn quick() -> BotWorkerConfig {
     BotWorkerConfig {
         lease: Duration::from_secs(10),
@@ -173,12 +187,6 @@ pub(crate) fn quick() -> BotWorkerConfig {
         cork: Duration::from_millis(10),
         poll_every: Duration::from_millis(100),
         retry: RetryPolicy { attempts: 1, ..RetryPolicy::default() },
-        time_limits: TimeLimits {
-            first_token: Duration::from_millis(500),
-            between_tokens: Duration::from_millis(500),
-            total: Duration::from_secs(10),
-            ..TimeLimits::default()
-        },
         ..BotWorkerConfig::default()
     }
 }

@@ -4,8 +4,11 @@
 
 mod cancel;
 mod context;
+mod faults;
+mod flaky;
 mod hand_over;
 mod harness;
 mod providers;
 mod reply;
+mod secrecy;
 mod turn_taking;

@@ -7,14 +7,20 @@ use parlor_protocol::event::MessageCompleted;
 use parlor_protocol::message::MessageStatus;
 use parlor_testkit::fake_llm::{Behaviour, FakeLlm, PLANTED_SECRET, Script};
 
-use crate::harness::{World, fake_providers};
+use crate::harness::{World, fake_providers, quick};
 
 async fn ending_of(behaviour: Behaviour) -> (MessageCompleted, String) {
     let world = World::new().await;
     world.add_bot("guide", |_| {}).await;
     let fake = FakeLlm::start().await;
+    let silent = matches!(behaviour, Behaviour::Hang | Behaviour::StallAfter(_));
     fake.set_script(Script::says("one two three four").behaving(behaviour));
-    let worker = world.start(fake_providers(&fake));
+    let mut config = quick();
+    if silent {
+        config.time_limits.first_token = Duration::from_secs(1);
+        config.time_limits.between_tokens = Duration::from_secs(1);
+    }
+    let worker = world.start_with(config, fake_providers(&fake));
     let mut observer = world.observe();
     let trigger = world.say("@guide hi").await;
 
@@ -40,7 +46,7 @@ fn sentence(ending: &MessageCompleted) -> (Code, &str) {
 
 #[tokio::test]
 async fn provider_that_refuses_ends_the_reply_as_failed() {
-    let limited = Behaviour::Status { code: 429, retry_after: Some(Duration::from_secs(60)) };
+    let limited = Behaviour::Status { code: 429, retry_after: Some(Duration::from_mins(1)) };
     let broken = Behaviour::Status { code: 500, retry_after: None };
     for (behaviour, code, kind) in [
         (Behaviour::Unauthorized, Code::ProviderError, "unauthorized"),
@@ -123,7 +129,9 @@ async fn failing_provider_does_not_hold_up_another_bot() {
     let fake = FakeLlm::start().await;
     fake.set_script_for("slow", Script::says("x").behaving(Behaviour::Hang));
     fake.set_script_for("good", Script::says("here I am"));
-    let worker = world.start(fake_providers(&fake));
+    let mut config = quick();
+    config.time_limits.first_token = Duration::from_secs(2);
+    let worker = world.start_with(config, fake_providers(&fake));
     let mut observer = world.observe();
 
     world.say("@slow and @good, hello").await;

@@ -1,0 +1,115 @@
+//! A store that fails while a reply is being written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlor_bot_worker::BotWorkerConfig;
+use parlor_protocol::message::MessageStatus;
+use parlor_store::Jobs as _;
+use parlor_testkit::fake_llm::{FakeLlm, Script};
+
+use crate::flaky::{Fault, FlakyStore};
+use crate::harness::{Puppet, World, fake_providers, quick};
+
+#[tokio::test]
+async fn beginning_and_ending_are_repeated_until_the_store_is_back() {
+    let world = World::new().await;
+    world.add_bot("guide", |_| {}).await;
+    let fake = FakeLlm::start().await;
+    fake.set_script(Script::says("kept"));
+    let store = FlakyStore::new(&world.store);
+    store.fail_claims(&[Fault::Unavailable; 2]);
+    store.fail_starts(&[Fault::Unavailable; 2]);
+    store.fail_ends(&[Fault::Unavailable; 3]);
+    let worker = world.start_on(store, quick(), fake_providers(&fake));
+    let mut observer = world.observe();
+
+    let trigger = world.say("@guide hi").await;
+    let ending = observer.ending().await;
+
+    assert_eq!((ending.status, ending.body.as_str()), (MessageStatus::Completed, "kept"));
+    assert_eq!(observer.told.turns(ending.message), [1]);
+    assert_eq!(fake.requests().len(), 1);
+    assert_eq!(world.replies(trigger).await.len(), 1);
+    worker.crash().await;
+}
+
+#[tokio::test]
+async fn room_is_told_of_what_was_committed_although_the_answer_was_lost() {
+    let world = World::new().await;
+    world.add_bot("guide", |_| {}).await;
+    let fake = FakeLlm::start().await;
+    fake.set_script(Script::says("kept"));
+    let store = FlakyStore::new(&world.store);
+    store.fail_starts(&[Fault::AnswerLost]);
+    store.fail_ends(&[Fault::AnswerLost]);
+    let worker = world.start_on(store, quick(), fake_providers(&fake));
+    let mut observer = world.observe();
+
+    let trigger = world.say("@guide hi").await;
+    let ending = observer.ending().await;
+
+    assert_eq!((ending.status, ending.body.as_str()), (MessageStatus::Completed, "kept"));
+    assert!(observer.told.created.iter().any(|message| message.id == ending.message));
+    assert_eq!(world.replies(trigger).await.len(), 1);
+    assert_eq!(world.store.count_jobs().await.unwrap(), (0, 0));
+    worker.crash().await;
+}
+
+#[tokio::test]
+async fn renewal_that_fails_once_does_not_end_the_turn() {
+    let world = World::new().await;
+    world.add_bot("guide", |_| {}).await;
+    let puppet = Puppet::new();
+    let store = FlakyStore::new(&world.store);
+    store.fail_renewals(&[Fault::Unavailable; 2]);
+    let flaky: Arc<FlakyStore> = Arc::clone(&store);
+    let worker = world.start_on(flaky, quick(), puppet.providers());
+    let mut observer = world.observe();
+    world.say("@guide hi").await;
+    let call = puppet.call().await;
+    call.text("before").await;
+    let reply = observer.streaming().await;
+
+    crate::harness::within(async {
+        // The checkpoint that failed is stored by a later one.
+        while store.renewals_left() > 0 || stored_text(&world).await != "before" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    call.text(" and after").await;
+    call.finish().await;
+
+    let ending = observer.ending().await;
+    assert_eq!((ending.message, ending.body.as_str()), (reply, "before and after"));
+    worker.crash().await;
+}
+
+async fn stored_text(world: &World) -> String {
+    let streaming = parlor_store::Log::list_streaming(&*world.store, world.room).await.unwrap();
+    streaming.into_iter().next().map(|checkpoint| checkpoint.text).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn turn_that_cannot_renew_its_lease_falls_silent_when_it_ends() {
+    let world = World::new().await;
+    world.add_bot("guide", |_| {}).await;
+    let puppet = Puppet::new();
+    let store = FlakyStore::new(&world.store);
+    store.fail_renewals(&[Fault::Unavailable; 1_000]);
+    let config = BotWorkerConfig { lease: Duration::from_secs(1), ..quick() };
+    let mut worker = world.start_on(store, config, puppet.providers());
+    let mut observer = world.observe();
+    world.say("@guide hi").await;
+    let call = puppet.call().await;
+    call.text("so far").await;
+    observer.streaming().await;
+
+    worker.stop.cancel();
+    call.dropped().await;
+    worker.ended().await;
+
+    assert!(observer.catch_up().await.completed.is_empty());
+    assert!(worker.metrics().contains("outcome=\"lost\"} 1"));
+}

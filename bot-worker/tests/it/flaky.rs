@@ -1,0 +1,271 @@
+//! A store that fails on demand where a worker uses it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use parlor_domain::log::Head;
+use parlor_protocol::event::Event;
+use parlor_protocol::id::{JobId, MessageId, RoomId, RoomRef, SessionId, UserId};
+use parlor_protocol::message::Message;
+use parlor_protocol::room::RoomKind;
+use parlor_protocol::time::Timestamp;
+use parlor_protocol::user::ServerRole;
+use parlor_store::contract::Result;
+use parlor_store::record::{
+    Account, BotRecord, CancelOutcome, Checkpoint, ClaimedJob, CreatedRoom, Credentials,
+    InviteRecord, Lease, MemberRecord, NewInvite, NewRoom, NewSession, NewUser, ProfileChange,
+    RoomAccess, RoomConflict, RoomFilter, RoomListing, Rotated, Rotation, SessionRecord,
+    UserConflict, Window,
+};
+use parlor_store::{
+    Append, AppendRefused, Appended, Bots, Intent, Jobs, Log, Operations, Rooms, Sessions,
+    SqliteStore, StoreError, Users,
+};
+use uuid::Uuid;
+
+/// What goes wrong with one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing is done.
+    Unavailable,
+    /// The work is done, but the answer is lost.
+    AnswerLost,
+}
+
+/// Passes calls on, but for those that a test wants to fail.
+#[derive(Debug)]
+pub(crate) struct FlakyStore {
+    inner: Arc<SqliteStore>,
+    starts: Mutex<VecDeque<Fault>>,
+    ends: Mutex<VecDeque<Fault>>,
+    claims: Mutex<VecDeque<Fault>>,
+    renewals: Mutex<VecDeque<Fault>>,
+}
+
+impl FlakyStore {
+    pub(crate) fn new(inner: &Arc<SqliteStore>) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Arc::clone(inner),
+            starts: Mutex::default(),
+            ends: Mutex::default(),
+            claims: Mutex::default(),
+            renewals: Mutex::default(),
+        })
+    }
+
+    /// Makes the next attempts to begin a reply fail.
+    pub(crate) fn fail_starts(&self, faults: &[Fault]) {
+        self.starts.lock().unwrap().extend(faults);
+    }
+
+    /// Makes the next attempts to end a reply fail.
+    pub(crate) fn fail_ends(&self, faults: &[Fault]) {
+        self.ends.lock().unwrap().extend(faults);
+    }
+
+    /// Makes the next claims fail.
+    pub(crate) fn fail_claims(&self, faults: &[Fault]) {
+        self.claims.lock().unwrap().extend(faults);
+    }
+
+    /// Makes the next renewals of a lease fail.
+    pub(crate) fn fail_renewals(&self, faults: &[Fault]) {
+        self.renewals.lock().unwrap().extend(faults);
+    }
+
+    pub(crate) fn renewals_left(&self) -> usize {
+        self.renewals.lock().unwrap().len()
+    }
+}
+
+fn next(faults: &Mutex<VecDeque<Fault>>) -> Option<Fault> {
+    faults.lock().unwrap().pop_front()
+}
+
+#[async_trait]
+impl Log for FlakyStore {
+    async fn append(
+        &self,
+        batch: Vec<Append>,
+    ) -> Result<Vec<std::result::Result<Appended, AppendRefused>>> {
+        let fault = match batch[0].intent {
+            Intent::StartReply { .. } => next(&self.starts),
+            Intent::CompleteReply { .. } => next(&self.ends),
+            _ => None,
+        };
+        match fault {
+            None => self.inner.append(batch).await,
+            Some(Fault::Unavailable) => Err(StoreError::Unavailable(None)),
+            Some(Fault::AnswerLost) => {
+                self.inner.append(batch).await?;
+                Err(StoreError::UnknownOutcome)
+            }
+        }
+    }
+
+    async fn find_head(&self, room: RoomId) -> Result<Option<Head>> {
+        self.inner.find_head(room).await
+    }
+
+    async fn read_events(&self, room: RoomId, after: u64, limit: u32) -> Result<Vec<Event>> {
+        self.inner.read_events(room, after, limit).await
+    }
+
+    async fn list_messages(
+        &self,
+        room: RoomId,
+        window: Window,
+        limit: u32,
+    ) -> Result<Vec<Message>> {
+        self.inner.list_messages(room, window, limit).await
+    }
+
+    async fn find_message(&self, room: RoomId, message: MessageId) -> Result<Option<Message>> {
+        self.inner.find_message(room, message).await
+    }
+
+    async fn list_replies(&self, room: RoomId, trigger: MessageId) -> Result<Vec<Message>> {
+        self.inner.list_replies(room, trigger).await
+    }
+
+    async fn list_streaming(&self, room: RoomId) -> Result<Vec<Checkpoint>> {
+        self.inner.list_streaming(room).await
+    }
+}
+
+#[async_trait]
+impl Jobs for FlakyStore {
+    async fn claim_job(
+        &self,
+        worker: Uuid,
+        at: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Option<ClaimedJob>> {
+        if next(&self.claims).is_some() {
+            return Err(StoreError::Overloaded);
+        }
+        self.inner.claim_job(worker, at, lease_until).await
+    }
+
+    async fn renew_lease(&self, job: JobId, generation: u32, until: Timestamp) -> Result<Lease> {
+        if next(&self.renewals).is_some() {
+            return Err(StoreError::Unavailable(None));
+        }
+        self.inner.renew_lease(job, generation, until).await
+    }
+
+    async fn checkpoint_reply(
+        &self,
+        job: JobId,
+        generation: u32,
+        chunk: u32,
+        text: String,
+        until: Timestamp,
+    ) -> Result<Lease> {
+        if next(&self.renewals).is_some() {
+            return Err(StoreError::Unavailable(None));
+        }
+        self.inner.checkpoint_reply(job, generation, chunk, text, until).await
+    }
+
+    async fn release_job(&self, job: JobId, generation: u32, due: Timestamp) -> Result<()> {
+        self.inner.release_job(job, generation, due).await
+    }
+
+    async fn cancel_reply(
+        &self,
+        room: RoomId,
+        message: MessageId,
+        actor: UserId,
+        at: Timestamp,
+    ) -> Result<std::result::Result<CancelOutcome, AppendRefused>> {
+        self.inner.cancel_reply(room, message, actor, at).await
+    }
+
+    async fn release_all_leases(&self, at: Timestamp) -> Result<u64> {
+        self.inner.release_all_leases(at).await
+    }
+
+    async fn count_jobs(&self) -> Result<(u64, u64)> {
+        self.inner.count_jobs().await
+    }
+}
+
+/// What a worker has no business with.
+macro_rules! unused {
+    ($trait:ident: $(fn $name:ident($($arg:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl $trait for FlakyStore {
+            $(async fn $name(&self, $(_: $arg),*) -> $answer {
+                unreachable!("a worker does not call {}", stringify!($name))
+            })*
+        }
+    };
+}
+
+type Conflicting<T> = std::result::Result<T, UserConflict>;
+type Refusable = std::result::Result<(), AppendRefused>;
+
+unused! { Users:
+    fn create_user(NewUser) -> Result<Conflicting<Account>>;
+    fn create_first_admin(NewUser) -> Result<Conflicting<Account>>;
+    fn has_admin() -> Result<bool>;
+    fn find_user(UserId) -> Result<Option<Account>>;
+    fn find_user_by_name(&str) -> Result<Option<Account>>;
+    fn find_credentials(&str) -> Result<Option<Credentials>>;
+    fn set_password_hash(UserId, String) -> Result<()>;
+    fn update_profile(UserId, ProfileChange) -> Result<Conflicting<Option<Account>>>;
+    fn set_user_access(UserId, Option<bool>, Option<ServerRole>, Timestamp)
+        -> Result<Option<Account>>;
+    fn list_users(Option<&str>, u32) -> Result<Vec<Account>>;
+    fn touch_last_seen(UserId, Timestamp) -> Result<()>;
+}
+
+unused! { Sessions:
+    fn create_session(NewSession) -> Result<Vec<SessionId>>;
+    fn find_session(SessionId) -> Result<Option<SessionRecord>>;
+    fn rotate_refresh_token(Rotation) -> Result<Rotated>;
+    fn revoke_session(SessionId, Timestamp) -> Result<bool>;
+    fn revoke_sessions_of(UserId, Option<SessionId>, Timestamp) -> Result<Vec<SessionId>>;
+    fn list_revoked_since(Timestamp) -> Result<Vec<SessionId>>;
+    fn list_sessions(Option<UserId>, Timestamp, u32) -> Result<Vec<SessionRecord>>;
+}
+
+unused! { Rooms:
+    fn create_room(NewRoom) -> Result<std::result::Result<CreatedRoom, RoomConflict>>;
+    fn find_room(&RoomRef, UserId) -> Result<Option<RoomAccess>>;
+    fn find_room_listing(RoomId, UserId) -> Result<Option<RoomListing>>;
+    fn list_rooms(UserId, RoomFilter, Option<&str>, u32) -> Result<Vec<RoomListing>>;
+    fn list_room_ids_of(UserId) -> Result<Vec<RoomId>>;
+    fn list_members(RoomId, Option<&str>, u32) -> Result<Vec<MemberRecord>>;
+    fn delete_room(RoomId, UserId, Timestamp) -> Result<Refusable>;
+    fn delete_rooms_owned_by(UserId, Option<RoomKind>) -> Result<Vec<RoomId>>;
+    fn set_read_marker(RoomId, UserId, u64) -> Result<Option<u64>>;
+    fn create_invite(NewInvite) -> Result<Refusable>;
+    fn find_invite(&str, Timestamp) -> Result<Option<InviteRecord>>;
+}
+
+unused! { Bots:
+    fn create_bot(NewUser, BotRecord) -> Result<Conflicting<BotRecord>>;
+    fn find_bot(&str) -> Result<Option<BotRecord>>;
+    fn list_bots() -> Result<Vec<BotRecord>>;
+    fn list_room_bots(RoomId) -> Result<Vec<BotRecord>>;
+    fn update_bot(BotRecord) -> Result<Option<BotRecord>>;
+    fn delete_bot(UserId, Timestamp) -> Result<Option<Vec<Event>>>;
+}
+
+#[async_trait]
+impl Operations for FlakyStore {
+    fn backend(&self) -> &'static str {
+        "flaky"
+    }
+
+    async fn check_health(&self) -> Result<()> {
+        self.inner.check_health().await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}
