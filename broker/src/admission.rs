@@ -69,7 +69,7 @@ pub struct Permit {
 
 #[derive(Debug, Clone, Copy)]
 enum Place {
-    Connection(AddressKey),
+    Connection(Option<AddressKey>),
     Unauthenticated,
     User(UserId),
 }
@@ -86,11 +86,11 @@ impl Admission {
         Self { counts: Arc::default(), limits, total: config.connections }
     }
 
-    /// Takes a place for a TCP connection.
-    pub fn connect(&self, address: AddressKey) -> Result<Permit, NoPlace> {
+    /// Takes a place for a TCP connection; without an address it is a proxy's.
+    pub fn connect(&self, address: Option<AddressKey>) -> Result<Permit, NoPlace> {
         take(&self.counts.all, self.total).ok_or(NoPlace::Node)?;
         let most = self.limits.map_or(usize::MAX, |limits| limits.per_address);
-        if !take_keyed(&self.counts.addresses, address, most) {
+        if address.is_some_and(|address| !take_keyed(&self.counts.addresses, address, most)) {
             self.counts.all.fetch_sub(1, Ordering::Relaxed);
             return Err(NoPlace::Address);
         }
@@ -131,7 +131,8 @@ fn take_keyed<K: std::hash::Hash + Eq + Copy>(
     key: K,
     most: usize,
 ) -> bool {
-    let taken = counts.pin().compute(key, |entry| {
+    let counts = counts.pin();
+    let taken = counts.compute(key, |entry| {
         let count = entry.map_or(0, |(_, count)| *count);
         if count < most {
             papaya::Operation::Insert(count + 1)
@@ -155,7 +156,9 @@ impl Drop for Permit {
         match self.place {
             Place::Connection(address) => {
                 self.counts.all.fetch_sub(1, Ordering::Relaxed);
-                give_back(&self.counts.addresses, address);
+                if let Some(address) = address {
+                    give_back(&self.counts.addresses, address);
+                }
             }
             Place::Unauthenticated => {
                 self.counts.unauthenticated.fetch_sub(1, Ordering::Relaxed);
@@ -179,8 +182,8 @@ mod tests {
         Admission::new(&config)
     }
 
-    fn address(last: u8) -> AddressKey {
-        IpAddr::from([192, 0, 2, last]).into()
+    fn address(last: u8) -> Option<AddressKey> {
+        Some(IpAddr::from([192, 0, 2, last]).into())
     }
 
     #[test]
@@ -197,7 +200,7 @@ mod tests {
     #[test]
     fn addresses_of_one_customer_count_together() {
         let admission = admission(|limits| limits.connections_per_address = 1);
-        let v6 = |text: &str| AddressKey::from(text.parse::<IpAddr>().unwrap());
+        let v6 = |text: &str| Some(AddressKey::from(text.parse::<IpAddr>().unwrap()));
         let _first = admission.connect(v6("2001:db8::1")).unwrap();
         assert!(admission.connect(v6("2001:db8::2")).is_err());
         assert!(admission.connect(v6("2001:db8:0:1::1")).is_ok());

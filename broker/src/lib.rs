@@ -1,11 +1,16 @@
 //! The edge node: HTTP, WebSocket, fan-out, and the way into rooms' logs.
 
 pub mod admission;
+pub mod bootstrap;
 pub mod committer;
+pub mod edge;
+pub mod http;
 pub mod metrics;
 pub mod node;
 pub mod rate;
 pub mod refusal;
 pub mod setup;
-pub mod shard;
+mod shard;
+pub mod start;
 pub mod stream;
+mod ws;

@@ -5,9 +5,8 @@ use prometheus::{
 };
 
 /// Seconds from 100 µs to 10 s.
-const LATENCY: [f64; 14] = [
-    0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 2.5, 10.0,
-];
+const LATENCY: [f64; 14] =
+    [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 2.5, 10.0];
 /// Sizes from 1 to 512.
 const SIZES: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
@@ -154,8 +153,7 @@ impl HttpMetrics {
                 &LATENCY,
                 &["route"],
             )?,
-            connections: register
-                .gauge("parlor_http_connections", "Open TCP connections.")?,
+            connections: register.gauge("parlor_http_connections", "Open TCP connections.")?,
             refused: register.counters(
                 "parlor_http_connections_refused_total",
                 "Connections and upgrades that were not accepted.",
@@ -197,10 +195,8 @@ impl WsMetrics {
 impl RoomMetrics {
     fn new(register: &Register<'_>) -> prometheus::Result<Self> {
         Ok(Self {
-            resident: register.gauge(
-                "parlor_room_resident",
-                "Rooms in memory, counted once for each shard.",
-            )?,
+            resident: register
+                .gauge("parlor_room_resident", "Rooms in memory, counted once for each shard.")?,
             deliveries: register
                 .counter("parlor_room_deliveries_total", "Frames queued for sessions.")?,
             gaps: register.counter(

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use parlor_auth::{AccessKeys, PasswordPool, RefreshKey};
+use parlor_auth::{AccessRefused, AccessTokens, PasswordHasher, RefreshTokens};
 use parlor_bus::{Bus, Control};
 use parlor_cluster::{Presence, Revocations, Tickets, Transition};
 use parlor_llm::Providers;
+use parlor_protocol::code::Code;
 use parlor_protocol::id::{RoomRef, SessionId, UserId};
 use parlor_protocol::limits::Limits;
 use parlor_protocol::signal::{self, Signal, SignalBody};
@@ -44,11 +45,11 @@ pub struct Node {
     /// Logins that have ended.
     pub revocations: Revocations,
     /// Hashes passwords.
-    pub passwords: PasswordPool,
+    pub passwords: PasswordHasher,
     /// Signs and checks access tokens.
-    pub access_keys: AccessKeys,
-    /// Derives refresh tokens.
-    pub refresh_key: RefreshKey,
+    pub access_tokens: AccessTokens,
+    /// Makes refresh tokens.
+    pub refresh_tokens: RefreshTokens,
     /// Model providers.
     pub providers: Arc<Providers>,
     /// Rate limits.
@@ -84,29 +85,38 @@ impl Node {
         Timestamp::new(self.clock.now())
     }
 
+    /// Returns how many shards the node has.
+    pub fn shards(&self) -> usize {
+        match self.config.server.shards {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            shards => shards,
+        }
+    }
+
     /// Returns the limits that clients are told.
     pub fn limits(&self) -> Limits {
         let limits = &self.config.limits;
         Limits {
-            frame_bytes: limits.frame.bytes(),
-            body_bytes: limits.body.bytes(),
-            signal_bytes: limits.signal.bytes(),
+            frame_bytes: limits.frame.get(),
+            body_bytes: limits.body.get(),
+            signal_bytes: limits.signal.get(),
             subscriptions: limits.subscriptions,
-            outbox_bytes: limits.outbox.bytes(),
+            outbox_bytes: limits.outbox.get(),
         }
     }
 
     /// Checks an access token and finds out whose it is.
     pub async fn authenticate(&self, token: &str) -> Outcome<Caller> {
-        use parlor_protocol::code::Code;
-        let claims = self.access_keys.verify(token, self.clock.now()).map_err(|error| {
-            if error.is_expired() {
+        let access = self.access_tokens.verify(token, self.clock.now());
+        let access = access.map_err(|refused| match refused {
+            AccessRefused::Expired => {
                 Refusal::new(Code::TokenExpired, "The access token has expired; refresh it.")
-            } else {
+            }
+            AccessRefused::Invalid => {
                 Refusal::new(Code::Unauthenticated, "The access token is not valid; log in.")
             }
         })?;
-        self.identify(claims.user, claims.session, Timestamp::new(claims.expires_at)).await
+        self.identify(access.user, access.session, Timestamp::new(access.expires_at)).await
     }
 
     /// Finds the user of a login that has not ended.
@@ -116,7 +126,6 @@ impl Node {
         session: SessionId,
         expires_at: Timestamp,
     ) -> Outcome<Caller> {
-        use parlor_protocol::code::Code;
         let ended = || Refusal::new(Code::Unauthenticated, "The login has ended; log in again.");
         if self.revocations.is_revoked(session) {
             return Err(ended());

@@ -63,8 +63,7 @@ impl Refusal {
     pub fn field(field: &str, code: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         let error = FieldError { field: field.to_owned(), code: code.to_owned(), detail };
-        let mut refusal =
-            Self::new(Code::ValidationFailed, format!("`{field}` {}.", error.detail));
+        let mut refusal = Self::new(Code::ValidationFailed, format!("`{field}` {}.", error.detail));
         refusal.errors.push(error);
         refusal
     }
@@ -232,11 +231,8 @@ impl From<BodyRefused> for Refusal {
             BodyRefused::Control(_) => (Code::ValidationFailed, "control_character"),
         };
         let detail = format!("Refused: {refused}.");
-        let error = FieldError {
-            field: "body".to_owned(),
-            code: name.to_owned(),
-            detail: detail.clone(),
-        };
+        let error =
+            FieldError { field: "body".to_owned(), code: name.to_owned(), detail: detail.clone() };
         Self { errors: vec![error], ..Self::new(code, detail) }
     }
 }

@@ -30,7 +30,7 @@ impl SetupToken {
     /// Tells whether `presented` is the token. It stays until [`SetupToken::clear`].
     pub fn matches(&self, presented: &str, now: Timestamp) -> bool {
         self.lock().as_ref().is_some_and(|open| {
-            open.expires_at > now && parlor_auth::equal_in_constant_time(&open.token, presented)
+            open.expires_at > now && parlor_auth::ticket::same(&open.token, presented)
         })
     }
 

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use parlor_protocol::command::Since;
-use parlor_protocol::frame::Subscribed;
-use parlor_protocol::id::RoomRef;
+use parlor_protocol::frame::{Frame, Subscribed};
+use parlor_protocol::id::{RoomRef, SessionId};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::node::Caller;
@@ -68,6 +68,7 @@ impl RoomStream {
             {
                 let mut state = self.queue.lock();
                 if let Some(frame) = state.outbox.pop() {
+                    self.queue.drained.notify_one();
                     return Some(frame);
                 }
                 if state.ended {
@@ -88,8 +89,10 @@ impl Drop for RoomStream {
 /// What waits for one stream.
 #[derive(Debug)]
 pub(crate) struct StreamQueue {
+    session: SessionId,
     state: Mutex<State>,
     ready: Notify,
+    drained: Notify,
 }
 
 #[derive(Debug)]
@@ -99,9 +102,14 @@ struct State {
 }
 
 impl StreamQueue {
-    pub(crate) fn new(max_bytes: usize) -> Self {
+    pub(crate) fn new(max_bytes: usize, session: SessionId) -> Self {
         let state = State { outbox: Outbox::new(max_bytes), ended: false };
-        Self { state: Mutex::new(state), ready: Notify::new() }
+        Self { session, state: Mutex::new(state), ready: Notify::new(), drained: Notify::new() }
+    }
+
+    /// Returns the login of the reader.
+    pub(crate) fn session(&self) -> SessionId {
+        self.session
     }
 
     pub(crate) fn push(&self, class: Class, json: Bytes) -> Result<(), SlowConsumer> {
@@ -113,18 +121,38 @@ impl StreamQueue {
         pushed.map(|_| ())
     }
 
+    /// Takes the first frame if it is `subscribed`.
+    pub(crate) fn take_subscribed(&self) -> Option<Subscribed> {
+        let json = self.lock().outbox.pop()?;
+        match serde_json::from_slice(&json) {
+            Ok(Frame::Subscribed(subscribed)) => Some(*subscribed),
+            _ => None,
+        }
+    }
+
     /// Ends the stream after what is queued.
     pub(crate) fn end(&self) {
         self.lock().ended = true;
         self.ready.notify_one();
+        self.drained.notify_one();
     }
 
     pub(crate) fn is_ended(&self) -> bool {
         self.lock().ended
     }
 
-    pub(crate) fn queued_bytes(&self) -> usize {
-        self.lock().outbox.bytes()
+    /// Waits until at most `bytes` wait, or the stream has ended.
+    pub(crate) async fn wait_until_below(&self, bytes: usize) {
+        loop {
+            let drained = self.drained.notified();
+            {
+                let state = self.lock();
+                if state.ended || state.outbox.bytes() <= bytes {
+                    return;
+                }
+            }
+            drained.await;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

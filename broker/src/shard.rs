@@ -1,0 +1,131 @@
+//! A shard: one thread with its own runtime, listener, sessions and hub.
+//!
+//! Invariants: nothing here is shared with another shard, so nothing on the path of a frame takes a
+//! lock; no borrow of a shard's state is held across an await; an event reaches the shard as one
+//! message and each socket as part of one write.
+
+pub(crate) mod conn;
+mod housekeeping;
+mod hub;
+mod join;
+pub(crate) mod outbox;
+mod room;
+pub(crate) mod wire;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use parlor_bus::SubscriberId;
+use parlor_protocol::id::{RoomId, UserId};
+use parlor_protocol::time::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::node::Node;
+use crate::stream::StreamQueue;
+use conn::{Conn, MemberId};
+use room::Feed;
+
+/// The state of one shard. Lives on its thread.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) node: Arc<Node>,
+    subscriber: SubscriberId,
+    rooms: RefCell<HashMap<RoomId, Room>>,
+    conns: RefCell<HashMap<MemberId, Rc<Conn>>>,
+    /// Connections with something to write in this tick.
+    dirty: RefCell<Vec<Rc<Conn>>>,
+    /// Wakes the hub when something was queued outside a tick.
+    dirty_wake: Notify,
+    next_member: Cell<u64>,
+}
+
+/// A room with members on this shard.
+#[derive(Debug)]
+struct Room {
+    feed: Feed,
+    members: IndexMap<MemberId, Member>,
+    /// Wakes those who wait for the room to be ready.
+    ready: Rc<Notify>,
+    empty_since: Option<Instant>,
+}
+
+/// Someone who follows a room.
+#[derive(Debug)]
+struct Member {
+    user: UserId,
+    sink: Sink,
+    muted_until: Option<Timestamp>,
+    /// Is being sent older events and gets no live ones yet.
+    catching_up: bool,
+}
+
+/// Where frames for a member go.
+#[derive(Debug, Clone)]
+enum Sink {
+    Session(Rc<Conn>),
+    Stream(Arc<StreamQueue>),
+}
+
+impl Shard {
+    pub(crate) fn new(node: Arc<Node>, subscriber: SubscriberId) -> Self {
+        Self {
+            node,
+            subscriber,
+            rooms: RefCell::default(),
+            conns: RefCell::default(),
+            dirty: RefCell::default(),
+            dirty_wake: Notify::new(),
+            next_member: Cell::new(0),
+        }
+    }
+
+    /// Makes a name for a new member.
+    pub(crate) fn next_member(&self) -> MemberId {
+        let id = self.next_member.get();
+        self.next_member.set(id + 1);
+        MemberId(id)
+    }
+
+    /// Adds a connection, so that housekeeping, revocation and drain reach it.
+    pub(crate) fn add(&self, conn: &Rc<Conn>) {
+        self.conns.borrow_mut().insert(conn.id, Rc::clone(conn));
+        self.node.metrics.ws.sessions.inc();
+    }
+
+    /// Removes a connection from everything.
+    pub(crate) fn remove(&self, conn: &Conn) {
+        if self.conns.borrow_mut().remove(&conn.id).is_some() {
+            self.node.metrics.ws.sessions.dec();
+        }
+        let rooms = std::mem::take(&mut *conn.rooms.borrow_mut());
+        for room in rooms.keys() {
+            self.detach(*room, conn.id);
+        }
+    }
+
+    /// Ends one member's deliveries of a room.
+    pub(crate) fn detach(&self, room: RoomId, member: MemberId) {
+        if let Some(room) = self.rooms.borrow_mut().get_mut(&room) {
+            room.members.swap_remove(&member);
+            if room.members.is_empty() {
+                room.empty_since.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    /// Tells whether a member of this shard follows a room and may send signals into it.
+    pub(crate) fn may_signal(&self, room: RoomId, member: MemberId) -> Option<bool> {
+        let rooms = self.rooms.borrow();
+        let member = rooms.get(&room)?.members.get(&member)?;
+        Some(member.muted_until.is_none_or(|until| until <= self.node.now()))
+    }
+
+    /// Returns how many connections there are.
+    pub(crate) fn connections(&self) -> usize {
+        self.conns.borrow().len()
+    }
+}

@@ -1,0 +1,317 @@
+//! The hub: takes what the bus brings, hands it to the members, writes each socket once.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parlor_bus::{Control, Delivery, Mailbox};
+use parlor_protocol::close::CloseCode;
+use parlor_protocol::code::Code;
+use parlor_protocol::frame::{Frame, Refused};
+use parlor_protocol::id::{RoomId, SessionId, UserId};
+
+use super::conn::{CloseReason, Conn};
+use super::outbox::Class;
+use super::room::{Effect, Step};
+use super::{Shard, Sink, wire};
+
+/// Deliveries of one tick.
+const TICK: usize = 256;
+/// Sockets that are written before others get a turn: about a millisecond.
+const WRITES_BEFORE_YIELD: usize = 256;
+/// Events in one read from the store.
+const FILL_PAGE: u32 = 256;
+
+impl Shard {
+    /// Delivers until the bus is gone.
+    pub(crate) async fn run_hub(self: Rc<Self>, mut mailbox: Mailbox) {
+        let mut batch = Vec::with_capacity(TICK);
+        loop {
+            tokio::select! {
+                biased;
+                received = mailbox.receive(&mut batch, TICK) => {
+                    if received == 0 {
+                        return;
+                    }
+                }
+                () = self.dirty_wake.notified() => {}
+            }
+            for delivery in batch.drain(..) {
+                self.dispatch(delivery);
+            }
+            if mailbox.take_overflow() {
+                self.recover();
+            }
+            self.flush_dirty().await;
+        }
+    }
+
+    fn dispatch(self: &Rc<Self>, delivery: Delivery) {
+        match delivery {
+            Delivery::Event { ref event, .. } => self.deliver(event.room, delivery),
+            Delivery::Signal { ref signal, .. } => self.deliver(signal.room, delivery),
+            Delivery::Control(Control::SessionRevoked(session)) => self.cut_session(session),
+            Delivery::Control(Control::UserRevoked(user)) => self.cut_user(user),
+            Delivery::Control(Control::RoomDeleted(room)) => self.close_room(room),
+            Delivery::Control(Control::JobQueued | Control::CancelReply(_)) => {}
+        }
+    }
+
+    fn deliver(self: &Rc<Self>, room: RoomId, delivery: Delivery) {
+        let step = match self.rooms.borrow_mut().get_mut(&room) {
+            Some(state) => state.feed.accept(delivery),
+            None => return,
+        };
+        self.carry_out(room, step);
+    }
+
+    /// Does what the room's feed has decided.
+    pub(super) fn carry_out(self: &Rc<Self>, room: RoomId, step: Step) {
+        match step {
+            Step::Nothing => {}
+            Step::Signal(json) => self.fan_out(room, Class::Signal, &json),
+            Step::Event(event) => {
+                let age = self.node.now().as_millis() - event.at.as_millis();
+                let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
+                self.node.metrics.room.publish_to_deliver.observe(age.as_secs_f64());
+                self.fan_out(room, Class::Durable, &event.json);
+                match event.effect {
+                    Effect::None => {}
+                    Effect::Left(user) => self.end_membership(room, user),
+                    Effect::Muted(user, until) => {
+                        let mut rooms = self.rooms.borrow_mut();
+                        let members = rooms.get_mut(&room).map(|room| room.members.values_mut());
+                        for member in members.into_iter().flatten() {
+                            if member.user == user {
+                                member.muted_until = until;
+                            }
+                        }
+                    }
+                }
+            }
+            Step::Fill => {
+                drop(tokio::task::spawn_local(Rc::clone(self).fill(room)));
+            }
+        }
+    }
+
+    fn fan_out(&self, room: RoomId, class: Class, json: &Bytes) {
+        let rooms = self.rooms.borrow();
+        let Some(room) = rooms.get(&room) else { return };
+        let frame = wire::text(json);
+        let mut dirty = self.dirty.borrow_mut();
+        let mut deliveries = 0;
+        for member in room.members.values().filter(|member| !member.catching_up) {
+            deliveries += 1;
+            match &member.sink {
+                Sink::Session(conn) => {
+                    conn.push(class, frame.clone());
+                    if !conn.is_dirty.replace(true) {
+                        dirty.push(Rc::clone(conn));
+                    }
+                }
+                // A stream that falls behind ends itself.
+                Sink::Stream(queue) => drop(queue.push(class, json.clone())),
+            }
+        }
+        self.node.metrics.room.deliveries.inc_by(deliveries);
+    }
+
+    /// Queues frames for one connection and has them written in this tick.
+    pub(super) fn mark_dirty(&self, conn: &Rc<Conn>) {
+        if !conn.is_dirty.replace(true) {
+            self.dirty.borrow_mut().push(Rc::clone(conn));
+        }
+        self.dirty_wake.notify_one();
+    }
+
+    async fn flush_dirty(&self) {
+        let mut dirty = std::mem::take(&mut *self.dirty.borrow_mut());
+        for (count, conn) in dirty.drain(..).enumerate() {
+            conn.is_dirty.set(false);
+            // The session's own task waits for a blocked socket.
+            if !conn.is_blocked() {
+                match conn.flush() {
+                    Ok(true) => {}
+                    Ok(false) => conn.wake.notify_one(),
+                    Err(_) => conn.close(CloseReason::Lost),
+                }
+            }
+            if count % WRITES_BEFORE_YIELD == WRITES_BEFORE_YIELD - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        let mut place = self.dirty.borrow_mut();
+        if place.is_empty() {
+            *place = dirty;
+        }
+    }
+
+    /// Reads missing events from the store until the room is live again.
+    pub(super) async fn fill(self: Rc<Self>, room: RoomId) {
+        self.node.metrics.room.gaps.inc();
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let Some(after) = self.rooms.borrow().get(&room).map(|room| room.feed.delivered())
+            else {
+                return;
+            };
+            let Ok(events) = self.node.store.read_events(room, after, FILL_PAGE).await else {
+                // Clients stay connected while the store is away.
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(2));
+                continue;
+            };
+            let is_last = events.len() < FILL_PAGE as usize;
+            for event in events {
+                let json = wire::json(&Frame::Event(Box::new(event.clone())));
+                let step = match self.rooms.borrow_mut().get_mut(&room) {
+                    Some(state) => state.feed.fill(&event, json),
+                    None => return,
+                };
+                self.carry_out(room, step);
+            }
+            if is_last {
+                break;
+            }
+        }
+        self.resume_live(room);
+        self.dirty_wake.notify_one();
+    }
+
+    /// Delivers what was held back while the room was not ready.
+    pub(super) fn resume_live(self: &Rc<Self>, room: RoomId) {
+        let pending = match self.rooms.borrow_mut().get_mut(&room) {
+            Some(state) => {
+                state.feed.filled();
+                state.ready.notify_waiters();
+                state.feed.take_pending()
+            }
+            None => return,
+        };
+        for delivery in pending {
+            self.deliver(room, delivery);
+        }
+    }
+
+    /// Makes up for deliveries that the mailbox had no room for.
+    fn recover(self: &Rc<Self>) {
+        tracing::debug!("mailbox overflowed; comparing with the store");
+        let rooms: Vec<RoomId> = self.rooms.borrow().keys().copied().collect();
+        let shard = Rc::clone(self);
+        drop(tokio::task::spawn_local(async move {
+            for room in rooms {
+                let streams = shard.node.bus.list_streaming(room).await;
+                if let Some(state) = shard.rooms.borrow_mut().get_mut(&room) {
+                    state.feed.refresh_streams(streams);
+                }
+                shard.catch_up_with_store(room).await;
+            }
+        }));
+        self.cut_revoked();
+    }
+
+    /// Fills the room when the store is ahead of it.
+    pub(super) async fn catch_up_with_store(self: &Rc<Self>, room: RoomId) {
+        let Ok(Some(head)) = self.node.store.find_head(room).await else { return };
+        let behind = match self.rooms.borrow_mut().get_mut(&room) {
+            Some(state) if state.feed.delivered() < head.seq => {
+                state.feed.start_filling().is_some()
+            }
+            _ => false,
+        };
+        if behind {
+            Rc::clone(self).fill(room).await;
+        }
+    }
+
+    /// A user's membership has ended: nothing more for them.
+    fn end_membership(&self, id: RoomId, user: UserId) {
+        let mut rooms = self.rooms.borrow_mut();
+        let Some(room) = rooms.get_mut(&id) else { return };
+        room.members.retain(|_, member| {
+            if member.user != user {
+                return true;
+            }
+            match &member.sink {
+                Sink::Session(conn) => drop(conn.rooms.borrow_mut().remove(&id)),
+                Sink::Stream(queue) => queue.end(),
+            }
+            false
+        });
+        if room.members.is_empty() {
+            room.empty_since.get_or_insert_with(tokio::time::Instant::now);
+        }
+    }
+
+    /// A room is gone: its members are told and removed.
+    fn close_room(&self, id: RoomId) {
+        let Some(room) = self.rooms.borrow_mut().remove(&id) else { return };
+        self.node.bus.unfollow(self.subscriber, id);
+        self.node.metrics.room.resident.dec();
+        let gone = Frame::Error(Refused {
+            re: None,
+            code: Code::NotFound,
+            detail: format!("The room {id} was deleted."),
+            retry_after_ms: None,
+        });
+        for member in room.members.into_values() {
+            match member.sink {
+                Sink::Session(conn) => {
+                    conn.rooms.borrow_mut().remove(&id);
+                    conn.send(&gone);
+                    self.mark_dirty(&conn);
+                }
+                Sink::Stream(queue) => queue.end(),
+            }
+        }
+    }
+
+    fn cut_session(&self, session: SessionId) {
+        self.cut(|_, conn_session| conn_session == session);
+    }
+
+    fn cut_user(&self, user: UserId) {
+        self.cut(|conn_user, _| conn_user == user);
+    }
+
+    /// Cuts every connection whose login has ended.
+    pub(super) fn cut_revoked(&self) {
+        let node = Arc::clone(&self.node);
+        self.cut(|_, session| node.revocations.is_revoked(session));
+    }
+
+    fn cut(&self, is_cut: impl Fn(UserId, SessionId) -> bool) {
+        let conns = self.conns.borrow();
+        for conn in conns.values() {
+            let cut = conn
+                .caller
+                .borrow()
+                .as_ref()
+                .is_some_and(|caller| is_cut(caller.user.id, caller.session));
+            if cut {
+                // Nothing more may reach them: remove first, then say goodbye.
+                let rooms = std::mem::take(&mut *conn.rooms.borrow_mut());
+                for room in rooms.keys() {
+                    self.detach(*room, conn.id);
+                }
+                conn.close(CloseReason::Contract(CloseCode::SessionRevoked));
+            }
+        }
+        drop(conns);
+        self.end_streams(is_cut);
+    }
+
+    fn end_streams(&self, is_cut: impl Fn(UserId, SessionId) -> bool) {
+        for room in self.rooms.borrow().values() {
+            for member in room.members.values() {
+                if let Sink::Stream(queue) = &member.sink
+                    && is_cut(member.user, queue.session())
+                {
+                    queue.end();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! Following a room: from the client's position to live, without hole or double.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parlor_domain::log::{Start, start};
+use parlor_domain::permission::{Action, RoomFacts, authorize};
+use parlor_protocol::command::Since;
+use parlor_protocol::frame::{Frame, Resync, Subscribed};
+use parlor_protocol::id::{RoomId, RoomRef, UserId};
+use parlor_store::record::RoomAccess;
+use tokio::sync::Notify;
+
+use super::conn::{Conn, MemberId, Subscription};
+use super::outbox::Class;
+use super::room::{Feed, Phase, Replay};
+use super::{Member, Room, Shard, Sink, wire};
+use crate::refusal::{Outcome, Refusal};
+use crate::stream::{OpenStream, RoomStream, StreamQueue};
+
+/// Events that are read from the store and handed over at once; more are sent in pages, at the
+/// reader's pace.
+const AT_ONCE: u32 = 256;
+/// How often a busy room may move on while a subscription is being prepared.
+const ATTEMPTS: usize = 8;
+
+/// Who wants to follow a room.
+struct Joiner {
+    id: MemberId,
+    user: UserId,
+    sink: Sink,
+    re: Option<String>,
+}
+
+/// How a subscription goes on after it was attached.
+enum Joined {
+    /// It is live.
+    Live,
+    /// Older events are to be sent first.
+    CatchUp { after: u64 },
+}
+
+impl Shard {
+    /// Follows a room for a session: `subscribed`, what it missed, then live.
+    pub(crate) async fn subscribe(
+        self: &Rc<Self>,
+        conn: &Rc<Conn>,
+        room: &RoomRef,
+        since: Option<&Since>,
+        re: Option<String>,
+    ) -> Outcome<()> {
+        let user = conn.caller.borrow().as_ref().map(|caller| caller.user.id);
+        let user = user.ok_or_else(|| Refusal::unavailable("The connection is closing."))?;
+        let joiner = Joiner { id: conn.id, user, sink: Sink::Session(Rc::clone(conn)), re };
+        let (access, joined) = self.join(&joiner, room, since).await?;
+        if let Joined::CatchUp { after } = joined {
+            let shard = Rc::clone(self);
+            let room = access.room.id;
+            drop(tokio::task::spawn_local(async move {
+                shard.send_older(room, joiner, after).await;
+            }));
+        }
+        self.mark_dirty(conn);
+        Ok(())
+    }
+
+    /// Follows a room for an HTTP request.
+    pub(crate) async fn open_stream(self: Rc<Self>, request: OpenStream) {
+        let OpenStream { caller, room, since, answer } = request;
+        let limit = self.node.config.limits.outbox.get();
+        let queue = Arc::new(StreamQueue::new(limit, caller.session));
+        let joiner = Joiner {
+            id: self.next_member(),
+            user: caller.user.id,
+            sink: Sink::Stream(Arc::clone(&queue)),
+            re: None,
+        };
+        let outcome = self.join(&joiner, &room, since.as_ref()).await;
+        let (opened, rest) = match outcome {
+            Ok((access, joined)) => {
+                // The first frame is `subscribed`; the caller wants it apart.
+                let subscribed = queue.take_subscribed();
+                let opened = subscribed
+                    .map(|subscribed| RoomStream { subscribed, queue })
+                    .ok_or_else(|| Refusal::unavailable("The room is too busy; try again."));
+                (opened, Some((access.room.id, joined)))
+            }
+            Err(refusal) => (Err(refusal), None),
+        };
+        // A request that is gone drops the stream, which ends it.
+        drop(answer.send(opened));
+        if let Some((room, Joined::CatchUp { after })) = rest {
+            self.send_older(room, joiner, after).await;
+        }
+    }
+
+    async fn join(
+        self: &Rc<Self>,
+        joiner: &Joiner,
+        room: &RoomRef,
+        since: Option<&Since>,
+    ) -> Outcome<(RoomAccess, Joined)> {
+        let mut older: Vec<(u64, Bytes)> = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let access = self.node.find_room(room, joiner.user).await?;
+            let facts = RoomFacts { kind: access.room.kind, archived: access.room.archived };
+            authorize(facts, access.membership, Action::Read, self.node.now())?;
+            let id = access.room.id;
+            self.make_ready(id, access.room.head.seq).await?;
+            match self.try_attach(joiner, &access, since, &older)? {
+                Attached::Yes(joined) => return Ok((access, joined)),
+                Attached::NeedsOlder { after } => {
+                    let events = self.node.store.read_events(id, after, AT_ONCE).await?;
+                    older = events
+                        .into_iter()
+                        .map(|event| (event.seq, wire::json(&Frame::Event(Box::new(event)))))
+                        .collect();
+                }
+                Attached::NotYet => {}
+            }
+        }
+        Err(Refusal::unavailable("The room is too busy; try again."))
+    }
+
+    /// Opens the room if it is not open, and waits until it has delivered up to `seq`.
+    async fn make_ready(self: &Rc<Self>, id: RoomId, seq: u64) -> Outcome<()> {
+        let waiting = {
+            let mut rooms = self.rooms.borrow_mut();
+            match rooms.get(&id) {
+                Some(room) if room.feed.phase() == Phase::Live => {
+                    let behind = room.feed.delivered() < seq;
+                    drop(rooms);
+                    if behind {
+                        self.catch_up_with_store(id).await;
+                    }
+                    return Ok(());
+                }
+                Some(room) => Some(Rc::clone(&room.ready)),
+                None => {
+                    self.check_resident(rooms.len())?;
+                    rooms.insert(id, self.new_room());
+                    self.node.metrics.room.resident.inc();
+                    None
+                }
+            }
+        };
+        let Some(ready) = waiting else { return self.open(id).await };
+        // Whoever opens the room, or fills it, wakes all who wait; the caller looks again.
+        let patience = self.node.config.limits.handshake_timeout;
+        drop(tokio::time::timeout(patience, ready.notified()).await);
+        Ok(())
+    }
+
+    fn check_resident(&self, rooms: usize) -> Outcome<()> {
+        if rooms < self.node.config.limits.resident_rooms {
+            return Ok(());
+        }
+        Err(Refusal::unavailable("The node holds as many rooms as it may; try again later."))
+    }
+
+    fn new_room(&self) -> Room {
+        let limits = &self.node.config.limits;
+        Room {
+            feed: Feed::new(limits.ring_events, limits.ring_bytes.get()),
+            members: indexmap::IndexMap::new(),
+            ready: Rc::new(Notify::new()),
+            empty_since: Some(tokio::time::Instant::now()),
+        }
+    }
+
+    /// Reads the room's position. What arrives meanwhile is held back by the feed.
+    async fn open(self: &Rc<Self>, id: RoomId) -> Outcome<()> {
+        self.node.bus.follow(self.subscriber, id);
+        let head = self.node.store.find_head(id).await;
+        // After the head: a reply that ends in between is then known to have ended.
+        let streams = self.node.bus.list_streaming(id).await;
+        match head {
+            Ok(Some(head)) => {
+                if let Some(room) = self.rooms.borrow_mut().get_mut(&id) {
+                    room.feed.open(head, streams);
+                }
+                self.resume_live(id);
+                Ok(())
+            }
+            absent_or_failed => {
+                self.node.bus.unfollow(self.subscriber, id);
+                if let Some(room) = self.rooms.borrow_mut().remove(&id) {
+                    self.node.metrics.room.resident.dec();
+                    room.ready.notify_waiters();
+                }
+                Err(absent_or_failed.map_or_else(Refusal::from, |_| Refusal::not_found("room")))
+            }
+        }
+    }
+
+    /// Attaches in one step, without an await, so that nothing happens in between.
+    fn try_attach(
+        &self,
+        joiner: &Joiner,
+        access: &RoomAccess,
+        since: Option<&Since>,
+        older: &[(u64, Bytes)],
+    ) -> Outcome<Attached> {
+        let mut rooms = self.rooms.borrow_mut();
+        let Some(room) = rooms.get_mut(&access.room.id) else { return Ok(Attached::NotYet) };
+        let feed = &room.feed;
+        // The membership was read before this position: read it again if someone has left since.
+        if feed.phase() != Phase::Live
+            || !feed.is_current(access.room.head.seq)
+            || feed.delivered() < access.room.head.seq
+        {
+            return Ok(Attached::NotYet);
+        }
+        self.check_subscriptions(joiner, access.room.id)?;
+        let head = feed.head();
+        let limits = &self.node.config.limits;
+        let start = start(since, &head, limits.replay_events as u64);
+        let mut catching_up = None;
+        let replay = match start {
+            Start::Live | Start::Resync(_) => Vec::new(),
+            Start::Replay { after } => match assemble(feed, after, older) {
+                Some(replay) if fits(&replay, limits.outbox.get()) => replay,
+                Some(_) => {
+                    catching_up = Some(after);
+                    Vec::new()
+                }
+                None if older.is_empty() && head.seq - after <= u64::from(AT_ONCE) => {
+                    return Ok(Attached::NeedsOlder { after });
+                }
+                None => {
+                    catching_up = Some(after);
+                    Vec::new()
+                }
+            },
+        };
+        let streaming = if catching_up.is_some() { Vec::new() } else { feed.streaming() };
+        let (label, resumed) = match start {
+            Start::Live => ("live", false),
+            Start::Replay { .. } => ("replay", true),
+            Start::Resync(_) => ("resync", false),
+        };
+        self.node.metrics.room.subscriptions.with_label_values(&[label]).inc();
+        joiner.push_frame(&Frame::Subscribed(Box::new(Subscribed {
+            re: joiner.re.clone(),
+            room: access.room.id,
+            slug: access.room.slug.clone(),
+            epoch: head.epoch,
+            seq: head.seq,
+            resumed,
+            streaming,
+        })));
+        if let Start::Resync(reason) = start {
+            joiner.push_frame(&Frame::Resync(Resync {
+                room: access.room.id,
+                from: head.seq,
+                reason: reason.to_owned(),
+            }));
+        }
+        for json in &replay {
+            joiner.sink.push(Class::Durable, json);
+        }
+        let muted_until = access.membership.and_then(|member| member.muted_until);
+        room.empty_since = None;
+        room.members.insert(
+            joiner.id,
+            Member {
+                user: joiner.user,
+                sink: joiner.sink.clone(),
+                muted_until,
+                catching_up: catching_up.is_some(),
+            },
+        );
+        if let Sink::Session(conn) = &joiner.sink {
+            let subscription = Subscription { slug: access.room.slug.clone() };
+            conn.rooms.borrow_mut().insert(access.room.id, subscription);
+        }
+        let joined = catching_up.map_or(Joined::Live, |after| Joined::CatchUp { after });
+        Ok(Attached::Yes(joined))
+    }
+
+    fn check_subscriptions(&self, joiner: &Joiner, room: RoomId) -> Outcome<()> {
+        let Sink::Session(conn) = &joiner.sink else { return Ok(()) };
+        if conn.closing().is_some() {
+            return Err(Refusal::unavailable("The connection is closing."));
+        }
+        let rooms = conn.rooms.borrow();
+        let most = self.node.config.limits.subscriptions;
+        if rooms.len() < most || rooms.contains_key(&room) {
+            return Ok(());
+        }
+        let detail = format!("One connection may follow {most} rooms; unsubscribe from some.");
+        Err(Refusal::new(parlor_protocol::code::Code::Conflict, detail))
+    }
+
+    /// Sends older events in pages, at the reader's pace, and then joins the live ones.
+    async fn send_older(self: Rc<Self>, id: RoomId, joiner: Joiner, mut after: u64) {
+        loop {
+            if self.finish_catching_up(id, &joiner, after) {
+                return;
+            }
+            joiner.sink.wait_until_half_empty(self.node.config.limits.outbox.get()).await;
+            if joiner.sink.is_closed() {
+                return;
+            }
+            match self.node.store.read_events(id, after, AT_ONCE / 4).await {
+                Ok(events) => {
+                    for event in events {
+                        after = event.seq;
+                        let json = wire::json(&Frame::Event(Box::new(event)));
+                        joiner.sink.push(Class::Durable, &json);
+                    }
+                    joiner.sink.mark_dirty(&self);
+                }
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(500)).await,
+            }
+        }
+    }
+
+    /// Makes the member live when what is left is in memory. `true` when there is nothing more to
+    /// do, also because the member is gone.
+    fn finish_catching_up(&self, id: RoomId, joiner: &Joiner, after: u64) -> bool {
+        let mut rooms = self.rooms.borrow_mut();
+        let Some(room) = rooms.get_mut(&id) else { return true };
+        let Replay::Ready(rest) = room.feed.replay(after) else { return false };
+        if !fits(&rest, self.node.config.limits.outbox.get()) {
+            return false;
+        }
+        let (head, streaming) = (room.feed.head(), room.feed.streaming());
+        let Some(member) = room.members.get_mut(&joiner.id) else { return true };
+        member.catching_up = false;
+        for json in &rest {
+            joiner.sink.push(Class::Durable, json);
+        }
+        // Pieces of replies were held back meanwhile: tell the texts so far.
+        if !streaming.is_empty() {
+            let slug = match &joiner.sink {
+                Sink::Session(conn) => conn.rooms.borrow().get(&id).map(|room| room.slug.clone()),
+                Sink::Stream(_) => None,
+            };
+            joiner.push_frame(&Frame::Subscribed(Box::new(Subscribed {
+                re: None,
+                room: id,
+                slug: slug.unwrap_or_default(),
+                epoch: head.epoch,
+                seq: head.seq,
+                resumed: true,
+                streaming,
+            })));
+        }
+        drop(rooms);
+        joiner.sink.mark_dirty(self);
+        true
+    }
+}
+
+/// What came of an attempt to attach.
+enum Attached {
+    Yes(Joined),
+    /// Events are missing that are not in memory.
+    NeedsOlder {
+        after: u64,
+    },
+    /// The room was not ready, or moved on.
+    NotYet,
+}
+
+/// Joins what was read from the store with what is in memory, without a hole.
+fn assemble(feed: &Feed, after: u64, older: &[(u64, Bytes)]) -> Option<Vec<Bytes>> {
+    if let Replay::Ready(replay) = feed.replay(after) {
+        return Some(replay);
+    }
+    let mut last = after;
+    let mut replay = Vec::new();
+    for (seq, json) in older.iter().filter(|(seq, _)| *seq > after && *seq <= feed.delivered()) {
+        if *seq != last + 1 {
+            return None;
+        }
+        last = *seq;
+        replay.push(json.clone());
+    }
+    match feed.replay(last) {
+        Replay::Ready(rest) => {
+            replay.extend(rest);
+            Some(replay)
+        }
+        Replay::FromStore => None,
+    }
+}
+
+/// Tells whether a replay leaves the reader room for what comes live.
+fn fits(replay: &[Bytes], outbox: usize) -> bool {
+    replay.iter().map(Bytes::len).sum::<usize>() <= outbox / 2
+}
+
+impl Joiner {
+    fn push_frame(&self, frame: &Frame) {
+        self.sink.push(Class::Durable, &wire::json(frame));
+    }
+}
+
+impl Sink {
+    fn push(&self, class: Class, json: &Bytes) {
+        match self {
+            Self::Session(conn) => conn.push(class, wire::text(json)),
+            // A stream that falls behind ends itself.
+            Self::Stream(queue) => drop(queue.push(class, json.clone())),
+        }
+    }
+
+    fn mark_dirty(&self, shard: &Shard) {
+        if let Self::Session(conn) = self {
+            shard.mark_dirty(conn);
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Session(conn) => conn.closing().is_some(),
+            Self::Stream(queue) => queue.is_ended(),
+        }
+    }
+
+    async fn wait_until_half_empty(&self, outbox: usize) {
+        match self {
+            Self::Session(conn) => {
+                while conn.queued_bytes() > outbox / 2 && conn.closing().is_none() {
+                    conn.drained.notified().await;
+                }
+            }
+            Self::Stream(queue) => queue.wait_until_below(outbox / 2).await,
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! One room on one shard: which events its members have had, and what to do with what arrives.
+//!
+//! A pure state machine; [`super::hub`] carries out what it decides. Invariants: events leave in the
+//! order of `seq`, without hole or double; a signal of a reply leaves only when it is the next piece
+//! of what the members have; nothing is delivered to a member after the event that removed them.
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::Bytes;
+use parlor_bus::Delivery;
+use parlor_domain::log::{Arrival, Head, classify};
+use parlor_protocol::event::{Event, EventBody};
+use parlor_protocol::frame::StreamingReply;
+use parlor_protocol::id::{MessageId, UserId};
+use parlor_protocol::message::MessageStatus;
+use parlor_protocol::signal::{MessageDelta, SignalBody};
+use parlor_protocol::time::Timestamp;
+
+/// Deliveries that may wait while the room is opened or a hole is filled. Beyond it they are
+/// dropped; what is missing then is read from the store like any other hole.
+const PENDING_MAX: usize = 1_024;
+
+/// Whether the room is ready to deliver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Its position is being read from the store.
+    Opening,
+    /// It delivers.
+    Live,
+    /// Missing events are being read from the store.
+    Filling,
+}
+
+/// A room's position and newest events.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    phase: Phase,
+    epoch: String,
+    delivered: u64,
+    reset_through: u64,
+    /// Members who left up to here are known to have left.
+    departures_through: u64,
+    ring: Ring,
+    streams: HashMap<MessageId, StreamingReply>,
+    pending: VecDeque<Delivery>,
+}
+
+/// What to do with a delivery.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Tell the members this event.
+    Event(Box<EventStep>),
+    /// Tell the members this signal.
+    Signal(Bytes),
+    /// Read what is missing from the store and pass it to [`Feed::fill`].
+    Fill,
+    /// Nothing.
+    Nothing,
+}
+
+/// An event to tell, and what it means for the members.
+#[derive(Debug)]
+pub(crate) struct EventStep {
+    /// The frame as JSON.
+    pub(crate) json: Bytes,
+    /// When it was committed.
+    pub(crate) at: Timestamp,
+    /// What changes besides.
+    pub(crate) effect: Effect,
+}
+
+/// What an event means for the members on this shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing.
+    None,
+    /// This user gets nothing after it.
+    Left(UserId),
+    /// This user may not send signals until then.
+    Muted(UserId, Option<Timestamp>),
+}
+
+/// What a subscription can be given at once.
+#[derive(Debug)]
+pub(crate) enum Replay {
+    /// All events after the position, from memory.
+    Ready(Vec<Bytes>),
+    /// They are older than what is in memory.
+    FromStore,
+}
+
+impl Feed {
+    pub(crate) fn new(ring_events: usize, ring_bytes: usize) -> Self {
+        Self {
+            phase: Phase::Opening,
+            epoch: String::new(),
+            delivered: 0,
+            reset_through: 0,
+            departures_through: 0,
+            ring: Ring { events: VecDeque::new(), bytes: 0, max: ring_events, ring_bytes },
+            streams: HashMap::new(),
+            pending: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        Head { epoch: self.epoch.clone(), reset_through: self.reset_through, seq: self.delivered }
+    }
+
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// Tells whether a membership that was read when the log stood at `seq` still says the truth.
+    pub(crate) fn is_current(&self, seq: u64) -> bool {
+        seq >= self.departures_through
+    }
+
+    /// Sets the position; from now on, what arrives is delivered. `streams` must have been read
+    /// after `head`.
+    pub(crate) fn open(&mut self, head: Head, streams: Vec<StreamingReply>) {
+        self.phase = Phase::Live;
+        self.departures_through = head.seq;
+        self.delivered = head.seq;
+        self.reset_through = head.reset_through;
+        self.epoch = head.epoch;
+        self.streams = streams.into_iter().map(|reply| (reply.message, reply)).collect();
+    }
+
+    /// Returns the replies that are being written, as far as the members have them.
+    pub(crate) fn streaming(&self) -> Vec<StreamingReply> {
+        let mut replies: Vec<_> = self.streams.values().cloned().collect();
+        replies.sort_by_key(|reply| reply.message);
+        replies
+    }
+
+    /// Returns the events after `after`, if they are all in memory.
+    pub(crate) fn replay(&self, after: u64) -> Replay {
+        if after >= self.delivered {
+            return Replay::Ready(Vec::new());
+        }
+        match self.ring.events.front() {
+            Some((oldest, _)) if *oldest <= after + 1 => Replay::Ready(
+                self.ring
+                    .events
+                    .iter()
+                    .filter(|(seq, _)| *seq > after)
+                    .map(|(_, json)| json.clone())
+                    .collect(),
+            ),
+            _ => Replay::FromStore,
+        }
+    }
+
+    /// Decides what to do with a delivery.
+    pub(crate) fn accept(&mut self, delivery: Delivery) -> Step {
+        match self.phase {
+            Phase::Opening | Phase::Filling => {
+                self.hold(delivery);
+                Step::Nothing
+            }
+            Phase::Live => self.accept_live(delivery),
+        }
+    }
+
+    /// Takes what was held back while the room was not ready.
+    pub(crate) fn take_pending(&mut self) -> VecDeque<Delivery> {
+        std::mem::take(&mut self.pending)
+    }
+
+    /// Takes one event that was read from the store.
+    pub(crate) fn fill(&mut self, event: &Event, json: Bytes) -> Step {
+        match classify(self.delivered, event.seq) {
+            Arrival::Next => self.advance(event, json),
+            // The store may have removed what was before: the log goes on at the reset.
+            Arrival::Hole { .. } if matches!(event.body, EventBody::HistoryReset(_)) => {
+                self.advance(event, json)
+            }
+            Arrival::Seen | Arrival::Hole { .. } => Step::Nothing,
+        }
+    }
+
+    /// Ends filling: what comes next is delivered again.
+    pub(crate) fn filled(&mut self) {
+        self.phase = Phase::Live;
+    }
+
+    /// Starts filling because the store is known to be ahead.
+    pub(crate) fn start_filling(&mut self) -> Option<u64> {
+        (self.phase == Phase::Live).then(|| {
+            self.phase = Phase::Filling;
+            self.delivered
+        })
+    }
+
+    /// Corrects the texts so far after signals were lost.
+    pub(crate) fn refresh_streams(&mut self, replies: Vec<StreamingReply>) {
+        for reply in replies {
+            let newer = self
+                .streams
+                .get(&reply.message)
+                .is_some_and(|known| (reply.turn, reply.chunk) > (known.turn, known.chunk));
+            if newer {
+                self.streams.insert(reply.message, reply);
+            }
+        }
+    }
+
+    fn hold(&mut self, delivery: Delivery) {
+        if self.pending.len() < PENDING_MAX {
+            self.pending.push_back(delivery);
+        }
+    }
+
+    fn accept_live(&mut self, delivery: Delivery) -> Step {
+        match delivery {
+            Delivery::Event { event, json } => match classify(self.delivered, event.seq) {
+                Arrival::Next => self.advance(&event, json),
+                Arrival::Seen => {
+                    // The end of a reply may have been read from the store before its text so far
+                    // was asked for.
+                    if let EventBody::MessageCompleted(completed) = &event.body {
+                        self.streams.remove(&completed.message);
+                    }
+                    Step::Nothing
+                }
+                Arrival::Hole { .. } => {
+                    self.phase = Phase::Filling;
+                    self.hold(Delivery::Event { event, json });
+                    Step::Fill
+                }
+            },
+            Delivery::Signal { signal, json } => match &signal.body {
+                SignalBody::MessageDelta(delta) => self.accept_delta(delta, json),
+                SignalBody::Typing(_)
+                | SignalBody::Presence(_)
+                | SignalBody::Receipt(_)
+                | SignalBody::BotStatus(_)
+                | SignalBody::App(_) => Step::Signal(json),
+            },
+            Delivery::Control(_) => Step::Nothing,
+        }
+    }
+
+    /// Keeps the text so far in step with what the members are told.
+    fn accept_delta(&mut self, delta: &MessageDelta, json: Bytes) -> Step {
+        let Some(reply) = self.streams.get_mut(&delta.message) else {
+            // After its end, or of a reply that was begun before a restart: the members know it as
+            // streaming, so only a new turn is told.
+            if delta.turn <= 1 || delta.chunk != 1 {
+                return Step::Nothing;
+            }
+            let (turn, chunk) = (delta.turn, delta.chunk);
+            let text = delta.text.clone();
+            let reply = StreamingReply { message: delta.message, turn, chunk, text };
+            self.streams.insert(delta.message, reply);
+            return Step::Signal(json);
+        };
+        if delta.turn > reply.turn {
+            (reply.turn, reply.chunk) = (delta.turn, 0);
+            reply.text.clear();
+        }
+        if delta.turn < reply.turn || delta.chunk <= reply.chunk {
+            return Step::Nothing;
+        }
+        if delta.chunk == reply.chunk + 1 {
+            reply.chunk = delta.chunk;
+            reply.text.push_str(&delta.text);
+        }
+        // A piece after a hole is told all the same: clients see the hole and subscribe again.
+        Step::Signal(json)
+    }
+
+    fn advance(&mut self, event: &Event, json: Bytes) -> Step {
+        self.delivered = event.seq;
+        let mut effect = Effect::None;
+        match &event.body {
+            EventBody::MessageCreated(message) if message.status == MessageStatus::Streaming => {
+                let reply =
+                    StreamingReply { message: message.id, turn: 1, chunk: 0, text: String::new() };
+                self.streams.entry(message.id).or_insert(reply);
+            }
+            EventBody::MessageCompleted(completed) => {
+                self.streams.remove(&completed.message);
+            }
+            // What is in memory still holds the removed text; the store does not.
+            EventBody::MessageRedacted(_) => self.ring.clear(),
+            EventBody::HistoryReset(_) => {
+                self.ring.clear();
+                self.streams.clear();
+                self.reset_through = event.seq - 1;
+            }
+            EventBody::MemberLeft(change) => {
+                self.departures_through = event.seq;
+                effect = Effect::Left(change.user.id);
+            }
+            EventBody::MemberRoleChanged(change) => {
+                effect = Effect::Muted(change.user.id, change.muted_until);
+            }
+            EventBody::MessageCreated(_)
+            | EventBody::MessageEdited(_)
+            | EventBody::ReactionAdded(_)
+            | EventBody::ReactionRemoved(_)
+            | EventBody::RoomCreated(_)
+            | EventBody::RoomUpdated(_)
+            | EventBody::RoomArchived(_)
+            | EventBody::MemberJoined(_)
+            | EventBody::Unknown(_) => {}
+        }
+        self.ring.push(event.seq, json.clone());
+        Step::Event(Box::new(EventStep { json, at: event.at, effect }))
+    }
+}
+
+/// The newest events of a room, for those who resume.
+#[derive(Debug)]
+struct Ring {
+    events: VecDeque<(u64, Bytes)>,
+    bytes: usize,
+    max: usize,
+    ring_bytes: usize,
+}
+
+impl Ring {
+    fn push(&mut self, seq: u64, json: Bytes) {
+        self.bytes += json.len();
+        self.events.push_back((seq, json));
+        while self.events.len() > self.max || self.bytes > self.ring_bytes {
+            let Some((_, oldest)) = self.events.pop_front() else { break };
+            self.bytes -= oldest.len();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.events = VecDeque::new();
+        self.bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! Starting a node: what it is given, what it makes of it, and how it comes to listen.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlor_auth::{
+    AccessTokens, HashError, HashParams, KeyTooShort, PasswordHasher, RefreshTokens,
+};
+use parlor_bus::Bus;
+use parlor_cluster::{Presence, Revocations, Tickets, Transition};
+use parlor_llm::Providers;
+use parlor_runtime::{Clock, Config, Lifecycle};
+use parlor_store::Store;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::admission::Admission;
+use crate::bootstrap::{self, BootstrapError};
+use crate::committer::Committer;
+use crate::edge::Listeners;
+use crate::metrics::Metrics;
+use crate::node::Node;
+use crate::rate::RateLimits;
+use crate::setup::SetupToken;
+
+/// How often limits, ended logins and idle users are looked at.
+const SWEEP: Duration = Duration::from_secs(5);
+/// How long the last writes may take after everything else has ended.
+const LAST_WRITES: Duration = Duration::from_secs(5);
+
+/// What a node runs on. The embedded mode and a cluster differ only here.
+#[derive(Debug, Clone)]
+pub struct Backends {
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// What just happened.
+    pub bus: Arc<dyn Bus>,
+    /// Who is there.
+    pub presence: Arc<dyn Presence>,
+    /// Single-use tickets.
+    pub tickets: Arc<dyn Tickets>,
+    /// Model providers.
+    pub providers: Arc<Providers>,
+    /// Wall time and ids.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {}", listen_hint(.source))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The secret key cannot be used.
+    #[error("the secret key is too short; it needs at least 32 bytes")]
+    SecretKey(#[from] KeyTooShort),
+    /// The settings of password hashes do not fit together.
+    #[error("the settings auth.argon2_* do not fit together")]
+    Argon2(#[from] HashError),
+    /// The first room, bot or administrator cannot be made.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    /// A metric's name is wrong or used twice.
+    #[error("metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+    /// A thread cannot be made.
+    #[error("threads cannot be started")]
+    Threads(#[source] io::Error),
+}
+
+fn listen_hint(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program uses this port; choose another with --listen".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => "the system does not allow this port".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// A node that listens.
+#[derive(Debug)]
+pub struct Broker {
+    node: Arc<Node>,
+    address: SocketAddr,
+    setup_token: Option<String>,
+    committing: JoinSet<()>,
+}
+
+impl Broker {
+    /// Starts a node. It serves until `lifecycle` drains.
+    ///
+    /// `guide_prompt` is what the default bot is told about itself, if it has to be made.
+    pub async fn start(
+        config: Config,
+        secret: &[u8],
+        backends: Backends,
+        lifecycle: &Lifecycle,
+        guide_prompt: &str,
+    ) -> Result<Self, StartError> {
+        // First, because it is the likeliest to fail and the cheapest to try.
+        let address = config.server.listen;
+        let listeners = bind(&config, address)?;
+        let metrics = Metrics::new()?;
+        let (committer, worker) = Committer::new(
+            Arc::clone(&backends.store),
+            Arc::clone(&backends.bus),
+            config.limits.committer_queue,
+            config.limits.committer_batch,
+            metrics.committer.clone(),
+        );
+        let mut committing = JoinSet::new();
+        let watch = EndsProcess(lifecycle.clone());
+        committing.spawn(async move {
+            let _watch = watch;
+            worker.run().await;
+        });
+        let node = Arc::new(make_node(config, secret, backends, lifecycle, metrics, committer)?);
+        let setup_token = bootstrap::prepare(&node, guide_prompt).await?;
+        let address = listeners.address();
+        listeners.serve(&node, lifecycle).map_err(StartError::Threads)?;
+        lifecycle.spawn("sweep", sweep(Arc::clone(&node)));
+        Ok(Self { node, address, setup_token, committing })
+    }
+
+    /// Returns the node.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Returns the address that it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the one-time token for the first administrator, if there is none yet.
+    pub fn setup_token(&self) -> Option<&str> {
+        self.setup_token.as_deref()
+    }
+
+    /// Commits what is left and closes the store. Call it when the lifecycle has ended.
+    pub async fn close(self) {
+        let Self { node, mut committing, .. } = self;
+        let store = Arc::clone(&node.store);
+        drop(node);
+        // Whoever still holds the node was aborted; its writes are not waited for.
+        drop(tokio::time::timeout(LAST_WRITES, committing.join_next()).await);
+        store.close().await;
+    }
+}
+
+/// Ends the process when the task that owns it ends, also by a panic: without a committer nothing
+/// can be written.
+struct EndsProcess(Lifecycle);
+
+impl Drop for EndsProcess {
+    fn drop(&mut self) {
+        self.0.begin_shutdown();
+    }
+}
+
+fn bind(config: &Config, address: SocketAddr) -> Result<Listeners, StartError> {
+    let shards = match config.server.shards {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        shards => shards,
+    };
+    Listeners::bind(address, shards).map_err(|source| StartError::Listen { address, source })
+}
+
+fn make_node(
+    config: Config,
+    secret: &[u8],
+    backends: Backends,
+    lifecycle: &Lifecycle,
+    metrics: Metrics,
+    committer: Committer,
+) -> Result<Node, StartError> {
+    let auth = &config.auth;
+    let params = HashParams {
+        memory_kib: u32::try_from(auth.argon2_memory.get() / 1024).unwrap_or(u32::MAX),
+        iterations: auth.argon2_iterations,
+        parallelism: auth.argon2_parallelism,
+    };
+    let passwords = PasswordHasher::new(params, auth.hash_concurrency, auth.hash_queue)?;
+    let Backends { store, bus, presence, tickets, providers, clock } = backends;
+    let started_at = clock.now().into();
+    let name: String = clock.new_id().simple().to_string().chars().rev().take(8).collect();
+    Ok(Node {
+        name: format!("node-{name}"),
+        rate: RateLimits::new(&config.limits),
+        admission: Admission::new(&config.limits),
+        access_tokens: AccessTokens::new(secret, None)?,
+        refresh_tokens: RefreshTokens::new(secret)?,
+        lifecycle: lifecycle.clone(),
+        revocations: Revocations::default(),
+        setup: SetupToken::default(),
+        config,
+        clock,
+        store,
+        bus,
+        committer,
+        presence,
+        tickets,
+        passwords,
+        providers,
+        metrics,
+        started_at,
+    })
+}
+
+/// Forgets what has run its course, and notices who has become idle.
+async fn sweep(node: Arc<Node>) {
+    let draining = node.lifecycle.draining();
+    let mut tick = interval(SWEEP);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = draining.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        node.rate.sweep();
+        node.revocations.sweep(node.now());
+        for transition in node.presence.sweep(node.now()).await {
+            announce(&node, transition).await;
+        }
+    }
+}
+
+async fn announce(node: &Node, transition: Transition) {
+    if let Ok(Some(account)) = node.store.find_user(transition.user).await {
+        node.announce_presence(Some(transition), &account.user.to_ref()).await;
+    }
+}

@@ -1,0 +1,395 @@
+//! What each command does.
+
+use std::cell::RefCell;
+use std::num::NonZeroU32;
+use std::rc::Rc;
+use std::time::Duration;
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use parlor_bus::Control;
+use parlor_domain::body::check_body;
+use parlor_domain::naming::check_client_id;
+use parlor_domain::permission::{Action as Deed, RoomFacts, authorize};
+use parlor_protocol::close::CloseCode;
+use parlor_protocol::code::Code;
+use parlor_protocol::command::Command;
+use parlor_protocol::frame::{Accepted, Frame};
+use parlor_protocol::id::{MessageId, RoomId, RoomRef};
+use parlor_protocol::signal::{App, Receipt, Signal, SignalBody, Typing};
+use parlor_runtime::config::LimitsConfig;
+use parlor_store::record::CancelOutcome;
+use parlor_store::{Append, Appended, Intent, NewMessage};
+use tokio::time::Instant;
+
+use super::session::{Session, Work, log_in};
+use crate::admission::Permit;
+use crate::committer::Pending;
+use crate::node::{Caller, Node};
+use crate::refusal::{Outcome, Refusal};
+use crate::shard::conn::{CloseReason, Conn};
+
+/// How often a user's activity is noted.
+const ACTIVE_EVERY: Duration = Duration::from_secs(30);
+/// Longest sentence about a frame that cannot be read.
+const DETAIL_MAX: usize = 200;
+
+/// How the work on a command goes on.
+pub(super) enum Action {
+    /// Beside others; the order was fixed when it was queued.
+    Commit(Work),
+    /// Before the next frame is read.
+    Serial(Work),
+    /// It is done; this is the answer.
+    Answer(Frame),
+    /// It is done, and there is nothing to say.
+    Done,
+}
+
+/// The places that a connection holds.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    /// While nobody has said who is there.
+    pub(super) waiting: RefCell<Option<Permit>>,
+    /// For the user.
+    pub(super) user: RefCell<Option<Permit>>,
+}
+
+/// Reads a command. The refusal comes with the command's id, as far as it can be made out.
+pub(super) fn decode(text: &str) -> Result<Command, (Refusal, Option<String>)> {
+    serde_json::from_str(text).map_err(|error| {
+        // Only now, because it is read twice: a client that errs wants to know which command.
+        let id = serde_json::from_str::<serde_json::Value>(text)
+            .ok()
+            .and_then(|frame| frame.get("id")?.as_str().map(str::to_owned));
+        let detail: String =
+            format!("The frame cannot be read: {error}.").chars().take(DETAIL_MAX).collect();
+        (Refusal::new(Code::BadRequest, detail), id)
+    })
+}
+
+/// The rate of one connection's commands.
+#[derive(Debug)]
+pub(super) struct Flood {
+    bucket: Option<RateLimiter<NotKeyed, InMemoryState, DefaultClock>>,
+    refused: u32,
+    hopeless_after: u32,
+}
+
+impl Flood {
+    pub(super) fn new(limits: &LimitsConfig) -> Self {
+        let quota = NonZeroU32::new(limits.commands_per_second)
+            .zip(NonZeroU32::new(limits.commands_burst))
+            .filter(|_| limits.enabled)
+            .map(|(rate, burst)| Quota::per_second(rate).allow_burst(burst));
+        Self {
+            bucket: quota.map(RateLimiter::direct),
+            refused: 0,
+            hopeless_after: limits.commands_burst,
+        }
+    }
+
+    /// Takes one command from the budget.
+    pub(super) fn check(&mut self) -> Outcome<()> {
+        let Some(bucket) = &self.bucket else { return Ok(()) };
+        bucket.check().map_err(|until| {
+            self.refused += 1;
+            Refusal::rate_limited(until.wait_time_from(DefaultClock::default().now()))
+        })
+    }
+
+    /// Tells whether the client goes on although it was refused again and again.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.refused > self.hopeless_after
+    }
+}
+
+/// Begins the work on a command.
+pub(super) fn execute(session: &mut Session, command: Command) -> Action {
+    let op = command.op();
+    if !matches!(command, Command::Ping {} | Command::Hello { .. }) {
+        note_activity(session);
+    }
+    let action = match command {
+        Command::Ping {} => Action::Answer(Frame::Pong {}),
+        Command::Hello { token, .. } => hello(session, token),
+        Command::Subscribe { id, room, since } => {
+            let (shard, conn) = (Rc::clone(&session.shard), Rc::clone(&session.conn));
+            Action::Serial(Box::pin(async move {
+                let outcome = shard.subscribe(&conn, &room, since.as_ref(), id.clone()).await;
+                outcome.err().map(|refusal| refusal.into_frame(id))
+            }))
+        }
+        Command::Unsubscribe { id, room } => {
+            if let Some(room) = followed(&session.conn, &room) {
+                session.conn.rooms.borrow_mut().remove(&room);
+                session.shard.detach(room, session.conn.id);
+            }
+            Action::Answer(accepted(id))
+        }
+        Command::Publish { id, room, client_id, body, reply_to, thread } => {
+            publish(session, id, room, Draft { client_id, body, reply_to, thread })
+        }
+        Command::Typing { id, room, on } => signal(session, id, room, Sent::Typing(on)),
+        Command::Signal { id, room, data } => signal(session, id, room, Sent::App(data)),
+        Command::Read { id, room, seq } => read(session, id, room, seq),
+        Command::Cancel { id, room, message } => cancel(session, id, room, message),
+        Command::Refresh { id, token } => refresh(session, id, token),
+    };
+    let outcome = match &action {
+        Action::Answer(Frame::Error(refused)) => refused.code.as_str(),
+        _ => "taken",
+    };
+    session.count(op, outcome);
+    action
+}
+
+fn accepted(re: Option<String>) -> Frame {
+    Frame::Ok(Accepted { re, seq: None, message: None, duplicate: false })
+}
+
+fn refused(id: Option<String>, refusal: Refusal) -> Action {
+    Action::Answer(refusal.into_frame(id))
+}
+
+/// Returns the room's id if this connection follows it.
+fn followed(conn: &Conn, room: &RoomRef) -> Option<RoomId> {
+    let rooms = conn.rooms.borrow();
+    match room.id() {
+        Some(id) => rooms.contains_key(&id).then_some(id),
+        None => rooms.iter().find(|(_, sub)| sub.slug == room.0).map(|(id, _)| *id),
+    }
+}
+
+/// Returns who the session belongs to; commands come only after that is known.
+fn caller_of(session: &Session) -> Option<Caller> {
+    session.conn.caller.borrow().clone()
+}
+
+fn hello(session: &Session, token: String) -> Action {
+    if session.conn.caller.borrow().is_some() {
+        let detail = "The connection is authenticated already; use `refresh` for a new token.";
+        return refused(None, Refusal::new(Code::BadRequest, detail));
+    }
+    let (shard, conn) = (Rc::clone(&session.shard), Rc::clone(&session.conn));
+    let places = Rc::clone(&session.places);
+    Action::Serial(Box::pin(async move {
+        match shard.node.authenticate(&token).await {
+            Ok(caller) => log_in(&shard, &conn, &places, caller).await,
+            Err(refusal) => {
+                let code = match refusal.code {
+                    Code::TokenExpired => CloseCode::TokenExpired,
+                    Code::Unavailable => CloseCode::Overloaded,
+                    _ => CloseCode::Unauthenticated,
+                };
+                conn.send(&refusal.into_frame(None));
+                conn.close(CloseReason::Contract(code));
+            }
+        }
+        None
+    }))
+}
+
+struct Draft {
+    client_id: Option<String>,
+    body: String,
+    reply_to: Option<MessageId>,
+    thread: Option<MessageId>,
+}
+
+fn publish(session: &Session, id: Option<String>, room: RoomRef, draft: Draft) -> Action {
+    let Some(caller) = caller_of(session) else { return Action::Done };
+    let node = &session.shard.node;
+    let checked = check_body(&draft.body, node.config.limits.body.get()).map_err(Refusal::from);
+    let client_id = draft.client_id.as_deref().map_or(Ok(()), check_client_id);
+    let checked = checked.and_then(|body| {
+        client_id.map_err(|refused| Refusal::name("client_id", refused)).map(|()| body)
+    });
+    let body = match checked {
+        Ok(body) => body,
+        Err(refusal) => return refused(id, refusal),
+    };
+    let message = NewMessage {
+        id: MessageId(node.clock.new_id()),
+        client_id: draft.client_id,
+        body,
+        reply_to: draft.reply_to,
+        thread: draft.thread,
+    };
+    let address = session.address;
+    let node = std::sync::Arc::clone(node);
+    let known = room.id().or_else(|| followed(&session.conn, &room));
+    if let Some(room) = known {
+        return match enqueue(&node, &caller, address, room, message) {
+            Ok(pending) => {
+                Action::Commit(Box::pin(async move { Some(conclude(pending.wait().await, id)) }))
+            }
+            Err(refusal) => refused(id, refusal),
+        };
+    }
+    Action::Serial(Box::pin(async move {
+        let outcome = async {
+            let room = node.find_room(&room, caller.user.id).await?.room.id;
+            enqueue(&node, &caller, address, room, message)?.wait().await
+        };
+        Some(conclude(outcome.await, id))
+    }))
+}
+
+fn enqueue(
+    node: &Node,
+    caller: &Caller,
+    address: crate::rate::AddressKey,
+    room: RoomId,
+    message: NewMessage,
+) -> Outcome<Pending> {
+    if let Err(refusal) = node.rate.check_publish(caller.user.id, address, room) {
+        node.metrics.auth.rate_limited.with_label_values(&["publish"]).inc();
+        return Err(refusal);
+    }
+    let intent = Intent::Publish(message);
+    node.committer.enqueue(Append { room, actor: caller.user.id, at: node.now(), intent })
+}
+
+fn conclude(outcome: Outcome<Appended>, re: Option<String>) -> Frame {
+    let (event, duplicate) = match outcome {
+        Ok(Appended::New { mut events, .. }) if !events.is_empty() => (events.remove(0), false),
+        Ok(Appended::Repeat { event }) => (event, true),
+        Ok(_) => return accepted(re),
+        Err(refusal) => return refusal.into_frame(re),
+    };
+    Frame::Ok(Accepted { re, seq: Some(event.seq), message: event.body.message(), duplicate })
+}
+
+/// What a client tells the others in a room.
+enum Sent {
+    Typing(bool),
+    App(serde_json::Value),
+}
+
+fn signal(session: &Session, id: Option<String>, room: RoomRef, sent: Sent) -> Action {
+    let Some(caller) = caller_of(session) else { return Action::Done };
+    let node = std::sync::Arc::clone(&session.shard.node);
+    let user = caller.user.clone();
+    let body = match sent {
+        Sent::Typing(on) => {
+            // Too much typing is not worth an answer.
+            if node.rate.typing.check(&user.id).is_err() {
+                return Action::Done;
+            }
+            SignalBody::Typing(Typing { user, on })
+        }
+        Sent::App(data) => {
+            if let Err(limited) = node.rate.signal.check(&user.id) {
+                node.metrics.auth.rate_limited.with_label_values(&["signal"]).inc();
+                return refused(id, limited.into());
+            }
+            let max = node.config.limits.signal.get();
+            if serde_json::to_vec(&data).map_or(usize::MAX, |json| json.len()) > max {
+                let detail = format!("The data of a signal may have at most {max} bytes.");
+                return refused(id, Refusal::new(Code::PayloadTooLarge, detail));
+            }
+            SignalBody::App(App { user, data })
+        }
+    };
+    let allowed = followed(&session.conn, &room)
+        .filter(|room| session.shard.may_signal(*room, session.conn.id) == Some(true));
+    if let Some(room) = allowed {
+        node.bus.publish_signal(Signal { room, body });
+        return id.map_or(Action::Done, |id| Action::Answer(accepted(Some(id))));
+    }
+    Action::Serial(Box::pin(async move {
+        match authorized(&node, &room, &caller, Deed::Write).await {
+            Ok(room) => {
+                node.bus.publish_signal(Signal { room, body });
+                id.map(|id| accepted(Some(id)))
+            }
+            Err(refusal) => Some(refusal.into_frame(id)),
+        }
+    }))
+}
+
+/// Finds a room in which the caller may do something.
+async fn authorized(node: &Node, room: &RoomRef, caller: &Caller, deed: Deed) -> Outcome<RoomId> {
+    let access = node.find_room(room, caller.user.id).await?;
+    let facts = RoomFacts { kind: access.room.kind, archived: access.room.archived };
+    authorize(facts, access.membership, deed, node.now())?;
+    Ok(access.room.id)
+}
+
+fn read(session: &Session, id: Option<String>, room: RoomRef, seq: u64) -> Action {
+    let Some(caller) = caller_of(session) else { return Action::Done };
+    let node = std::sync::Arc::clone(&session.shard.node);
+    Action::Serial(Box::pin(async move {
+        let outcome = async {
+            let room = authorized(&node, &room, &caller, Deed::Read).await?;
+            if let Some(seq) = node.store.set_read_marker(room, caller.user.id, seq).await? {
+                let body = SignalBody::Receipt(Receipt { user: caller.user.clone(), seq });
+                node.bus.publish_signal(Signal { room, body });
+            }
+            Ok(())
+        };
+        match outcome.await {
+            Ok(()) => id.map(|id| accepted(Some(id))),
+            Err(refusal) => Refusal::into_frame(refusal, id).into(),
+        }
+    }))
+}
+
+fn cancel(session: &Session, id: Option<String>, room: RoomRef, message: MessageId) -> Action {
+    let Some(caller) = caller_of(session) else { return Action::Done };
+    let node = std::sync::Arc::clone(&session.shard.node);
+    Action::Serial(Box::pin(async move {
+        let outcome = async {
+            let room = node.find_room(&room, caller.user.id).await?.room.id;
+            let now = node.now();
+            let cancelled = node.store.cancel_reply(room, message, caller.user.id, now).await??;
+            if let CancelOutcome::Requested(job) = cancelled {
+                node.bus.publish_control(Control::CancelReply(job));
+            }
+            Ok::<_, Refusal>(())
+        };
+        let frame = match outcome.await {
+            Ok(()) => {
+                Frame::Ok(Accepted { re: id, seq: None, message: Some(message), duplicate: false })
+            }
+            Err(refusal) => refusal.into_frame(id),
+        };
+        Some(frame)
+    }))
+}
+
+fn refresh(session: &Session, id: Option<String>, token: String) -> Action {
+    let Some(caller) = caller_of(session) else { return Action::Done };
+    let (node, conn) = (std::sync::Arc::clone(&session.shard.node), Rc::clone(&session.conn));
+    Action::Serial(Box::pin(async move {
+        let frame = match node.authenticate(&token).await {
+            Ok(fresh) if fresh.session == caller.session => {
+                *conn.caller.borrow_mut() = Some(fresh);
+                accepted(id)
+            }
+            Ok(_) => {
+                let detail = "The token belongs to another login; open a new connection for it.";
+                Refusal::new(Code::Forbidden, detail).into_frame(id)
+            }
+            Err(refusal) => refusal.into_frame(id),
+        };
+        Some(frame)
+    }))
+}
+
+/// Tells presence now and then that the user does something.
+fn note_activity(session: &mut Session) {
+    let now = Instant::now();
+    if session.active_at.is_some_and(|at| now.duration_since(at) < ACTIVE_EVERY) {
+        return;
+    }
+    session.active_at = Some(now);
+    let Some(caller) = caller_of(session) else { return };
+    let node = std::sync::Arc::clone(&session.shard.node);
+    drop(tokio::task::spawn_local(async move {
+        let transition = node.presence.active(caller.user.id, node.now()).await;
+        node.announce_presence(transition, &caller.user).await;
+    }));
+}
