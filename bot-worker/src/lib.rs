@@ -20,6 +20,7 @@ mod ending;
 mod metrics;
 mod pairs;
 mod prompt;
+mod shared;
 mod turn;
 mod worker;
 

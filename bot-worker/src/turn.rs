@@ -8,73 +8,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor_bus::{Bus, Control};
-use parlor_llm::{ChatRequest, Provider, Providers};
-use parlor_protocol::id::{JobId, MessageId};
-use parlor_protocol::message::{Message, MessageStatus, Usage};
+use parlor_bus::Control;
+use parlor_llm::Provider;
+use parlor_protocol::id::MessageId;
+use parlor_protocol::message::{MessageStatus, Usage};
 use parlor_protocol::signal::BotState;
-use parlor_protocol::time::Timestamp;
-use parlor_protocol::user::UserKind;
-use parlor_runtime::clock::Clock;
-use parlor_store::record::{ClaimedJob, Window};
-use parlor_store::{AppendRefused, Appended, Intent, ReplyEnd, Store};
+use parlor_store::record::ClaimedJob;
+use parlor_store::{AppendRefused, Appended, Intent, ReplyEnd};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use crate::config::BotWorkerConfig;
-use crate::context::Context;
 use crate::draft::Draft;
 use crate::ending::Stop;
-use crate::metrics::{Metrics, Outcome};
-use crate::pairs::PairLimit;
+use crate::metrics::Outcome;
+use crate::shared::Shared;
 
 mod calls;
+mod prepare;
 mod stream;
 mod tell;
 
 /// How long giving a job back may take when the process has to stop now.
 const GIVE_BACK_PATIENCE: Duration = Duration::from_millis(1_500);
-/// Messages in one read of the history.
-const PAGE: u32 = 200;
 /// Longest wait before a job that no turn can end is tried again.
 const PARK_MAX: Duration = Duration::from_hours(1);
-
-/// What all turns of a worker share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) config: BotWorkerConfig,
-    pub(crate) worker: Uuid,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) bus: Arc<dyn Bus>,
-    pub(crate) providers: Arc<Providers>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) metrics: Metrics,
-    pub(crate) pairs: PairLimit,
-}
-
-impl Shared {
-    /// Returns the present time.
-    pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now().into()
-    }
-
-    /// Gives a job back, due at `due`.
-    pub(crate) async fn release(&self, job: JobId, generation: u32, due: Timestamp) {
-        if let Err(error) = self.store.release_job(job, generation, due).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "job could not be given back, it is due when its lease ends"
-            );
-        }
-    }
-
-    /// Returns the time after `wait`.
-    pub(crate) fn after(&self, wait: Duration) -> Timestamp {
-        let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-        Timestamp::from_millis(self.now().as_millis().saturating_add(wait))
-    }
-}
 
 /// The tokens that end a turn early.
 #[derive(Debug, Clone)]
@@ -162,86 +119,6 @@ impl Turn {
         let request = self.read_context(&provider).await?;
         self.begin(&request).await?;
         self.stream(provider, request).await
-    }
-
-    fn admit(&self) -> Result<Arc<dyn Provider>, Stop> {
-        let job = &self.job;
-        if job.cancel_requested || self.tokens.cancel.is_cancelled() || is_gone(&job.trigger) {
-            return Err(Stop::Cancelled);
-        }
-        if job.attempt > self.shared.config.max_attempts {
-            return Err(Stop::WornOut);
-        }
-        let by_bot = job.trigger.sender.kind == UserKind::Bot;
-        if by_bot
-            && job.attempt <= 1
-            && !self.shared.pairs.admit(job.trigger.sender.id, job.bot.user.id)
-        {
-            return Err(Stop::PairLimit);
-        }
-        self.provider.clone().ok_or(Stop::UnknownProvider)
-    }
-
-    async fn read_context(&self, provider: &Arc<dyn Provider>) -> Result<ChatRequest, Halt> {
-        let bot = &self.job.bot;
-        let mut history: Vec<Message> = Vec::new();
-        let mut before = self.job.trigger.seq.saturating_add(1);
-        let mut wanted = bot.context_messages.max(1);
-        while wanted > 0 {
-            let limit = wanted.min(PAGE);
-            let window = Window::Before(Some(before));
-            let room = self.job.room;
-            let store = &self.shared.store;
-            let mut page = self.keep_trying(|| store.list_messages(room, window, limit)).await?;
-            let Some(oldest) = page.first() else { break };
-            before = oldest.seq;
-            let read = u32::try_from(page.len()).unwrap_or(u32::MAX);
-            page.append(&mut history);
-            history = page;
-            if read < limit {
-                break;
-            }
-            wanted -= read.min(wanted);
-        }
-        // As it is now: it may have been edited or removed since it called the bot.
-        let current = history.iter().find(|message| message.id == self.job.trigger.id);
-        let trigger = current.unwrap_or(&self.job.trigger);
-        if is_gone(trigger) {
-            return Err(Halt::Stop(Stop::Cancelled));
-        }
-        let messages = Context {
-            bot,
-            trigger,
-            history: &history,
-            now: self.shared.now(),
-            max_tokens: self.shared.config.context_tokens,
-        }
-        .assemble();
-        Ok(ChatRequest {
-            model: self.model(Some(provider)),
-            messages,
-            temperature: bot.temperature,
-            max_tokens: bot.max_tokens,
-        })
-    }
-
-    /// Makes the reply visible before the provider is called, or takes over what was begun.
-    async fn begin(&mut self, request: &ChatRequest) -> Result<(), Halt> {
-        let intent = Intent::StartReply {
-            job: self.job.id,
-            generation: self.job.generation,
-            message: self.message,
-            provider: self.provider_name(),
-            model: request.model.clone(),
-        };
-        match self.append(intent).await? {
-            Ok(appended) => {
-                self.tell_appended(appended);
-                Ok(())
-            }
-            Err(AppendRefused::StaleGeneration) => Err(Halt::Lost),
-            Err(_) => Err(Halt::Stop(Stop::Refused)),
-        }
     }
 
     /// Gives the reply its ending.
@@ -345,8 +222,4 @@ impl Turn {
     fn estimate_usage(&self, prompt_tokens: u32) -> Usage {
         Usage { prompt_tokens, completion_tokens: self.draft.tokens(), estimated: true }
     }
-}
-
-fn is_gone(trigger: &Message) -> bool {
-    trigger.redacted_at.is_some()
 }

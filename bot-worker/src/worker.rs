@@ -22,7 +22,8 @@ use tracing::Instrument as _;
 use crate::config::BotWorkerConfig;
 use crate::metrics::{Metrics, Outcome};
 use crate::pairs::PairLimit;
-use crate::turn::{Shared, Tokens, Turn};
+use crate::shared::Shared;
+use crate::turn::{Tokens, Turn};
 
 /// Controls that may wait. More are lost; then jobs are found by looking, cancels by renewing.
 const MAILBOX: usize = 1_024;
