@@ -169,7 +169,8 @@ pub enum Appended {
         /// The event of the first time, with the message as it is now.
         event: Event,
     },
-    /// It was so already; nothing was added.
+    /// Nothing was added to the log: it was so already, or it is nothing that the log tells, such as
+    /// the ban of someone who is not a member, or its end.
     Unchanged,
 }
 
@@ -208,7 +209,8 @@ pub enum AppendRefused {
         /// Until when; `None`: until lifted.
         until: Option<Timestamp>,
     },
-    /// The invite code is unknown, spent or expired.
+    /// The invite code of this room is spent or expired. A code that is not of the room is
+    /// [`AppendRefused::NoSuchRoom`] where the room is not public.
     #[error("the invite is not valid")]
     InvalidInvite,
     /// The room has as many members as it may have.

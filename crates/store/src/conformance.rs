@@ -3,10 +3,18 @@
 //! A backend names a [`Factory`] and calls [`crate::store_conformance`] once in its tests.
 
 #![expect(clippy::missing_panics_doc, reason = "tests fail by panicking")]
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+pub mod bots;
 pub mod jobs;
 pub mod log;
+pub mod members;
+pub mod messages;
+pub mod operations;
+pub mod replay;
+pub mod rooms;
+pub mod sessions;
+pub mod users;
 pub mod world;
 
 use std::sync::Arc;
@@ -44,11 +52,99 @@ macro_rules! store_conformance {
         mod $backend {
             use super::*;
 
+            $crate::store_conformance!(@tests $factory, bots {
+                bot_is_a_user_with_settings,
+                changed_bot_answers_as_its_settings_say,
+                ended_bot_leaves_no_open_reply,
+                removed_bot_is_asked_to_stop,
+            });
             $crate::store_conformance!(@tests $factory, jobs {
                 message_queues_one_job_for_each_bot_that_it_calls,
+                job_is_claimed_once_with_all_that_it_needs,
+                reply_begins_once_and_ends_once,
+                reply_that_had_not_begun_begins_and_ends_at_once,
+                worker_that_lost_its_lease_can_write_nothing,
+                lease_is_prolonged_and_given_back,
+                bot_works_at_one_message_of_a_room_at_a_time,
+                reply_is_stopped_by_either_of_its_names,
+                stopped_job_does_not_wait_for_its_next_attempt,
+                checkpoint_is_seen_by_those_who_come_later,
+                bots_call_each_other_until_the_chain_is_long_enough,
+                answer_and_direct_room_call_a_bot,
+                job_of_another_bot_or_room_is_refused,
+                redaction_stops_the_replies_to_it,
             });
             $crate::store_conformance!(@tests $factory, log {
                 seq_is_dense_under_concurrent_writers_and_repeats,
+                duplicates_inside_one_batch_are_one_message,
+                refusal_in_the_middle_of_a_batch_leaves_no_hole,
+                seq_follows_the_order_of_the_batch,
+                repeat_gets_the_first_answer_for_ever,
+                events_are_read_after_a_position,
+                stranger_can_do_nothing_in_a_private_room,
+            });
+            $crate::store_conformance!(@tests $factory, members {
+                public_room_is_joined_once_and_a_private_one_is_hidden,
+                invite_link_works_for_its_uses_and_its_time,
+                moderator_brings_someone_in,
+                full_room_takes_nobody,
+                last_owner_stays,
+                only_owners_give_roles,
+                moderator_kicks_members_but_not_owners,
+                ban_ends_by_itself_or_when_lifted,
+                mute_ends_by_itself_or_when_lifted,
+                removal_is_exact_in_the_order_of_the_log,
+            });
+            $crate::store_conformance!(@tests $factory, messages {
+                message_is_read_as_it_was_announced,
+                answer_to_another_room_is_refused,
+                only_the_author_edits_a_message,
+                author_or_moderator_redacts_a_message,
+                redacted_text_is_nowhere_any_more,
+                reactions_are_grouped_and_given_once,
+                different_reactions_of_a_message_are_bounded,
+                history_is_read_in_pages,
+                reset_removes_all_before_it_and_the_log_goes_on,
+                renamed_author_is_shown_with_the_new_name,
+            });
+            $crate::store_conformance!(@tests $factory, operations {
+                store_proves_that_it_works,
+                closed_store_has_written_what_was_queued,
+            });
+            $crate::store_conformance!(@tests $factory, replay {
+                random_histories_agree_with_the_model_and_the_log,
+            });
+            $crate::store_conformance!(@tests $factory, rooms {
+                room_begins_with_its_owner_and_members,
+                repeated_creation_gives_the_first_room,
+                room_that_cannot_be_made_leaves_nothing,
+                direct_room_of_the_same_people_is_one,
+                room_is_found_by_id_and_by_slug,
+                list_shows_only_rooms_that_the_user_may_see,
+                read_marker_moves_forward_and_counts_what_others_wrote,
+                members_are_listed_in_pages_by_name,
+                room_is_renamed_and_archived,
+                deleted_room_is_gone,
+                rooms_of_one_owner_are_deleted_by_kind,
+            });
+            $crate::store_conformance!(@tests $factory, sessions {
+                refresh_token_is_exchanged_for_its_successor,
+                spent_token_gets_its_successor_again_within_the_grace,
+                spent_token_after_the_grace_ends_the_login,
+                concurrent_exchanges_spend_a_token_once,
+                login_ends_when_idle_and_at_its_absolute_end,
+                oldest_logins_make_room_for_a_new_one,
+                logout_ends_one_login_or_all_others,
+            });
+            $crate::store_conformance!(@tests $factory, users {
+                account_is_found_by_id_and_by_name_in_any_case,
+                taken_name_or_address_is_a_typed_conflict,
+                first_admin_is_one_however_many_ask,
+                credentials_are_found_by_name_or_address,
+                profile_changes_only_what_is_given,
+                inactive_user_has_no_login_and_no_room,
+                accounts_are_listed_in_pages_by_name,
+                last_seen_never_moves_back,
             });
         }
     };

@@ -190,8 +190,9 @@ pub enum RoomConflict {
     /// A first member does not exist or is not active.
     #[error("there is no such user")]
     NoSuchUser,
-    /// The creator owns as many rooms as one may.
-    #[error("you own as many rooms as one user may")]
+    /// The creator owns as many rooms as one may, or there are more first members than a room may
+    /// have.
+    #[error("too many rooms of one owner, or too many members")]
     TooMany,
 }
 

@@ -40,7 +40,6 @@ use crate::error::StoreError;
 
 /// How to open a store.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct SqliteOptions {
     /// Where the database is; made where it is missing.
     pub data_dir: PathBuf,
@@ -93,18 +92,18 @@ impl SqliteStore {
     ///
     /// Blocks on the disk; at start that is harmless, elsewhere call it where blocking is allowed.
     pub fn open(options: SqliteOptions) -> Result<Self, OpenError> {
-        let folder = DataFolder::lock(&options.data_dir, options.max_pages)?;
+        let SqliteOptions { data_dir, max_hops, room_members, queue, readers, max_pages } = options;
+        let folder = DataFolder::lock(&data_dir, max_pages)?;
         let mut conn = folder.connect_first()?;
         schema::check(&folder, &conn)?;
         folder.set_up_writer(&conn)?;
         schema::apply(&folder, &mut conn)?;
         let epoch = folder.settle_epoch(&conn).map_err(|fault| folder.fault(fault))?;
-        let connections = (0..options.readers.max(1))
-            .map(|_| folder.connect_reader())
-            .collect::<Result<Vec<_>, _>>()?;
-        let readers = Readers::start(connections, options.queue)?;
-        let writer = Writer::start(conn, folder, options.queue)?;
-        let rules = Rules { epoch, max_hops: options.max_hops, room_members: options.room_members };
+        let connections =
+            (0..readers.max(1)).map(|_| folder.connect_reader()).collect::<Result<Vec<_>, _>>()?;
+        let readers = Readers::start(connections, queue)?;
+        let writer = Writer::start(conn, folder, queue)?;
+        let rules = Rules { epoch, max_hops, room_members };
         Ok(Self { writer, readers, rules: Arc::new(rules), closed: AtomicBool::new(false) })
     }
 

@@ -1,6 +1,6 @@
 //! The contract on each backend, and what only one of them promises.
 
-#![expect(clippy::missing_panics_doc, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 #[path = "contract/sqlite_files.rs"]
 mod sqlite_files;

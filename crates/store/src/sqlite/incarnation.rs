@@ -31,7 +31,7 @@ pub(super) fn settle_epoch(folder: &Path, conn: &Connection) -> Outcome<String> 
     let known = match fs::read_to_string(folder.join(FILE)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(io_fault(error)),
+        Err(error) => return Err(io_fault(&error)),
     };
     let goes_on = current.is_some_and(|current| known.lines().any(|line| line == current));
     match epoch {
@@ -59,14 +59,14 @@ pub(super) fn renew(folder: &Path, conn: &Connection, epoch: Option<&str>) -> Ou
     let next = Uuid::new_v4().simple().to_string();
     // With a new epoch the old id must not count as known before the epoch is stored.
     let both = if epoch.is_some() { next.clone() } else { format!("{current}\n{next}") };
-    write_file(folder, &both).map_err(io_fault)?;
+    write_file(folder, &both).map_err(|error| io_fault(&error))?;
     query::execute(conn, sql::BEGIN, [])?;
     let stored = store(conn, &next, epoch);
     if stored.is_err() && !conn.is_autocommit() {
         query::execute(conn, sql::ROLLBACK, [])?;
     }
     stored?;
-    write_file(folder, &next).map_err(io_fault)
+    write_file(folder, &next).map_err(|error| io_fault(&error))
 }
 
 fn store(conn: &Connection, incarnation: &str, epoch: Option<&str>) -> rusqlite::Result<()> {
@@ -93,7 +93,7 @@ fn write_file(folder: &Path, text: &str) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn io_fault(error: io::Error) -> Fault {
+fn io_fault(error: &io::Error) -> Fault {
     let code = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => rusqlite::ffi::SQLITE_FULL,
         _ => rusqlite::ffi::SQLITE_IOERR,

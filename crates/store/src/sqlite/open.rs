@@ -15,6 +15,8 @@ use super::incarnation;
 use super::query;
 use super::sql::meta as sql;
 
+/// The name of the database in its folder.
+pub(super) const DATABASE: &str = "parlor.db";
 /// Older versions can damage the database when a checkpoint meets a writer.
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// Statements that a connection keeps prepared.
@@ -113,7 +115,7 @@ impl DataFolder {
 
     /// Returns the path of the database.
     pub(super) fn database(&self) -> PathBuf {
-        self.path.join("parlor.db")
+        self.path.join(DATABASE)
     }
 
     /// Connects for the first time, without changing anything in a database that exists.
@@ -167,16 +169,7 @@ impl DataFolder {
 
     /// Sorts an error of the library by what an operator can do.
     pub(super) fn sorted(&self, error: rusqlite::Error) -> OpenError {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => OpenError::DiskFull { path: self.path.clone() },
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-                OpenError::Corrupt { path: self.database() }
-            }
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                OpenError::NotWritable { path: self.database(), source: None }
-            }
-            _ => OpenError::Database(Box::new(error)),
-        }
+        sorted(&self.database(), error)
     }
 
     /// Sorts a failure in the same way.
@@ -198,6 +191,19 @@ impl DataFolder {
     /// Marks the database and the folder as belonging together from now on.
     pub(super) fn renew_incarnation(&self, conn: &Connection) -> Outcome<()> {
         incarnation::renew(&self.path, conn, None)
+    }
+}
+
+/// Sorts an error of the library by what an operator can do.
+pub(super) fn sorted(database: &Path, error: rusqlite::Error) -> OpenError {
+    let path = database.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => OpenError::DiskFull { path },
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => OpenError::Corrupt { path },
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            OpenError::NotWritable { path, source: None }
+        }
+        _ => OpenError::Database(Box::new(error)),
     }
 }
 

@@ -31,7 +31,7 @@ impl Rooms for SqliteStore {
         room: NewRoom,
     ) -> Result<std::result::Result<CreatedRoom, RoomConflict>> {
         let rules = Arc::clone(&self.rules);
-        self.write(move |conn| create(conn, &rules, room)).await
+        self.write(move |conn| create(conn, &rules, &room)).await
     }
 
     async fn find_room(&self, room: &RoomRef, user: UserId) -> Result<Option<RoomAccess>> {
@@ -125,7 +125,7 @@ impl Rooms for SqliteStore {
         kind: Option<RoomKind>,
     ) -> Result<Vec<RoomId>> {
         self.write(move |conn| {
-            let params = params![user.0.as_bytes(), kind.map(|kind| kind.word())];
+            let params = params![user.0.as_bytes(), kind.map(RoomKind::word)];
             let rooms: Vec<RoomId> =
                 query::list(conn, sql::LIST_SOLELY_OWNED, params, |row| id(row, 0))?;
             for room in &rooms {
@@ -230,14 +230,14 @@ fn list_visible(
 fn create(
     conn: &Connection,
     rules: &Rules,
-    new: NewRoom,
+    new: &NewRoom,
 ) -> Outcome<std::result::Result<CreatedRoom, RoomConflict>> {
     let mut members = new.members.clone();
     members.retain(|member| *member != new.creator);
     members.sort_unstable();
     members.dedup();
-    let participants = participants_key(&new, &members);
-    if let Some(room) = find_made_before(conn, rules, &new, participants.as_deref())? {
+    let participants = participants_key(new, &members);
+    if let Some(room) = find_made_before(conn, rules, new, participants.as_deref())? {
         return Ok(Ok(CreatedRoom { room, events: Vec::new() }));
     }
     let mut users: Vec<UserRef> = Vec::with_capacity(members.len() + 1);
@@ -252,7 +252,7 @@ fn create(
     }
     let creator = new.creator.0.as_bytes();
     let owned: u32 = query::get(conn, members::COUNT_OWNED, [creator], |row| row.get(0))?;
-    if owned >= new.max_owned {
+    if owned >= new.max_owned || users.len() > rules.room_members as usize {
         return Ok(Err(RoomConflict::TooMany));
     }
     query::execute(
@@ -270,7 +270,7 @@ fn create(
             new.at.as_millis(),
         ],
     )?;
-    match tell_of_room(conn, rules, &new, users) {
+    match tell_of_room(conn, rules, new, users) {
         Ok(created) => Ok(Ok(created)),
         Err(Stop::Fault(fault)) => Err(fault),
         Err(Stop::Refused(_)) => Err(Fault::Contradiction("a new room refuses its members")),

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use refinery::error::Kind;
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
-use super::open::{DataFolder, OpenError};
+use super::open::{DATABASE, DataFolder, OpenError, sorted};
 use super::query;
 use super::sql::meta as sql;
 
@@ -33,14 +33,17 @@ pub fn migrate(data_dir: &Path) -> Result<MigrationReport, OpenError> {
     apply(&folder, &mut conn)
 }
 
-/// Returns the schema of the database of a folder; `None` when there is no database.
+/// Returns the schema of the database of a folder; `None` when there is no database. Works while
+/// another process has it open.
 pub fn schema_version(data_dir: &Path) -> Result<Option<i64>, OpenError> {
-    if !data_dir.join("parlor.db").exists() {
+    let path = data_dir.join(DATABASE);
+    if !path.exists() {
         return Ok(None);
     }
-    let folder = DataFolder::lock(data_dir, None)?;
-    let conn = folder.connect_first()?;
-    found(&folder, &conn)
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(&path, flags)
+        .and_then(|conn| found(&conn))
+        .map_err(|error| sorted(&path, error))
 }
 
 /// Returns the newest schema that this version knows.
@@ -48,7 +51,7 @@ pub fn known_schema_version() -> i64 {
     embedded::migrations::runner()
         .get_migrations()
         .iter()
-        .map(|migration| i64::from(migration.version()))
+        .map(refinery::Migration::version)
         .max()
         .unwrap_or(0)
 }
@@ -56,7 +59,7 @@ pub fn known_schema_version() -> i64 {
 /// Refuses a database of a newer version, before anything is written to it.
 pub(super) fn check(folder: &DataFolder, conn: &Connection) -> Result<(), OpenError> {
     let known = known_schema_version();
-    match found(folder, conn)? {
+    match found(conn).map_err(|error| folder.sorted(error))? {
         Some(found) if found > known => Err(OpenError::NewerSchema { found, known }),
         _ => Ok(()),
     }
@@ -67,34 +70,31 @@ pub(super) fn apply(
     folder: &DataFolder,
     conn: &mut Connection,
 ) -> Result<MigrationReport, OpenError> {
-    let from = found(folder, conn)?;
+    let from = found(conn).map_err(|error| folder.sorted(error))?;
     let report = embedded::migrations::runner()
         .set_abort_divergent(true)
         .set_abort_missing(true)
         .run(conn)
         .map_err(|error| match error.kind() {
             Kind::DivergentVersion(migration, _) | Kind::MissingVersion(migration) => {
-                OpenError::ChangedMigration { version: i64::from(migration.version()) }
+                OpenError::ChangedMigration { version: migration.version() }
             }
             _ => failed(folder, error),
         })?;
     let applied = report
         .applied_migrations()
         .iter()
-        .map(|migration| (i64::from(migration.version()), migration.name().to_owned()))
+        .map(|migration| (migration.version(), migration.name().to_owned()))
         .collect();
     Ok(MigrationReport { from, to: known_schema_version(), applied })
 }
 
-fn found(folder: &DataFolder, conn: &Connection) -> Result<Option<i64>, OpenError> {
-    let read = || {
-        if query::exists(conn, sql::HAS_HISTORY, [])? {
-            query::get(conn, sql::NEWEST_STEP, [], |row| row.get::<_, Option<i64>>(0))
-        } else {
-            Ok(None)
-        }
-    };
-    read().map_err(|error| folder.sorted(error))
+fn found(conn: &Connection) -> rusqlite::Result<Option<i64>> {
+    if query::exists(conn, sql::HAS_HISTORY, [])? {
+        query::get(conn, sql::NEWEST_STEP, [], |row| row.get(0))
+    } else {
+        Ok(None)
+    }
 }
 
 /// Finds the library's error behind that of the migrations, which may say that the disk is full.

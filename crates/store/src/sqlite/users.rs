@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use parlor_protocol::id::UserId;
 use parlor_protocol::time::Timestamp;
-use parlor_protocol::user::ServerRole;
+use parlor_protocol::user::{ServerRole, Visibility};
 use rusqlite::{Connection, params};
 
 use super::SqliteStore;
@@ -80,7 +80,7 @@ impl Users for SqliteStore {
                 return Ok(Err(UserConflict::Username));
             }
             let ProfileChange { username, display_name, bio, visibility } = change;
-            let visibility = visibility.map(|visibility| visibility.word());
+            let visibility = visibility.map(Visibility::word);
             query::execute(
                 conn,
                 sql::UPDATE_PROFILE,
@@ -99,7 +99,7 @@ impl Users for SqliteStore {
         at: Timestamp,
     ) -> Result<Option<Account>> {
         self.write(move |conn| {
-            let role = role.map(|role| role.word());
+            let role = role.map(ServerRole::word);
             query::execute(conn, sql::SET_ACCESS, params![user.0.as_bytes(), active, role])?;
             if active == Some(false) {
                 let params = params![user.0.as_bytes(), at.as_millis(), bytes(None)];
