@@ -295,12 +295,9 @@ impl Shard {
 
     /// Sends older events in pages, at the reader's pace, and then joins the live ones.
     async fn send_older(self: Rc<Self>, id: RoomId, joiner: Joiner, mut after: u64) {
+        let outbox = self.node.config.limits.outbox.get();
         loop {
             if self.finish_catching_up(id, &joiner, after) {
-                return;
-            }
-            joiner.sink.wait_until_half_empty(self.node.config.limits.outbox.get()).await;
-            if joiner.sink.is_closed() {
                 return;
             }
             match self.node.store.read_events(id, after, AT_ONCE / 4).await {
@@ -308,9 +305,14 @@ impl Shard {
                     for event in events {
                         after = event.seq;
                         let json = wire::json(&Frame::Event(Box::new(event)));
+                        joiner.sink.wait_for_room(json.len(), outbox).await;
+                        if joiner.sink.is_closed() {
+                            return;
+                        }
                         joiner.sink.push(Class::Durable, &json);
+                        joiner.sink.mark_dirty(&self);
                     }
-                    joiner.sink.mark_dirty(&self);
+                    joiner.sink.wait_for_room(outbox / 2, outbox).await;
                 }
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(500)).await,
             }
@@ -421,14 +423,16 @@ impl Sink {
         }
     }
 
-    async fn wait_until_half_empty(&self, outbox: usize) {
+    /// Waits until `len` more bytes leave half of the outbox to what comes live, or nothing waits.
+    async fn wait_for_room(&self, len: usize, outbox: usize) {
+        let below = (outbox / 2).saturating_sub(len);
         match self {
             Self::Session(conn) => {
-                while conn.queued_bytes() > outbox / 2 && conn.closing().is_none() {
+                while conn.queued_bytes() > below && conn.closing().is_none() {
                     conn.drained.notified().await;
                 }
             }
-            Self::Stream(queue) => queue.wait_until_below(outbox / 2).await,
+            Self::Stream(queue) => queue.wait_until_below(below).await,
         }
     }
 }
