@@ -1,0 +1,62 @@
+# The ways into the project. Works with any POSIX make and sh.
+.POSIX:
+
+# Passed to every cargo command that builds, such as CARGO_FLAGS=--locked.
+CARGO_FLAGS =
+# Passed to `parlor serve`, such as ARGS="--listen 127.0.0.1:8000".
+ARGS =
+
+.PHONY: help run web test test-web test-rust lint fmt soak clean
+
+help:
+	@echo "make run     build everything and start the server (ARGS=... for parlor serve)"
+	@echo "make test    all tests: page, unit, contract, node, journeys, documentation"
+	@echo "make lint    formatting, clippy, dependencies, types of the page"
+	@echo "make fmt     format the Rust code"
+	@echo "make soak    the tests again, with more seeds and longer runs"
+	@echo "make web     build the page into web/dist"
+	@echo "make clean   remove what was built"
+
+run: web
+	@scripts/require.sh cargo cc
+	cargo build $(CARGO_FLAGS) --quiet --release -p parlor
+	exec target/release/parlor serve $(ARGS)
+
+web:
+	@scripts/require.sh node
+	@scripts/web.sh build
+
+test: test-web test-rust
+
+test-web: web
+	cd web && npm run --silent check
+	cd web && npm run --silent test
+	chromium=$$(scripts/require.sh --path chromium) && cd web && \
+		PARLOR_CHROMIUM="$$chromium" npm run --silent test:page
+
+# This version needs no Postgres, NATS or Redis. Tests that will need one ask scripts/require.sh.
+test-rust: web
+	@scripts/require.sh cargo cc
+	cargo build $(CARGO_FLAGS) -p parlor
+	cargo test $(CARGO_FLAGS) --workspace --doc
+	scripts/cargo-test.sh default $(CARGO_FLAGS)
+
+soak: web
+	@scripts/require.sh cargo cc
+	cargo build $(CARGO_FLAGS) -p parlor
+	PARLOR_SOAK=1 PROPTEST_CASES=10000 scripts/cargo-test.sh soak $(CARGO_FLAGS)
+
+lint:
+	@scripts/require.sh cargo cc node
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+	scripts/deny.sh
+	@scripts/web.sh deps
+	cd web && npm run --silent check
+
+fmt:
+	cargo fmt --all
+
+clean:
+	cargo clean
+	rm -rf web/dist web/node_modules

@@ -1,0 +1,125 @@
+#!/bin/sh
+# Makes sure that tools are there.
+#
+#   scripts/require.sh NAME...          fails with what to do when one is missing
+#   scripts/require.sh --path NAME      prints where it is
+#
+# Names: cargo cc node chromium cargo-deny. What can be installed without asking is installed:
+# Chromium from Debian's or Ubuntu's packages when apt-get and root are there, cargo-deny into
+# target/tools. A new tool is a new pair of functions, find_NAME and install_NAME.
+set -eu
+
+cd "$(dirname "$0")/.."
+
+DENY_VERSION=0.20.2
+NODE_MIN=20.19
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+    say "error: $*"
+    exit 1
+}
+
+first_of() {
+    for candidate in "$@"; do
+        if command -v "$candidate" 2>/dev/null; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+apt_install() {
+    command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ] || return 1
+    say "installing the package $1 with apt-get"
+    DEBIAN_FRONTEND=noninteractive
+    export DEBIAN_FRONTEND
+    { apt-get install -y --no-install-recommends "$1" ||
+        { apt-get update && apt-get install -y --no-install-recommends "$1"; }; } </dev/null >&2
+}
+
+find_cargo() { command -v cargo; }
+install_cargo() {
+    fail "cargo was not found. Install Rust 1.95 or newer: https://rustup.rs"
+}
+
+find_cc() { first_of cc gcc clang; }
+install_cc() {
+    apt_install gcc && apt_install libc6-dev && return 0
+    fail "a C compiler was not found. Debian, Ubuntu: apt-get install gcc libc6-dev. macOS: xcode-select --install"
+}
+
+find_node() {
+    path=$(command -v node) || return 1
+    command -v npm >/dev/null || return 1
+    # The newer of two versions sorts last.
+    found=$("$path" --version | sed 's/^v//')
+    oldest=$(printf '%s\n%s\n' "$NODE_MIN" "$found" | sort -t . -k 1,1n -k 2,2n | head -n 1)
+    if [ "$oldest" != "$NODE_MIN" ]; then
+        say "node $found is too old"
+        return 1
+    fi
+    printf '%s\n' "$path"
+}
+install_node() {
+    fail "node $NODE_MIN or newer with npm was not found. Install it from https://nodejs.org, with your package manager, or with nvm"
+}
+
+find_chromium() {
+    if [ -n "${CHROMIUM:-${PARLOR_CHROMIUM:-}}" ]; then
+        wanted=${CHROMIUM:-$PARLOR_CHROMIUM}
+        command -v "$wanted" && return 0
+        fail "CHROMIUM is set to $wanted, but that is not a program"
+    fi
+    first_of chromium chromium-browser google-chrome google-chrome-stable && return 0
+    for app in \
+        "/Applications/Chromium.app/Contents/MacOS/Chromium" \
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
+        if [ -x "$app" ]; then
+            printf '%s\n' "$app"
+            return 0
+        fi
+    done
+    return 1
+}
+install_chromium() {
+    apt_install chromium && return 0
+    fail "the tests of the page need Chromium or Chrome, and none was found. Debian: apt-get install chromium (as root, make test does it itself). Elsewhere install Chrome, or set CHROMIUM to the program"
+}
+
+find_cargo_deny() {
+    for candidate in target/tools/bin/cargo-deny "$(command -v cargo-deny || true)"; do
+        case $("$candidate" --version 2>/dev/null || true) in
+            "cargo-deny ${DENY_VERSION%.*}."*)
+                printf '%s\n' "$candidate"
+                return 0
+                ;;
+        esac
+    done
+    return 1
+}
+install_cargo_deny() {
+    say "installing cargo-deny $DENY_VERSION into target/tools (about two minutes)"
+    cargo install --locked --debug --root target/tools "cargo-deny@$DENY_VERSION" </dev/null >&2 ||
+        fail "cargo-deny could not be installed; try: cargo install --locked cargo-deny@$DENY_VERSION"
+}
+
+require() {
+    function=$(printf '%s' "$1" | tr '-' '_')
+    case $1 in
+        cargo | cc | node | chromium | cargo-deny) ;;
+        *) fail "scripts/require.sh does not know the tool $1" ;;
+    esac
+    "find_$function" && return 0
+    "install_$function" >&2
+    "find_$function" || fail "$1 was installed but cannot be found"
+}
+
+if [ "${1:-}" = --path ]; then
+    require "${2:?name the tool}"
+    exit 0
+fi
+for tool in "$@"; do
+    require "$tool" >/dev/null
+done
