@@ -1,0 +1,86 @@
+//! The caller's login, and tickets for the WebSocket.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use parlor_auth::ticket;
+use parlor_cluster::Ticket;
+use parlor_protocol::code::Code;
+use parlor_protocol::http::{Session, SessionResponse, WsTicket};
+
+use super::later;
+use crate::http::endpoint::{Access, Endpoint};
+use crate::node::{Caller, Node};
+use crate::refusal::{Outcome, Refusal};
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/v1/auth/session", "get_session", get_session)
+            .about("Login", "Return who is logged in, and how")
+            .answers::<SessionResponse>(200, "The caller's login."),
+        Endpoint::post("/v1/auth/ws-ticket", "create_ws_ticket", create_ws_ticket)
+            .about("Login", "Make a ticket that opens one WebSocket")
+            .details("For browsers, which cannot send a header with the upgrade.")
+            .answers::<WsTicket>(200, "A single-use ticket."),
+        Endpoint::get("/v1/ws", "open_websocket", open_websocket)
+            .about("WebSocket", "Open the WebSocket")
+            .details(
+                "An upgrade with the subprotocol `parlor.v1`. What is sent over it is described at \
+                 `/asyncapi.json`.",
+            )
+            .access(Access::Open)
+            .header("Sec-WebSocket-Protocol", "`parlor.v1`.")
+            .answers_text(101, "application/json", "The connection was upgraded.")
+            .refuses(&[
+                Code::BadRequest,
+                Code::Unauthenticated,
+                Code::Forbidden,
+                Code::Unavailable,
+            ]),
+    ]
+}
+
+async fn get_session(
+    State(node): State<Arc<Node>>,
+    caller: Caller,
+) -> Outcome<Json<SessionResponse>> {
+    let ended = || Refusal::new(Code::Unauthenticated, "The login has ended; log in again.");
+    let session = node.store.find_session(caller.session).await?;
+    let session = session.filter(|session| session.revoked_at.is_none()).ok_or_else(ended)?;
+    let account = node.store.find_user(caller.user.id).await?.ok_or_else(ended)?;
+    Ok(Json(SessionResponse {
+        user: account.user,
+        session: Session {
+            id: session.id,
+            created_at: session.created_at,
+            expires_at: session.expires_at,
+            client: session.client,
+        },
+    }))
+}
+
+async fn create_ws_ticket(
+    State(node): State<Arc<Node>>,
+    caller: Caller,
+) -> Outcome<Json<WsTicket>> {
+    let code = ticket::random();
+    let now = node.now();
+    let life = node.config.auth.ws_ticket_ttl;
+    let ticket = Ticket {
+        user: caller.user.id,
+        session: caller.session,
+        access_expires_at: caller.expires_at,
+        expires_at: later(now, life),
+    };
+    node.tickets
+        .issue(code.clone(), ticket, now)
+        .await
+        .map_err(|_| Refusal::unavailable("Too many tickets are open; try again in a moment."))?;
+    Ok(Json(WsTicket { ticket: code, expires_in: life.as_secs() }))
+}
+
+/// The edge takes upgrades before they come here.
+async fn open_websocket() -> Refusal {
+    Refusal::new(Code::BadRequest, "Open this address as a WebSocket.")
+}

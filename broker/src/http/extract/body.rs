@@ -1,0 +1,148 @@
+//! Bodies of requests: their size, their type, their fields.
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{FromRequest, Request};
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::LengthLimitError;
+use parlor_protocol::code::Code;
+use serde::de::DeserializeOwned;
+
+use super::explain;
+use crate::http::App;
+use crate::refusal::{Outcome, Refusal};
+
+/// A JSON body.
+#[derive(Debug)]
+pub(in crate::http) struct JsonBody<T>(pub(in crate::http) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for JsonBody<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, app: &App) -> Outcome<Self> {
+        let (kind, bytes) = read(request, app).await?;
+        match kind {
+            Kind::Json => explain::from_json(&bytes).map(Self),
+            Kind::Form | Kind::Other => Err(unsupported("application/json")),
+        }
+    }
+}
+
+/// A JSON body, or none.
+#[derive(Debug)]
+pub(in crate::http) struct OptionalJson<T>(pub(in crate::http) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalJson<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, app: &App) -> Outcome<Self> {
+        let (kind, bytes) = read(request, app).await?;
+        match kind {
+            _ if bytes.is_empty() => Ok(Self(T::default())),
+            Kind::Json => explain::from_json(&bytes).map(Self),
+            Kind::Form | Kind::Other => Err(unsupported("application/json")),
+        }
+    }
+}
+
+/// A JSON body or a form.
+#[derive(Debug)]
+pub(in crate::http) struct JsonOrForm<T>(pub(in crate::http) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for JsonOrForm<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, app: &App) -> Outcome<Self> {
+        let (kind, bytes) = read(request, app).await?;
+        match kind {
+            Kind::Json => explain::from_json(&bytes).map(Self),
+            Kind::Form => explain::from_form(&bytes).map(Self),
+            Kind::Other => {
+                Err(unsupported("application/json or application/x-www-form-urlencoded"))
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Json,
+    Form,
+    Other,
+}
+
+async fn read(request: Request, app: &App) -> Outcome<(Kind, Bytes)> {
+    let limit = app.node().config.limits.request_body.get();
+    let kind = kind(request.headers());
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    // Refused before a byte of it is read.
+    if announced.and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > limit)
+    {
+        return Err(too_large(limit));
+    }
+    Ok((kind, collect(request.into_body(), limit).await?))
+}
+
+async fn collect(body: Body, limit: usize) -> Outcome<Bytes> {
+    to_bytes(body, limit).await.map_err(|error| {
+        let source = std::error::Error::source(&error);
+        if source.is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
+            too_large(limit)
+        } else {
+            Refusal::new(Code::BadRequest, "The body of the request did not arrive.")
+        }
+    })
+}
+
+fn kind(headers: &HeaderMap) -> Kind {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json")
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
+    {
+        Kind::Json
+    } else if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        Kind::Form
+    } else {
+        Kind::Other
+    }
+}
+
+fn too_large(limit: usize) -> Refusal {
+    Refusal::new(Code::PayloadTooLarge, format!("A request may have at most {limit} bytes."))
+}
+
+fn unsupported(types: &str) -> Refusal {
+    Refusal::new(Code::Unsupported, format!("Send the body with `Content-Type: {types}`."))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn kind_of(value: &'static str) -> Kind {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(value));
+        kind(&headers)
+    }
+
+    #[test]
+    fn content_type_is_read_without_its_parameters() {
+        assert_eq!(kind_of("application/json; charset=utf-8"), Kind::Json);
+        assert_eq!(kind_of("Application/JSON"), Kind::Json);
+        assert_eq!(kind_of("application/merge-patch+json"), Kind::Json);
+        assert_eq!(kind_of("application/x-www-form-urlencoded"), Kind::Form);
+        assert_eq!(kind_of("text/plain"), Kind::Other);
+        assert_eq!(kind(&HeaderMap::new()), Kind::Other);
+    }
+
+    #[tokio::test]
+    async fn body_without_a_length_is_bounded_too() {
+        let chunks = || ["12345", "67890", "x"].map(Ok::<_, std::io::Error>);
+        let body = || Body::from_stream(futures_util::stream::iter(chunks()));
+        assert_eq!(collect(body(), 11).await.unwrap().len(), 11);
+        assert_eq!(collect(body(), 10).await.unwrap_err().code, Code::PayloadTooLarge);
+    }
+}

@@ -1,0 +1,157 @@
+//! What happens before a handler: who calls, how often, and for how long.
+
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use parlor_protocol::code::Code;
+use parlor_protocol::id::UserId;
+use parlor_protocol::user::ServerRole;
+
+use super::endpoint::{Access, Limit};
+use super::{App, ClientAddress};
+use crate::node::Caller;
+use crate::rate::AddressKey;
+use crate::refusal::{Outcome, Refusal};
+
+/// The guard of one operation.
+#[derive(Debug, Clone)]
+pub(super) struct Gate {
+    app: App,
+    access: Access,
+    time_limit: Option<Duration>,
+}
+
+/// Where a request comes from, as far as it says.
+#[derive(Debug, Clone, Copy)]
+struct Origin<'a> {
+    headers: &'a HeaderMap,
+    address: Option<ClientAddress>,
+}
+
+/// Who called, as the access log names them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CalledBy(pub(super) UserId);
+
+impl Gate {
+    pub(super) fn new(app: App, access: Access, limit: Limit) -> Self {
+        let time_limit = match limit {
+            Limit::Request => Some(app.node().config.limits.request_timeout),
+            Limit::Own => None,
+        };
+        Self { app, access, time_limit }
+    }
+
+    async fn check(&self, origin: &Origin<'_>) -> Outcome<Option<Caller>> {
+        match self.access {
+            Access::Open => Ok(None),
+            Access::Public => self.charge_address(origin).map(|()| None),
+            Access::User => self.authenticate(origin).await.map(Some),
+            Access::Admin => {
+                let caller = self.authenticate(origin).await?;
+                if caller.role == ServerRole::Admin {
+                    Ok(Some(caller))
+                } else {
+                    Err(Refusal::new(Code::Forbidden, "Only administrators may do this."))
+                }
+            }
+        }
+    }
+
+    async fn authenticate(&self, origin: &Origin<'_>) -> Outcome<Caller> {
+        let node = self.app.node();
+        let token = match bearer(origin.headers) {
+            Ok(token) => token,
+            Err(refusal) => return Err(self.charge_address(origin).err().unwrap_or(refusal)),
+        };
+        let caller = match node.authenticate(token).await {
+            Ok(caller) => caller,
+            // A stranger has the budget of an address, not of whom they claim to be.
+            Err(refusal) if refusal.code.status() == 401 => {
+                return Err(self.charge_address(origin).err().unwrap_or(refusal));
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        node.rate.requests_user.check(&caller.user.id).map_err(|limited| {
+            node.metrics.auth.rate_limited.with_label_values(&["request"]).inc();
+            Refusal::from(limited)
+        })?;
+        Ok(caller)
+    }
+
+    fn charge_address(&self, origin: &Origin<'_>) -> Outcome<()> {
+        let Some(address) = origin.address else { return Ok(()) };
+        let node = self.app.node();
+        node.rate.requests_address.check(&AddressKey::from(address.0)).map_err(|limited| {
+            node.metrics.auth.rate_limited.with_label_values(&["request"]).inc();
+            Refusal::from(limited)
+        })
+    }
+}
+
+/// Lets a request through to its handler, with its [`Caller`] as extension, or refuses it.
+pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let address = request.extensions().get::<ClientAddress>().copied();
+    let checked = gate.check(&Origin { headers: request.headers(), address }).await;
+    let caller = match checked {
+        Ok(caller) => caller,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let called_by = caller.as_ref().map(|caller| CalledBy(caller.user.id));
+    if let Some(caller) = caller {
+        request.extensions_mut().insert(caller);
+    }
+    let answer = next.run(request);
+    let mut response = match gate.time_limit {
+        None => answer.await,
+        Some(limit) => tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {
+            Refusal::unavailable(
+                "This took too long. Whether a write was done is unknown; repeat it with the same \
+                 client_id.",
+            )
+            .into_response()
+        }),
+    };
+    if let Some(called_by) = called_by {
+        response.extensions_mut().insert(called_by);
+    }
+    response
+}
+
+fn bearer(headers: &HeaderMap) -> Outcome<&str> {
+    let missing = || {
+        Refusal::new(
+            Code::Unauthenticated,
+            "Log in, and send the access token as `Authorization: Bearer`.",
+        )
+    };
+    let value = headers.get(AUTHORIZATION).ok_or_else(missing)?;
+    let value = value.to_str().map_err(|_| missing())?;
+    let (scheme, token) = value.split_once(' ').ok_or_else(missing)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(missing()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn token(value: &'static str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_static(value));
+        bearer(&headers).ok().map(str::to_owned)
+    }
+
+    #[test]
+    fn only_a_bearer_token_is_a_proof() {
+        assert_eq!(token("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(token("bearer  abc").as_deref(), Some("abc"));
+        assert_eq!(token("Basic abc"), None);
+        assert_eq!(token("abc"), None);
+        assert_eq!(bearer(&HeaderMap::new()).unwrap_err().code, Code::Unauthenticated);
+    }
+}

@@ -1,0 +1,187 @@
+//! Who is in a room: joining, inviting, roles, mutes, bans, leaving.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use parlor_domain::permission::Action;
+use parlor_protocol::code::Code;
+use parlor_protocol::http::{Page, PutMemberRequest};
+use parlor_protocol::id::{RoomRef, UserId};
+use parlor_protocol::room::Member;
+use parlor_store::Intent;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::cursor;
+use super::endpoint::Endpoint;
+use super::extract::{InPath, InQuery, OptionalJson};
+use super::users::status_of;
+use super::view::{append, find_room, find_user};
+use crate::node::{Caller, Node};
+use crate::refusal::{Outcome, Refusal};
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    let refusals = [Code::NotFound, Code::NotAMember, Code::Forbidden, Code::Conflict];
+    vec![
+        Endpoint::get("/v1/rooms/{room}/members", "list_members", list_members)
+            .about("Members", "List the members of a room")
+            .query::<MembersQuery>()
+            .answers::<Page<Member>>(200, "A page of members, by user name.")
+            .refuses(&[Code::NotFound, Code::NotAMember]),
+        Endpoint::put("/v1/rooms/{room}/members/{username}", "put_member", put_member)
+            .about("Members", "Join, invite, or change a member")
+            .details(
+                "For oneself, an empty object joins; a private room needs the code of an invite \
+                 link. For someone else, a bot too, an empty object brings them in; `role`, `mute` \
+                 or `ban` changes what they are. One change in a call.",
+            )
+            .optional_body::<PutMemberRequest>()
+            .answers_nothing("It is so now.")
+            .refuses(&refusals)
+            .refuses(&[Code::RoomFull]),
+        Endpoint::delete("/v1/rooms/{room}/members/{username}", "delete_member", delete_member)
+            .about("Members", "Leave a room, or remove a member from it")
+            .answers_nothing("They are not a member any more.")
+            .refuses(&refusals),
+    ]
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct MembersQuery {
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// Items in the page, 1 to 200; 50 when absent.
+    limit: Option<u32>,
+}
+
+async fn list_members(
+    State(node): State<Arc<Node>>,
+    caller: Caller,
+    InPath(room): InPath<RoomRef>,
+    InQuery(query): InQuery<MembersQuery>,
+) -> Outcome<Json<Page<Member>>> {
+    let limit = cursor::page_size(query.limit)?;
+    let after = cursor::decode(query.cursor.as_deref())?;
+    let (room, _) = find_room(&node, &caller, &room, Action::Read).await?;
+    let found = node.store.list_members(room.id, after.as_deref(), limit + 1).await?;
+    let users: Vec<UserId> = found.iter().map(|member| member.user.id).collect();
+    let mut statuses = node.presence.list(&users).await.into_iter();
+    let page = cursor::page(
+        found,
+        limit,
+        |member| member.user.username.clone(),
+        |member| {
+            let status = statuses.next().unwrap_or(parlor_protocol::user::PresenceStatus::Offline);
+            Member {
+                status: status_of(&node, member.user.kind, status),
+                user: member.user,
+                role: member.role,
+                joined_at: member.joined_at,
+                muted_until: member.muted_until,
+            }
+        },
+    );
+    Ok(Json(page))
+}
+
+async fn put_member(
+    State(node): State<Arc<Node>>,
+    caller: Caller,
+    InPath((room, username)): InPath<(RoomRef, String)>,
+    OptionalJson(request): OptionalJson<PutMemberRequest>,
+) -> Outcome<StatusCode> {
+    // Whether the caller may know of the room is decided where the change is made: an invite can
+    // open a room that was hidden.
+    let room = node.find_room(&room, caller.user.id).await?.room;
+    let user = find_user(&node, &caller, &username).await;
+    let user = match user {
+        Ok(account) if account.active => account.user.id,
+        Ok(_) | Err(_) => {
+            // Someone outside must not learn more of a hidden room than of one that is not there.
+            find_room(&node, &caller, &room.id.into(), Action::Read).await?;
+            user?;
+            return Err(Refusal::not_found("user"));
+        }
+    };
+    let intent = intent(user == caller.user.id, user, request)?;
+    append(&node, room.id, caller.user.id, intent).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn intent(own: bool, user: UserId, request: PutMemberRequest) -> Outcome<Intent> {
+    let PutMemberRequest { role, mute, ban, invite } = request;
+    let changes =
+        usize::from(role.is_some()) + usize::from(mute.is_some()) + usize::from(ban.is_some());
+    if changes + usize::from(invite.is_some()) > 1 {
+        return Err(Refusal::new(
+            Code::ValidationFailed,
+            "Send one of `role`, `mute`, `ban` and `invite` in a call.",
+        ));
+    }
+    if let Some(role) = role {
+        return Ok(Intent::SetRole { user, role });
+    }
+    if let Some(mute) = mute {
+        return Ok(Intent::Mute { user, until: mute.until });
+    }
+    if let Some(ban) = ban {
+        return Ok(Intent::Ban { user, until: ban.until });
+    }
+    match (own, invite) {
+        (true, invite) => Ok(Intent::Join { invite }),
+        (false, None) => Ok(Intent::Invite { user }),
+        (false, Some(_)) => {
+            Err(Refusal::field("invite", "unsupported", "is only for joining by oneself"))
+        }
+    }
+}
+
+async fn delete_member(
+    State(node): State<Arc<Node>>,
+    caller: Caller,
+    InPath((room, username)): InPath<(RoomRef, String)>,
+) -> Outcome<StatusCode> {
+    let (room, _) = find_room(&node, &caller, &room, Action::Read).await?;
+    let user = find_user(&node, &caller, &username).await?.user.id;
+    let intent = if user == caller.user.id { Intent::Leave } else { Intent::Kick { user } };
+    append(&node, room.id, caller.user.id, intent).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_protocol::http::Restriction;
+    use parlor_protocol::room::Role;
+
+    use super::*;
+
+    const ADA: UserId = UserId(uuid::Uuid::from_u128(1));
+
+    #[test]
+    fn empty_object_joins_or_invites() {
+        let empty = PutMemberRequest::default;
+        assert!(matches!(intent(true, ADA, empty()), Ok(Intent::Join { invite: None })));
+        assert!(matches!(intent(false, ADA, empty()), Ok(Intent::Invite { user: ADA })));
+    }
+
+    #[test]
+    fn two_changes_at_once_are_refused() {
+        let both = PutMemberRequest {
+            role: Some(Role::Owner),
+            ban: Some(Restriction::default()),
+            ..PutMemberRequest::default()
+        };
+        assert_eq!(intent(false, ADA, both).unwrap_err().code, Code::ValidationFailed);
+    }
+
+    #[test]
+    fn invite_code_is_only_for_oneself() {
+        let code =
+            || PutMemberRequest { invite: Some("c".to_owned()), ..PutMemberRequest::default() };
+        assert!(matches!(intent(true, ADA, code()), Ok(Intent::Join { invite: Some(_) })));
+        assert!(intent(false, ADA, code()).is_err());
+    }
+}

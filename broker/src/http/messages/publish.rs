@@ -1,0 +1,164 @@
+//! Writing a message, and waiting for the bot that it calls.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::header::ACCEPT;
+use http::{HeaderMap, StatusCode};
+use parlor_domain::body::check_body;
+use parlor_domain::permission::Action;
+use parlor_protocol::code::Code;
+use parlor_protocol::event::EventBody;
+use parlor_protocol::http::{PublishAndReply, PublishRequest};
+use parlor_protocol::id::{MessageId, RoomRef};
+use parlor_protocol::message::Message;
+use parlor_store::record::RoomRecord;
+use parlor_store::{Appended, Intent, NewMessage};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::reply::{Calls, Reply};
+use super::{REFUSALS, charge};
+use crate::http::ClientAddress;
+use crate::http::endpoint::{EVENT_STREAM, Endpoint};
+use crate::http::extract::{IdempotencyKey, InPath, InQuery, JsonBody};
+use crate::http::view::{append, find_room};
+use crate::node::{Caller, Node};
+use crate::refusal::{Outcome, Refusal};
+use crate::stream::ShardHandle;
+
+pub(super) fn endpoint() -> Endpoint {
+    Endpoint::post("/v1/rooms/{room}/messages", "publish", publish)
+        .about("Messages", "Write a message")
+        .details(
+            "The answer comes when the message is durable. With `?wait=reply` it comes when the \
+             bot's reply is complete, as `{message, reply}`; a reply that takes too long is \
+             returned as far as it is, with its `status`. With `Accept: text/event-stream` it is a \
+             stream of `message`, `delta` and `reply` events.",
+        )
+        .idempotent()
+        .query::<PublishQuery>()
+        .body::<PublishRequest>()
+        .answers::<PublishAnswer>(201, "The message was written.")
+        .also_as(EVENT_STREAM)
+        .answers::<PublishAnswer>(200, "The same message had been written before.")
+        .also_as(EVENT_STREAM)
+        .refuses(&REFUSALS)
+        .own_time_limit()
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct PublishQuery {
+    /// What the answer waits for.
+    wait: Option<Wait>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Wait {
+    /// The bot's whole reply.
+    Reply,
+}
+
+/// The message, or with `?wait=reply` the message and the reply.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum PublishAnswer {
+    /// Without `wait`.
+    Message(Box<Message>),
+    /// With `?wait=reply`.
+    WithReply(Box<PublishAndReply>),
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is one part of the request")]
+async fn publish(
+    State(node): State<Arc<Node>>,
+    caller: Caller,
+    address: ClientAddress,
+    shard: ShardHandle,
+    key: IdempotencyKey,
+    headers: HeaderMap,
+    InPath(room): InPath<RoomRef>,
+    InQuery(query): InQuery<PublishQuery>,
+    JsonBody(request): JsonBody<PublishRequest>,
+) -> Outcome<Response> {
+    let (room, _) = find_room(&node, &caller, &room, Action::Write).await?;
+    charge(&node, &caller, address, room.id)?;
+    let new = NewMessage {
+        id: MessageId(node.clock.new_id()),
+        client_id: key.or(request.client_id)?,
+        body: check_body(&request.body, node.config.limits.body.get())?,
+        reply_to: request.reply_to,
+        thread: request.thread,
+    };
+    let streams = wants_stream(&headers);
+    if !streams && query.wait.is_none() {
+        let (status, message, _) = write(&node, &caller, &room, new).await?;
+        return Ok((status, Json(message)).into_response());
+    }
+    // Followed first, so that nothing of the reply can be missed.
+    let stream = shard.open_stream(&caller, room.id.into(), None).await?;
+    let (status, message, calls) = write(&node, &caller, &room, new).await?;
+    let reply = Reply::new(Arc::clone(&node), &caller, message, calls, stream);
+    if streams {
+        return Ok((status, reply.into_events()).into_response());
+    }
+    let answer: PublishAndReply = reply.wait().await?;
+    Ok((status, Json(answer)).into_response())
+}
+
+/// Writes the message, or finds the one that was written before.
+async fn write(
+    node: &Node,
+    caller: &Caller,
+    room: &RoomRecord,
+    new: NewMessage,
+) -> Outcome<(StatusCode, Message, Calls)> {
+    let appended = append(node, room.id, caller.user.id, Intent::Publish(new)).await?;
+    let (status, event, calls) = match appended {
+        Appended::New { events, jobs } => {
+            let called = jobs.first().map(|job| job.bot.id);
+            (StatusCode::CREATED, events.into_iter().next(), Calls::known(called))
+        }
+        Appended::Repeat { event } => (StatusCode::OK, Some(event), Calls::Unknown),
+        Appended::Unchanged => (StatusCode::OK, None, Calls::Unknown),
+    };
+    match event.map(|event| event.body) {
+        Some(EventBody::MessageCreated(message)) => Ok((status, *message, calls)),
+        _ => {
+            tracing::error!(room.id = %room.id, "publish gave no message");
+            Err(Refusal::new(Code::Internal, "Something went wrong on the server."))
+        }
+    }
+}
+
+fn wants_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|kind| kind.split(';').next())
+        .any(|kind| kind.trim().eq_ignore_ascii_case(EVENT_STREAM))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn stream_is_asked_for_by_accept() {
+        let mut headers = HeaderMap::new();
+        assert!(!wants_stream(&headers));
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        assert!(!wants_stream(&headers));
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream;q=0.9, */*"));
+        assert!(wants_stream(&headers));
+    }
+}
