@@ -57,6 +57,7 @@ macro_rules! store_conformance {
                 changed_bot_answers_as_its_settings_say,
                 ended_bot_leaves_no_open_reply,
                 removed_bot_is_asked_to_stop,
+                bot_that_is_switched_off_ends_what_it_owes,
             });
             $crate::store_conformance!(@tests $factory, jobs {
                 message_queues_one_job_for_each_bot_that_it_calls,
@@ -88,6 +89,7 @@ macro_rules! store_conformance {
                 invite_link_works_for_its_uses_and_its_time,
                 moderator_brings_someone_in,
                 full_room_takes_nobody,
+                refused_join_does_not_use_up_the_invite,
                 last_owner_stays,
                 only_owners_give_roles,
                 moderator_kicks_members_but_not_owners,

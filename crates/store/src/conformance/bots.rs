@@ -136,3 +136,28 @@ pub async fn removed_bot_is_asked_to_stop(factory: &dyn Factory) {
     let gone = world.append(room, &guide, Intent::Publish(super::world::text("hi"))).await;
     assert!(matches!(gone, Err(AppendRefused::Rule(_))));
 }
+
+/// A bot that is switched off is called no more, and what it owes can still be ended.
+pub async fn bot_that_is_switched_off_ends_what_it_owes(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let ada = world.user("ada").await;
+    let guide = world.bot("guide", Trigger::Always).await;
+    let room = world.public(&ada, &[&guide]).await;
+    world.said(room, &ada, "one").await;
+    world.said(room, &ada, "two").await;
+    let running = world.claim().await.unwrap();
+
+    let off = world.store().set_user_access(guide.id, Some(false), None, world.now());
+    off.await.unwrap().unwrap();
+
+    assert!(world.say(room, &ada, "three").await.1.is_empty());
+    let until = world.later(30_000);
+    let held = world.store().renew_lease(running.id, 1, until).await.unwrap();
+    assert_eq!(held, Lease::Held { cancel_requested: true });
+    let end = |job| complete(job, 1, MessageId(Uuid::new_v4()), MessageStatus::Cancelled, "");
+    world.add(room, &guide, end(running.id)).await;
+    let queued = world.claim().await.unwrap();
+    assert!(queued.cancel_requested);
+    world.add(room, &guide, end(queued.id)).await;
+    assert_eq!(world.store().count_jobs().await.unwrap(), (0, 0));
+}

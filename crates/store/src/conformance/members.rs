@@ -131,6 +131,38 @@ pub async fn full_room_takes_nobody(factory: &dyn Factory) {
     world.add(room, &late, join()).await;
 }
 
+/// What a refused intent had changed before it was refused is taken back.
+pub async fn refused_join_does_not_use_up_the_invite(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let ada = world.user("ada").await;
+    let room = world.room(RoomKind::Private, &ada, &[]).await;
+    for n in 1..ROOM_MEMBERS {
+        let user = world.user(&format!("user{n}")).await;
+        world.add(room, &ada, Intent::Invite { user: user.id }).await;
+    }
+    let late = world.user("late").await;
+    let invite = NewInvite {
+        code: "once".to_owned(),
+        room,
+        creator: ada.id,
+        at: world.now(),
+        expires_at: world.later(10_000),
+        max_uses: 1,
+    };
+    world.store().create_invite(invite).await.unwrap().unwrap();
+
+    let batch = vec![
+        world.wish(room, &late, join_by("once")),
+        world.wish(room, &ada, Intent::Publish(text("goes on"))),
+    ];
+    let answers = world.store().append(batch).await.unwrap();
+
+    assert_eq!(answers[0], Err(AppendRefused::RoomFull));
+    assert!(answers[1].is_ok(), "the neighbour is not hurt");
+    let found = world.store().find_invite("once", world.now()).await.unwrap().unwrap();
+    assert_eq!(found.uses_left, 1);
+}
+
 /// A room with members has an owner, whatever anyone tries.
 pub async fn last_owner_stays(factory: &dyn Factory) {
     let world = World::open(factory).await;

@@ -54,7 +54,13 @@ fn append_one(conn: &Connection, rules: &Rules, append: Append) -> Outcome<Answe
 
 fn carry_out(conn: &Connection, rules: &Rules, append: Append) -> Step<Appended> {
     let Append { room, actor, at, intent } = append;
-    let mut desk = Desk::open(conn, rules, room, actor, at)?;
+    let mut desk = match intent {
+        // What a bot owes is ended also when it may do nothing else any more.
+        Intent::StartReply { .. } | Intent::CompleteReply { .. } => {
+            Desk::open_for_anyone(conn, rules, room, actor, at)?.0
+        }
+        _ => Desk::open(conn, rules, room, actor, at)?,
+    };
     match intent {
         Intent::Publish(message) => publish::publish(&mut desk, message),
         Intent::Edit { message, body } => edit::edit(&mut desk, message, body),
@@ -100,12 +106,25 @@ impl<'a> Desk<'a> {
         actor: UserId,
         at: Timestamp,
     ) -> Step<Self> {
+        match Self::open_for_anyone(conn, rules, room, actor, at)? {
+            (desk, true) => Ok(desk),
+            (_, false) => Err(AppendRefused::NoSuchRoom.into()),
+        }
+    }
+
+    /// Finds the room and the actor, and tells whether the actor is active.
+    fn open_for_anyone(
+        conn: &'a Connection,
+        rules: &'a Rules,
+        room: RoomId,
+        actor: UserId,
+        at: Timestamp,
+    ) -> Step<(Self, bool)> {
         let room = rows::find_room(conn, room, &rules.epoch)?.ok_or(AppendRefused::NoSuchRoom)?;
-        let Some((actor, true)) = rows::find_user_ref(conn, actor)? else {
-            return Err(AppendRefused::NoSuchRoom.into());
-        };
+        let (actor, active) = rows::find_user_ref(conn, actor)?.ok_or(AppendRefused::NoSuchRoom)?;
         let member = rows::find_membership(conn, room.id, actor.id)?;
-        Ok(Self { conn, rules, room, actor, member, at, events: Vec::new(), jobs: Vec::new() })
+        let (events, jobs) = (Vec::new(), Vec::new());
+        Ok((Self { conn, rules, room, actor, member, at, events, jobs }, active))
     }
 
     /// Checks that the actor may do this.

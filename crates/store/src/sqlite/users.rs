@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use super::SqliteStore;
 use super::codec::{Word as _, bytes};
 use super::fault::{Fault, Outcome};
-use super::sql::{sessions, users as sql};
+use super::sql::{jobs, sessions, users as sql};
 use super::{query, rows};
 use crate::contract::{Result, Users};
 use crate::record::{Account, Credentials, NewUser, ProfileChange, UserConflict};
@@ -104,6 +104,9 @@ impl Users for SqliteStore {
             if active == Some(false) {
                 let params = params![user.0.as_bytes(), at.as_millis(), bytes(None)];
                 query::list(conn, sessions::REVOKE_ALL, params, |_| Ok(()))?;
+                // A bot that is switched off stops what it does.
+                let cancel = params![user.0.as_bytes(), at.as_millis()];
+                query::execute(conn, jobs::REQUEST_CANCEL_EVERYWHERE, cancel)?;
             }
             find(conn, user)
         })

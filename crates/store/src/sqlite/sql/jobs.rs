@@ -37,6 +37,8 @@ statements! {
                                  WHERE trigger = ?1 AND state <> 'done'";
     REQUEST_CANCEL_OF_BOT = "UPDATE bot_jobs SET cancel_requested = 1, due_at = min(due_at, ?3) \
                              WHERE room = ?1 AND bot = ?2 AND state <> 'done'";
+    REQUEST_CANCEL_EVERYWHERE = "UPDATE bot_jobs SET cancel_requested = 1, \
+                                 due_at = min(due_at, ?2) WHERE bot = ?1 AND state <> 'done'";
     LIST_OF_MESSAGE = "SELECT id, state FROM bot_jobs WHERE reply = ?1 OR trigger = ?1 \
                        ORDER BY state = 'running' DESC, num";
     LIST_STREAMING = "SELECT reply, turn, chunk, checkpoint FROM bot_jobs \
