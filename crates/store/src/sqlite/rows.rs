@@ -127,7 +127,7 @@ pub(super) fn bot(row: &Row<'_>) -> rusqlite::Result<BotRecord> {
     })
 }
 
-/// Reads the columns of a message; its reactions are read by [`add_reactions`].
+/// Reads the columns of a message; its reactions are read by [`list_with_reactions`].
 fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let usage = match row.get::<_, Option<u32>>(18)? {
         Some(prompt_tokens) => {
