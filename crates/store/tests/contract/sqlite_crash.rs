@@ -149,9 +149,12 @@ async fn child_with_a_broken_disk() {
     assert!(seen == acknowledged || seen == acknowledged + 1, "{seen} of {acknowledged}");
 
     setrlimit(Resource::Fsize, unlimited).unwrap();
-    while store.check_health().await.is_err() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let healed = async {
+        while store.check_health().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), healed).await.unwrap();
     store.append(vec![publish("healed", "hi")]).await.unwrap().remove(0).unwrap();
     let events = store.read_events(ROOM, 0, 100_000).await.unwrap();
     for (event, seq) in events.iter().zip(1..) {
