@@ -3,4 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a harness that cannot go on should fail its test at once")]
 
 pub mod fake_llm;
+pub mod history;
+pub mod process;
+pub mod socket;
 pub mod tcp_proxy;

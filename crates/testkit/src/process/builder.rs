@@ -1,0 +1,150 @@
+//! What a server is started from.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    sync::Arc,
+};
+
+use tempfile::TempDir;
+use tokio::{process::Command, time::timeout};
+
+use super::{ADMIN, PASSWORD, Parlor, STOP_PATIENCE, binary, inherited};
+use crate::fake_llm::FakeLlm;
+
+/// Settings of a server that is not yet started.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    env: BTreeMap<String, String>,
+    arguments: Vec<String>,
+    home: Option<Arc<TempDir>>,
+}
+
+/// How a process ended that was expected to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// Returns the exit code.
+    ///
+    /// # Panics
+    /// When a signal ended it.
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| panic!("ended by a signal: {self:?}"))
+    }
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        let env = [
+            ("PARLOR_LISTEN", "127.0.0.1:0"),
+            ("PARLOR_LIMITS__ENABLED", "false"),
+            ("PARLOR_LLM__PROVIDER", "demo"),
+            ("PARLOR_ADMIN_USERNAME", ADMIN),
+            ("PARLOR_ADMIN_PASSWORD", PASSWORD),
+            // Passwords are not what is measured here.
+            ("PARLOR_AUTH__ARGON2_MEMORY", "8KiB"),
+            ("PARLOR_AUTH__ARGON2_ITERATIONS", "1"),
+            ("PARLOR_AUTH__HASH_QUEUE", "1000"),
+        ];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self { env: BTreeMap::from(env), arguments: vec!["serve".to_owned()], home: None }
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.env.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    /// Leaves a variable out.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.env.remove(name);
+        self
+    }
+
+    /// Replaces the arguments, which are `serve` otherwise.
+    #[must_use]
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        self
+    }
+
+    /// Takes its model from a fake that speaks OpenAI's dialect.
+    #[must_use]
+    pub fn model(self, llm: &FakeLlm) -> Self {
+        self.env("PARLOR_LLM__PROVIDER", "openai")
+            .env("OPENAI_BASE_URL", &llm.openai_url())
+            .env("LLM_MODEL", "fake-model")
+    }
+
+    /// Uses the folder of another server.
+    #[must_use]
+    pub fn in_home(mut self, home: &Arc<TempDir>) -> Self {
+        self.home = Some(Arc::clone(home));
+        self
+    }
+
+    /// Starts the server and waits until it listens.
+    pub async fn start(self) -> Parlor {
+        let home = self.home();
+        Parlor::launch(self, home).await
+    }
+
+    /// Runs the program to its end.
+    pub async fn run(self) -> Outcome {
+        let home = self.home();
+        let running = self.command(&home).output();
+        let output = timeout(STOP_PATIENCE, running).await;
+        let output = output.unwrap_or_else(|_| {
+            panic!("`parlor {}` still runs after {STOP_PATIENCE:?}", self.arguments.join(" "))
+        });
+        let output = output.unwrap();
+        Outcome {
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    fn home(&self) -> Arc<TempDir> {
+        let make = || Arc::new(tempfile::Builder::new().prefix("parlor-test-").tempdir().unwrap());
+        self.home.clone().unwrap_or_else(make)
+    }
+
+    pub(super) fn command(&self, home: &Arc<TempDir>) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(inherited("PATH").map(|path| ("PATH", path)))
+            .env("HOME", home.path())
+            .env("PARLOR_DATA_DIR", data_dir(home.path()))
+            .envs(&self.env)
+            .current_dir(home.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+}
+
+/// Returns the data folder of a server.
+pub(super) fn data_dir(home: &Path) -> PathBuf {
+    home.join("data")
+}
