@@ -78,7 +78,9 @@ async fn worker_that_learns_that_its_lease_is_lost_falls_silent() {
     let world = World::new().await;
     world.add_bot("guide", |_| {}).await;
     let puppet = Puppet::new();
-    let mut worker = world.start(puppet.providers());
+    // Longer than the test may take: it must be the answer of the store that silences it.
+    let config = BotWorkerConfig { lease: Duration::from_mins(5), ..quick() };
+    let mut worker = world.start_with(config, puppet.providers());
     let mut observer = world.observe();
     world.say("@guide hi").await;
     let call = puppet.call().await;

@@ -23,7 +23,9 @@ use parlor_protocol::user::{ServerRole, UserKind, UserRef};
 use parlor_runtime::{Clock, SystemClock};
 use parlor_store::record::{BotRecord, CancelOutcome, NewRoom, NewUser};
 use parlor_store::sqlite::{SqliteOptions, SqliteStore};
-use parlor_store::{Append, Appended, Bots, Intent, Jobs, Log, NewMessage, Rooms, Store, Users};
+use parlor_store::{
+    Append, Appended, Bots, Intent, Jobs, Log, NewMessage, Operations, Rooms, Store, Users,
+};
 use parlor_testkit::fake_llm::FakeLlm;
 use prometheus::{Registry, TextEncoder};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
@@ -176,6 +178,18 @@ impl World {
         let mut task = JoinSet::new();
         task.spawn(worker.run(stop.clone(), abort.clone()));
         RunningWorker { stop, abort, registry, task }
+    }
+}
+
+/// The store is closed before its folder is removed, so that its last writes do not bring it back.
+impl Drop for World {
+    fn drop(&mut self) {
+        let store = Arc::clone(&self.store);
+        let close = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(store.close());
+        };
+        std::thread::spawn(close).join().unwrap();
     }
 }
 
