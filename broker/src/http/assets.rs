@@ -92,7 +92,13 @@ fn media_type(path: &str) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     // Half of a SHA-256 is more than enough to tell versions of a file apart.
-    bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::with_capacity(32);
+    for byte in bytes.iter().take(16) {
+        for digit in [byte >> 4, byte & 15] {
+            text.extend(char::from_digit(u32::from(digit), 16));
+        }
+    }
+    text
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub(super) fn document() -> Value {
     let definitions = schemas.into_definitions();
     let messages = |name: &str, sender: &str| -> Map<String, Value> {
         let variants = definitions[name]["oneOf"].as_array().cloned().unwrap_or_default();
-        variants.into_iter().filter_map(|variant| message(variant, sender)).collect()
+        variants.iter().filter_map(|variant| message(variant, sender)).collect()
     };
     let sent = messages("Command", "client");
     let received = messages("Frame", "server");
@@ -70,7 +70,7 @@ pub(super) fn document() -> Value {
 }
 
 /// Makes one message of one variant, named by its `op`.
-fn message(variant: Value, sender: &str) -> Option<(String, Value)> {
+fn message(variant: &Value, sender: &str) -> Option<(String, Value)> {
     let op = variant["properties"]["op"]["const"].as_str()?.to_owned();
     let summary = variant["description"].as_str().unwrap_or_default().to_owned();
     let name = if sender == "server" { format!("{op}_frame") } else { op.clone() };

@@ -149,7 +149,7 @@ async fn create_bot(
     let made = node.store.create_bot(user, bot).await?;
     let made = made.map_err(|conflict| {
         let mut refusal = Refusal::from(conflict);
-        refusal.errors.iter_mut().for_each(|error| error.field = "name".to_owned());
+        refusal.errors.iter_mut().for_each(|error| "name".clone_into(&mut error.field));
         refusal
     })?;
     Ok((StatusCode::CREATED, Json(show(made, &caller))))
@@ -282,7 +282,7 @@ fn check_prompt(prompt: &str) -> Outcome<String> {
 
 fn in_range<T>(field: &str, value: T, least: T, most: T) -> Outcome<T>
 where
-    T: PartialOrd + std::fmt::Display,
+    T: Copy + PartialOrd + std::fmt::Display,
 {
     if value >= least && value <= most {
         Ok(value)

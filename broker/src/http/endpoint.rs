@@ -228,9 +228,14 @@ impl Endpoint {
     }
 
     /// Answers without a body.
-    pub(crate) fn answers_nothing(mut self, description: &'static str) -> Self {
-        self.answers.push(Answer { status: 204, description, content: Vec::new() });
+    pub(crate) fn answers_empty(mut self, status: u16, description: &'static str) -> Self {
+        self.answers.push(Answer { status, description, content: Vec::new() });
         self
+    }
+
+    /// Answers that it is done.
+    pub(crate) fn answers_nothing(self, description: &'static str) -> Self {
+        self.answers_empty(204, description)
     }
 
     /// Names refusals besides those that every operation of its kind has.

@@ -95,7 +95,7 @@ async fn follow_room(
         expires_at: Instant::now() + Duration::from_millis(u64::try_from(lasts).unwrap_or(0)),
         _permit: permit,
     };
-    let events = stream::iter([first]).chain(feed.into_events());
+    let events = stream::iter([Ok(first)]).chain(feed.into_events());
     Ok((NOT_BUFFERED, Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT))))
 }
 
@@ -112,17 +112,13 @@ fn parse_since(text: &str) -> Option<Since> {
 
 /// Its id is the position after which events follow, so that a client that is cut before the first
 /// one loses nothing.
-fn first_event(
-    subscribed: &Subscribed,
-    since: Option<&Since>,
-    retry: Duration,
-) -> Result<SseEvent, Infallible> {
+fn first_event(subscribed: &Subscribed, since: Option<&Since>, retry: Duration) -> SseEvent {
     let from = match since {
         Some(Since::Seq(seq) | Since::Position(Position { seq, .. })) if subscribed.resumed => *seq,
         _ => subscribed.seq,
     };
     let frame = parlor_protocol::frame::Frame::Subscribed(Box::new(subscribed.clone()));
-    Ok(event("subscribed", &frame).id(from.to_string()).retry(retry))
+    event("subscribed", &frame).id(from.to_string()).retry(retry)
 }
 
 /// A room's frames until the token expires or the node drains.
@@ -226,7 +222,7 @@ mod tests {
     async fn first_id_is_the_position_that_events_follow() {
         let id = async |since: Option<Since>, resumed| {
             let first = first_event(&subscribed(resumed), since.as_ref(), Duration::from_secs(2));
-            let text = written(first.unwrap()).await;
+            let text = written(first).await;
             text.lines().find_map(|line| line.strip_prefix("id: ").map(str::to_owned)).unwrap()
         };
         assert_eq!(id(None, false).await, "45");

@@ -1,5 +1,6 @@
 //! A room's whole history as a download, read page by page while it is sent.
 
+use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 
@@ -177,10 +178,12 @@ fn write(part: &mut String, format: Format, message: &Message, follows: bool) {
             let name = escape(&message.sender.display_name);
             let body =
                 if message.redacted_at.is_some() { "*(removed)*" } else { message.body.as_str() };
-            part.push_str(&format!(
-                "\n**{name}** (@{}), {}\n\n{body}\n",
+            let written = writeln!(
+                part,
+                "\n**{name}** (@{}), {}\n\n{body}",
                 message.sender.username, message.created_at
-            ));
+            );
+            written.expect("writing to a string cannot fail");
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::rate::AddressKey;
 
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// Counts failed attempts. Remembers a bounded number of users and addresses.
 #[derive(Debug)]

@@ -162,7 +162,9 @@ fn tail(id: RoomId) -> String {
 
 fn with_tail(slug: &str, tail: &str) -> String {
     let head: String = slug.chars().take(64 - 1 - tail.len()).collect();
-    format!("{}-{tail}", head.trim_end_matches('-'))
+    let slug = format!("{}-{tail}", head.trim_end_matches('-'));
+    // A name of hexadecimal digits would look like an id.
+    if check_slug(&slug).is_ok() { slug } else { format!("room-{tail}") }
 }
 
 async fn find_first_members(

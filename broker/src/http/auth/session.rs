@@ -31,7 +31,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             )
             .access(Access::Open)
             .header("Sec-WebSocket-Protocol", "`parlor.v1`.")
-            .answers_text(101, "application/json", "The connection was upgraded.")
+            .answers_empty(101, "The connection was upgraded.")
             .refuses(&[
                 Code::BadRequest,
                 Code::Unauthenticated,

@@ -127,13 +127,11 @@ async fn write(
         Appended::Repeat { event } => (StatusCode::OK, Some(event), Calls::Unknown),
         Appended::Unchanged => (StatusCode::OK, None, Calls::Unknown),
     };
-    match event.map(|event| event.body) {
-        Some(EventBody::MessageCreated(message)) => Ok((status, *message, calls)),
-        _ => {
-            tracing::error!(room.id = %room.id, "publish gave no message");
-            Err(Refusal::new(Code::Internal, "Something went wrong on the server."))
-        }
+    if let Some(EventBody::MessageCreated(message)) = event.map(|event| event.body) {
+        return Ok((status, *message, calls));
     }
+    tracing::error!(room.id = %room.id, "publish gave no message");
+    Err(Refusal::new(Code::Internal, "Something went wrong on the server; it was logged."))
 }
 
 fn wants_stream(headers: &HeaderMap) -> bool {

@@ -52,7 +52,8 @@ pub(super) struct Reply {
     calls: Calls,
     /// Gone when it was cut; the store is asked all the same.
     stream: Option<RoomStream>,
-    reply: Option<MessageId>,
+    /// The reply, once it has begun.
+    begun: Option<MessageId>,
     deadline: Instant,
 }
 
@@ -75,7 +76,7 @@ impl Reply {
     ) -> Self {
         let deadline = Instant::now() + node.config.limits.wait_reply_timeout;
         let author = caller.user.id;
-        Self { node, message, author, calls, stream: Some(stream), reply: None, deadline }
+        Self { node, message, author, calls, stream: Some(stream), begun: None, deadline }
     }
 
     /// Waits for the whole reply.
@@ -92,13 +93,13 @@ impl Reply {
 
     /// Streams the message, the pieces of the reply, and the whole reply.
     pub(super) fn into_events(self) -> impl IntoResponse {
-        let first = sse("message", &self.message);
+        let first = Ok::<_, Infallible>(sse("message", &self.message));
         let steps = stream::unfold(Some(self), |reply| async move {
             let mut reply = reply?;
             Some(match reply.next().await {
-                Ok(Step::Delta(delta)) => (sse("delta", &delta), Some(reply)),
-                Ok(Step::End(end)) => (sse("reply", &end), None),
-                Err(refusal) => (sse("error", &refusal.into_problem(String::new())), None),
+                Ok(Step::Delta(delta)) => (Ok(sse("delta", &delta)), Some(reply)),
+                Ok(Step::End(end)) => (Ok(sse("reply", &end)), None),
+                Err(refusal) => (Ok(sse("error", &refusal.into_problem(String::new()))), None),
             })
         });
         let events = futures_util::StreamExt::chain(stream::iter([first]), steps);
@@ -115,7 +116,7 @@ impl Reply {
                 }
                 let bot = self.find_called_bot().await?;
                 self.calls = Calls::Known(bot);
-                if bot.is_none() && self.reply.is_none() {
+                if bot.is_none() && self.begun.is_none() {
                     return Ok(Step::End(None));
                 }
             }
@@ -148,20 +149,20 @@ impl Reply {
         match frame {
             Frame::Event(event) => match event.body {
                 EventBody::MessageCreated(created) if self.is_reply(&created) => {
-                    self.reply = Some(created.id);
+                    self.begun = Some(created.id);
                     if created.status == MessageStatus::Streaming {
                         Read::Other
                     } else {
                         Read::Completed
                     }
                 }
-                EventBody::MessageCompleted(completed) if Some(completed.message) == self.reply => {
+                EventBody::MessageCompleted(completed) if Some(completed.message) == self.begun => {
                     Read::Completed
                 }
                 _ => Read::Other,
             },
             Frame::Signal(signal) => match signal.body {
-                SignalBody::MessageDelta(delta) if Some(delta.message) == self.reply => {
+                SignalBody::MessageDelta(delta) if Some(delta.message) == self.begun => {
                     Read::Delta(delta)
                 }
                 _ => Read::Other,
@@ -184,7 +185,7 @@ impl Reply {
         let Some(reply) = replies.into_iter().find(|reply| self.is_reply(reply)) else {
             return Ok(None);
         };
-        self.reply = Some(reply.id);
+        self.begun = Some(reply.id);
         Ok((reply.status != MessageStatus::Streaming).then(|| Box::new(reply)))
     }
 
@@ -244,7 +245,7 @@ async fn next_frame(stream: &mut Option<RoomStream>) -> Option<Frame> {
     std::future::pending().await
 }
 
-fn sse(name: &str, data: &impl Serialize) -> Result<SseEvent, Infallible> {
+fn sse(name: &str, data: &impl Serialize) -> SseEvent {
     let data = serde_json::to_string(data).unwrap_or_default();
-    Ok(SseEvent::default().event(name).data(data))
+    SseEvent::default().event(name).data(data)
 }
