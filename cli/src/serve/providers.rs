@@ -57,7 +57,10 @@ fn explicit(config: &LlmConfig) -> anyhow::Result<Vec<ProviderConfig>> {
             well_known(config, "ollama", ProviderKind::Ollama, Some(url), None)
         }
         "groq" => {
-            let key = config.groq_api_key.as_ref().context("llm.provider is groq, but GROQ_API_KEY is not set")?;
+            let key = config
+                .groq_api_key
+                .as_ref()
+                .context("llm.provider is groq, but GROQ_API_KEY is not set")?;
             let url = Some(GROQ_URL.to_owned());
             well_known(config, "groq", ProviderKind::OpenAi, url, Some(key))
         }

@@ -158,21 +158,17 @@ impl Rooms {
         let Some(index) = index else { return Step::Nothing };
         let room = &mut self.rooms[index];
         room.id = Some(resync.room);
-        let told = room.told.take() == Some(resync.from);
-        if !told {
-            room.cursor = None;
-            room.since = Some(Since::Seq(resync.from));
+        if room.told.take() == Some(resync.from) {
+            // The `subscribed` before it said the same, and the room is being followed.
+            return Step::Nothing;
         }
+        room.cursor = None;
+        room.since = Some(Since::Seq(resync.from));
         if self.is_fruitless(index) {
             return Step::GiveUp;
         }
-        let updates = if told {
-            Vec::new()
-        } else {
-            let Resync { room, from, reason } = resync;
-            vec![Update::Resynced { room, from, reason }]
-        };
-        Step::Send(updates, self.subscribe(index))
+        let Resync { room, from, reason } = resync;
+        Step::Send(vec![Update::Resynced { room, from, reason }], self.subscribe(index))
     }
 
     /// Takes an event.

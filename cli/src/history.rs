@@ -1,0 +1,143 @@
+//! `history`: shows the newest messages, or exports all.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use futures_util::TryStreamExt as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use parlor_client::{ExportFormat, Http, MessageQuery};
+use parlor_protocol::limits::{PAGE_DEFAULT, PAGE_MAX};
+
+use crate::context::Context;
+use crate::output::Out;
+use crate::plain;
+use crate::render::Style;
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// Room, by id or short name
+    room: String,
+    /// Messages to show
+    #[arg(long, value_name = "N", default_value_t = PAGE_DEFAULT)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+    /// Only messages before this position
+    #[arg(long, value_name = "SEQ")]
+    before: Option<u64>,
+    /// Write all messages in this form instead
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with_all = ["limit", "before"])]
+    export: Option<Format>,
+    /// Write the export to this file
+    #[arg(long, short, value_name = "FILE", requires = "export")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// One JSON object in each line
+    Jsonl,
+    /// One JSON array
+    Json,
+    /// Text for people
+    Markdown,
+}
+
+pub(crate) async fn run(args: &HistoryArgs, context: &Context) -> anyhow::Result<()> {
+    let http = context.http()?;
+    let Some(format) = args.export else { return show(&http, args, context).await };
+    let format = match format {
+        Format::Jsonl => ExportFormat::Jsonl,
+        Format::Json => ExportFormat::Json,
+        Format::Markdown => ExportFormat::Markdown,
+    };
+    export(&http, args, format, context.out).await.context("export the history")
+}
+
+async fn show(http: &Http, args: &HistoryArgs, context: &Context) -> anyhow::Result<()> {
+    let mut pages = Vec::new();
+    let mut before = args.before;
+    let mut left = args.limit;
+    while left > 0 {
+        let limit = Some(left.min(PAGE_MAX));
+        let query = MessageQuery { before, limit, ..MessageQuery::default() };
+        let page = http.messages(&args.room, &query).await.context("read the history")?;
+        let Some(oldest) = page.items.first() else { break };
+        before = Some(oldest.seq);
+        left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
+        let last = page.next.is_none();
+        pages.push(page.items);
+        if last {
+            break;
+        }
+    }
+    let style = Style { color: context.out.color };
+    for message in pages.iter().rev().flatten() {
+        if context.out.json {
+            context.out.json(message)?;
+        } else {
+            context.out.text(&style.message(message))?;
+        }
+    }
+    Ok(())
+}
+
+async fn export(
+    http: &Http,
+    args: &HistoryArgs,
+    format: ExportFormat,
+    out: Out,
+) -> anyhow::Result<()> {
+    let mut pieces = http.export(&args.room, format).await?;
+    let mut target = match &args.output {
+        Some(path) => {
+            let file = File::create(path).with_context(|| format!("make {}", path.display()))?;
+            Target::File(file)
+        }
+        // What people wrote must not rule the terminal.
+        None if out.terminal => Target::Terminal(plain::Filter::default()),
+        None => Target::Pipe,
+    };
+    // Indicatif shows nothing where standard error is not a terminal.
+    let progress = match target {
+        Target::Terminal(_) => ProgressBar::hidden(),
+        Target::File(_) | Target::Pipe => ProgressBar::new_spinner(),
+    };
+    let style = ProgressStyle::with_template("{spinner} {bytes} in {elapsed} ({bytes_per_sec})");
+    progress.set_style(style?);
+    while let Some(piece) = pieces.try_next().await? {
+        target.write(&piece, out)?;
+        progress.inc(piece.len() as u64);
+    }
+    progress.finish_and_clear();
+    target.finish(out)?;
+    if let Some(path) = &args.output {
+        out.note(&format!("wrote {} ({} bytes)", path.display(), progress.position()));
+    }
+    Ok(())
+}
+
+enum Target {
+    File(File),
+    Terminal(plain::Filter),
+    Pipe,
+}
+
+impl Target {
+    fn write(&mut self, piece: &[u8], out: Out) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.write_all(piece),
+            Self::Terminal(filter) => out.text(&filter.push(piece)),
+            Self::Pipe => out.bytes(piece),
+        }
+    }
+
+    fn finish(&mut self, out: Out) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.sync_all(),
+            Self::Terminal(_) | Self::Pipe => out.text(""),
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! `rooms`: list, make, enter and leave rooms.
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand, ValueEnum};
+use parlor_client::{Http, RoomQuery};
+use parlor_protocol::http::{CreateInviteRequest, CreateRoomRequest, PutMemberRequest};
+use parlor_protocol::limits::PAGE_MAX;
+use parlor_protocol::room::{Room, RoomKind};
+use uuid::Uuid;
+
+use crate::context::Context;
+use crate::failure::Usage;
+use crate::password;
+use crate::render::{kind_name, role_name, status_name};
+
+#[derive(Debug, Args)]
+pub(crate) struct RoomsArgs {
+    #[command(subcommand)]
+    command: Option<RoomsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum RoomsCommand {
+    /// List rooms (also without a verb)
+    List(ListArgs),
+    /// Show one room
+    Show {
+        /// Room, by id or short name
+        room: String,
+    },
+    /// Make a room
+    Create(CreateArgs),
+    /// Enter a room
+    Join {
+        /// Room, by id or short name
+        room: String,
+        /// Invite code, for a private room
+        #[arg(long, value_name = "CODE")]
+        invite: Option<String>,
+    },
+    /// Leave a room
+    Leave {
+        /// Room, by id or short name
+        room: String,
+    },
+    /// Delete a room with all that was written in it
+    Delete {
+        /// Room, by id or short name
+        room: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// List the members of a room
+    Members {
+        /// Room, by id or short name
+        room: String,
+    },
+    /// Make an invite code
+    Invite {
+        /// Room, by id or short name
+        room: String,
+        /// Seconds until it stops working
+        #[arg(long, value_name = "SECONDS")]
+        expires_in: Option<u64>,
+        /// How many may join by it
+        #[arg(long, value_name = "N")]
+        max_uses: Option<u32>,
+    },
+}
+
+#[derive(Debug, Default, Args)]
+struct ListArgs {
+    /// Only rooms that I am in
+    #[arg(long)]
+    mine: bool,
+    /// Only rooms whose name holds this
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct CreateArgs {
+    /// Name to show
+    name: String,
+    /// Short name [default: made from the name]
+    #[arg(long)]
+    slug: Option<String>,
+    /// Who may find and enter it
+    #[arg(long, value_enum, default_value_t = Kind::Public)]
+    kind: Kind,
+    /// What it is about
+    #[arg(long, value_name = "TEXT")]
+    topic: Option<String>,
+    /// First members, besides me
+    #[arg(long = "member", value_name = "USERNAME")]
+    members: Vec<String>,
+    /// First bots
+    #[arg(long = "bot", value_name = "NAME")]
+    bots: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    /// Listed; everyone may join
+    Public,
+    /// Only for those who were invited
+    Private,
+    /// A conversation between fixed participants
+    Direct,
+}
+
+pub(crate) async fn run(args: RoomsArgs, context: &Context) -> anyhow::Result<()> {
+    let http = context.http()?;
+    match args.command.unwrap_or(RoomsCommand::List(ListArgs::default())) {
+        RoomsCommand::List(args) => list(&http, args, context).await,
+        RoomsCommand::Show { room } => {
+            let room = http.room(&room).await.context("show the room")?;
+            show(&room, context)
+        }
+        RoomsCommand::Create(args) => create(&http, args, context).await,
+        RoomsCommand::Join { room, invite } => {
+            join(&http, &room, invite).await.context("enter the room")?;
+            context.out.note(&format!("entered {room}"));
+            Ok(())
+        }
+        RoomsCommand::Leave { room } => {
+            let me = http.me().await.context("leave the room")?;
+            http.delete_member(&room, &me.username).await.context("leave the room")?;
+            context.out.note(&format!("left {room}"));
+            Ok(())
+        }
+        RoomsCommand::Delete { room, yes } => delete(&http, &room, yes, context).await,
+        RoomsCommand::Members { room } => members(&http, &room, context).await,
+        RoomsCommand::Invite { room, expires_in, max_uses } => {
+            let request = CreateInviteRequest { expires_in, max_uses };
+            let invite = http.create_invite(&room, &request).await.context("make an invite")?;
+            if context.out.json {
+                return Ok(context.out.json(&invite)?);
+            }
+            let (uses, until) = (invite.uses_left, invite.expires_at);
+            context.out.note(&format!("for {uses} uses, until {until}"));
+            Ok(context.out.text(&(crate::plain::line(&invite.code) + "\n"))?)
+        }
+    }
+}
+
+/// Enters a room as whoever is logged in.
+pub(crate) async fn join(http: &Http, room: &str, invite: Option<String>) -> anyhow::Result<()> {
+    let me = http.me().await?;
+    let request = PutMemberRequest { invite, ..PutMemberRequest::default() };
+    Ok(http.put_member(room, &me.username, &request).await?)
+}
+
+async fn list(http: &Http, args: ListArgs, context: &Context) -> anyhow::Result<()> {
+    let mut query = RoomQuery {
+        mine: args.mine,
+        text: args.search,
+        limit: Some(PAGE_MAX),
+        ..RoomQuery::default()
+    };
+    let mut rooms = Vec::new();
+    loop {
+        let page = http.rooms(&query).await.context("list rooms")?;
+        rooms.extend(page.items);
+        query.cursor = page.next;
+        if query.cursor.is_none() {
+            break;
+        }
+    }
+    if context.out.json {
+        return Ok(context.out.json(&rooms)?);
+    }
+    let row = |room: Room| {
+        vec![
+            room.slug,
+            kind_name(room.kind).to_owned(),
+            room.role.map_or("", role_name).to_owned(),
+            room.members.to_string(),
+            room.unread.to_string(),
+            room.name,
+        ]
+    };
+    let head = ["ROOM", "KIND", "ROLE", "MEMBERS", "UNREAD", "NAME"];
+    Ok(context.out.table(&head, rooms.into_iter().map(row).collect())?)
+}
+
+fn show(room: &Room, context: &Context) -> anyhow::Result<()> {
+    if context.out.json {
+        return Ok(context.out.json(room)?);
+    }
+    let rows = [
+        ("room", room.slug.clone()),
+        ("id", room.id.to_string()),
+        ("name", room.name.clone()),
+        ("kind", kind_name(room.kind).to_owned()),
+        ("topic", room.topic.clone()),
+        ("role", room.role.map_or("not a member", role_name).to_owned()),
+        ("members", room.members.to_string()),
+        ("unread", room.unread.to_string()),
+        ("newest", format!("#{}", room.seq)),
+        ("archived", room.archived.to_string()),
+        ("made", room.created_at.to_string()),
+    ];
+    let rows = rows.map(|(name, value)| vec![name.to_owned(), value]);
+    Ok(context.out.table(&[], rows.into())?)
+}
+
+async fn create(http: &Http, args: CreateArgs, context: &Context) -> anyhow::Result<()> {
+    let request = CreateRoomRequest {
+        name: args.name,
+        slug: args.slug,
+        kind: match args.kind {
+            Kind::Public => RoomKind::Public,
+            Kind::Private => RoomKind::Private,
+            Kind::Direct => RoomKind::Direct,
+        },
+        topic: args.topic,
+        members: args.members,
+        bots: args.bots,
+        client_id: Some(Uuid::new_v4().to_string()),
+    };
+    let room = http.create_room(&request).await.context("make the room")?;
+    if context.out.json {
+        return Ok(context.out.json(&room)?);
+    }
+    context.out.note("made the room");
+    Ok(context.out.text(&(crate::plain::line(&room.slug) + "\n"))?)
+}
+
+async fn delete(http: &Http, room: &str, yes: bool, context: &Context) -> anyhow::Result<()> {
+    if !yes {
+        if !context.out.can_ask {
+            return Err(
+                Usage("--yes is missing, and there is no terminal to ask".to_owned()).into()
+            );
+        }
+        let what =
+            format!("Delete {room} with all that was written in it? Type its name to confirm");
+        if password::ask(context, None, &what)? != room {
+            return Err(Usage("not deleted: the name was not repeated".to_owned()).into());
+        }
+    }
+    http.delete_room(room).await.context("delete the room")?;
+    context.out.note(&format!("deleted {room}"));
+    Ok(())
+}
+
+async fn members(http: &Http, room: &str, context: &Context) -> anyhow::Result<()> {
+    let mut members = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = http.members(room, cursor.as_deref()).await.context("list members")?;
+        members.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    if context.out.json {
+        return Ok(context.out.json(&members)?);
+    }
+    let rows = members.into_iter().map(|member| {
+        vec![
+            member.user.username,
+            role_name(member.role).to_owned(),
+            status_name(member.status).to_owned(),
+            member.user.display_name,
+        ]
+    });
+    Ok(context.out.table(&["MEMBER", "ROLE", "STATUS", "NAME"], rows.collect())?)
+}
