@@ -164,6 +164,8 @@ impl Session {
                 }
                 Received::Goodbye => {}
                 Received::WouldBlock => return false,
+                Received::Paused => return true,
+                Received::Endless => self.conn.close(CloseReason::Contract(CloseCode::Flooding)),
                 Received::Broken(code) => self.conn.close(CloseReason::Protocol(code)),
                 Received::TooLarge => {
                     self.conn.close(CloseReason::Contract(CloseCode::FrameTooLarge));

@@ -1,0 +1,14 @@
+//! What someone who means harm, or knows no better, sends to a server: every bad frame, request,
+//! token and setting gets a clear answer, and nothing else changes.
+//!
+//! WebSocket frames are written and read here by hand, from RFC 6455, so that no library's idea of
+//! what is right stands between the test and the server.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail at once")]
+
+mod closing;
+mod framing;
+mod raw;
+mod sizes;
+mod stage;
+mod utf8;
