@@ -182,19 +182,19 @@ mod tests {
         Admission::new(&config)
     }
 
-    fn address(last: u8) -> Option<AddressKey> {
-        Some(IpAddr::from([192, 0, 2, last]).into())
+    fn address(last: u8) -> AddressKey {
+        IpAddr::from([192, 0, 2, last]).into()
     }
 
     #[test]
     fn one_address_cannot_take_all_places() {
         let admission = admission(|limits| limits.connections_per_address = 2);
-        let first = admission.connect(address(1)).unwrap();
-        let _second = admission.connect(address(1)).unwrap();
-        assert_eq!(admission.connect(address(1)).unwrap_err(), NoPlace::Address);
-        assert!(admission.connect(address(2)).is_ok());
+        let first = admission.connect(Some(address(1))).unwrap();
+        let _second = admission.connect(Some(address(1))).unwrap();
+        assert_eq!(admission.connect(Some(address(1))).unwrap_err(), NoPlace::Address);
+        assert!(admission.connect(Some(address(2))).is_ok());
         drop(first);
-        assert!(admission.connect(address(1)).is_ok(), "a place was given back");
+        assert!(admission.connect(Some(address(1))).is_ok(), "a place was given back");
     }
 
     #[test]
@@ -212,8 +212,8 @@ mod tests {
             limits.enabled = false;
             limits.connections = 1;
         });
-        let _first = admission.connect(address(1)).unwrap();
-        assert_eq!(admission.connect(address(2)).unwrap_err(), NoPlace::Node);
+        let _first = admission.connect(Some(address(1))).unwrap();
+        assert_eq!(admission.connect(Some(address(2))).unwrap_err(), NoPlace::Node);
     }
 
     #[test]

@@ -125,30 +125,39 @@ impl Shard {
 
     /// Opens the room if it is not open, and waits until it has delivered up to `seq`.
     async fn make_ready(self: &Rc<Self>, id: RoomId, seq: u64) -> Outcome<()> {
-        let waiting = {
-            let mut rooms = self.rooms.borrow_mut();
-            match rooms.get(&id) {
-                Some(room) if room.feed.phase() == Phase::Live => {
-                    let behind = room.feed.delivered() < seq;
-                    drop(rooms);
-                    if behind {
-                        self.catch_up_with_store(id).await;
-                    }
-                    return Ok(());
-                }
-                Some(room) => Some(Rc::clone(&room.ready)),
-                None => {
-                    self.check_resident(rooms.len())?;
-                    rooms.insert(id, self.new_room());
-                    self.node.metrics.room.resident.inc();
-                    None
-                }
+        match self.readiness(id, seq) {
+            Ready::Yes => Ok(()),
+            Ready::Behind => {
+                self.catch_up_with_store(id).await;
+                Ok(())
             }
-        };
-        let Some(ready) = waiting else { return self.open(id).await };
-        // Whoever opens the room, or fills it, wakes all who wait; the caller looks again.
-        let patience = self.node.config.limits.handshake_timeout;
-        drop(tokio::time::timeout(patience, ready.notified()).await);
+            // Whoever opens the room, or fills it, wakes all who wait; the caller looks again.
+            Ready::Soon(ready) => {
+                let patience = self.node.config.limits.handshake_timeout;
+                drop(tokio::time::timeout(patience, ready.notified()).await);
+                Ok(())
+            }
+            Ready::Absent => {
+                self.add_room(id)?;
+                self.open(id).await
+            }
+        }
+    }
+
+    fn readiness(&self, id: RoomId, seq: u64) -> Ready {
+        match self.rooms.borrow().get(&id) {
+            None => Ready::Absent,
+            Some(room) if room.feed.phase() != Phase::Live => Ready::Soon(Rc::clone(&room.ready)),
+            Some(room) if room.feed.delivered() < seq => Ready::Behind,
+            Some(_) => Ready::Yes,
+        }
+    }
+
+    fn add_room(&self, id: RoomId) -> Outcome<()> {
+        let mut rooms = self.rooms.borrow_mut();
+        self.check_resident(rooms.len())?;
+        rooms.insert(id, self.new_room());
+        self.node.metrics.room.resident.inc();
         Ok(())
     }
 
@@ -216,24 +225,18 @@ impl Shard {
         let head = feed.head();
         let limits = &self.node.config.limits;
         let start = start(since, &head, limits.replay_events as u64);
+        let outbox = limits.outbox.get();
         let mut catching_up = None;
-        let replay = match start {
-            Start::Live | Start::Resync(_) => Vec::new(),
-            Start::Replay { after } => match assemble(feed, after, older) {
-                Some(replay) if fits(&replay, limits.outbox.get()) => replay,
-                Some(_) => {
-                    catching_up = Some(after);
-                    Vec::new()
-                }
-                None if older.is_empty() && head.seq - after <= u64::from(AT_ONCE) => {
-                    return Ok(Attached::NeedsOlder { after });
-                }
-                None => {
-                    catching_up = Some(after);
-                    Vec::new()
-                }
-            },
-        };
+        let mut replay = Vec::new();
+        if let Start::Replay { after } = start {
+            let assembled = assemble(feed, after, older);
+            let few = head.seq - after <= u64::from(AT_ONCE);
+            match assembled.filter(|replay| fits(replay, outbox)) {
+                Some(events) => replay = events,
+                None if older.is_empty() && few => return Ok(Attached::NeedsOlder { after }),
+                None => catching_up = Some(after),
+            }
+        }
         let streaming = if catching_up.is_some() { Vec::new() } else { feed.streaming() };
         let (label, resumed) = match start {
             Start::Live => ("live", false),
@@ -354,6 +357,16 @@ impl Shard {
         joiner.sink.mark_dirty(self);
         true
     }
+}
+
+/// Whether a room can be joined.
+enum Ready {
+    Yes,
+    /// The store is known to be ahead of it.
+    Behind,
+    /// It is being opened or filled; the notice comes when that has ended.
+    Soon(Rc<Notify>),
+    Absent,
 }
 
 /// What came of an attempt to attach.

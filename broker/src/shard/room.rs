@@ -90,14 +90,14 @@ pub(crate) enum Replay {
 }
 
 impl Feed {
-    pub(crate) fn new(ring_events: usize, ring_bytes: usize) -> Self {
+    pub(crate) fn new(max_events: usize, max_bytes: usize) -> Self {
         Self {
             phase: Phase::Opening,
             epoch: String::new(),
             delivered: 0,
             reset_through: 0,
             departures_through: 0,
-            ring: Ring { events: VecDeque::new(), bytes: 0, max: ring_events, ring_bytes },
+            ring: Ring { events: VecDeque::new(), bytes: 0, max_events, max_bytes },
             streams: HashMap::new(),
             pending: VecDeque::new(),
         }
@@ -321,15 +321,15 @@ impl Feed {
 struct Ring {
     events: VecDeque<(u64, Bytes)>,
     bytes: usize,
-    max: usize,
-    ring_bytes: usize,
+    max_events: usize,
+    max_bytes: usize,
 }
 
 impl Ring {
     fn push(&mut self, seq: u64, json: Bytes) {
         self.bytes += json.len();
         self.events.push_back((seq, json));
-        while self.events.len() > self.max || self.bytes > self.ring_bytes {
+        while self.events.len() > self.max_events || self.bytes > self.max_bytes {
             let Some((_, oldest)) = self.events.pop_front() else { break };
             self.bytes -= oldest.len();
         }

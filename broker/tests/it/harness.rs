@@ -1,4 +1,4 @@
-//! A node under test, and clients that talk to it over real WebSockets.
+//! A node under test, and clients that talk to it over real sockets.
 
 use std::sync::Arc;
 use std::time::Duration;

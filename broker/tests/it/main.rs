@@ -1,5 +1,13 @@
 //! One node in this process, on loopback, with real sockets.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::large_futures,
+    reason = "these are tests"
+)]
+
 mod drain;
 mod harness;
 mod session;

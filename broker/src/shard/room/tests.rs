@@ -12,7 +12,7 @@ fn user(n: u128) -> Value {
     json!({"id": Uuid::from_u128(n), "username": "u", "display_name": "U", "kind": "user"})
 }
 
-fn event(seq: u64, kind: &str, data: Value) -> Event {
+fn event(seq: u64, kind: &str, data: &Value) -> Event {
     serde_json::from_value(json!({
         "room": Uuid::from_u128(1), "seq": seq, "at": "2026-01-01T00:00:00Z",
         "actor": user(5), "type": kind, "data": data,
@@ -24,7 +24,7 @@ fn message(seq: u64, id: u128, status: &str) -> Event {
     event(
         seq,
         "message.created",
-        json!({
+        &json!({
             "id": Uuid::from_u128(id), "room": Uuid::from_u128(1), "seq": seq, "sender": user(5),
             "body": format!("m{seq}"), "status": status, "created_at": "2026-01-01T00:00:00Z",
         }),
@@ -114,7 +114,7 @@ fn replay_comes_from_memory_only_when_it_is_whole() {
 fn removed_text_is_not_replayed_from_memory() {
     let mut feed = live(0);
     feed.accept(delivery(message(1, 9, "complete")));
-    feed.accept(delivery(event(2, "message.redacted", json!({"message": Uuid::from_u128(9)}))));
+    feed.accept(delivery(event(2, "message.redacted", &json!({"message": Uuid::from_u128(9)}))));
     assert!(matches!(feed.replay(0), Replay::FromStore));
     assert!(matches!(feed.replay(1), Replay::Ready(events) if events.len() == 1));
 }
@@ -142,7 +142,7 @@ fn delta_after_the_end_is_not_told() {
     feed.accept(delivery(event(
         2,
         "message.completed",
-        json!({
+        &json!({
             "message": Uuid::from_u128(77), "body": "x", "status": "completed",
             "usage": {"prompt_tokens": 0, "completion_tokens": 0, "estimated": true},
         }),
@@ -157,7 +157,7 @@ fn reply_that_ended_while_the_room_was_opened_is_not_streaming() {
     let completed = event(
         2,
         "message.completed",
-        json!({
+        &json!({
             "message": Uuid::from_u128(77), "body": "x", "status": "completed",
             "usage": {"prompt_tokens": 0, "completion_tokens": 0, "estimated": true},
         }),
@@ -183,7 +183,7 @@ fn departure_names_the_user_and_outdates_memberships_read_before() {
     let step = feed.accept(delivery(event(
         5,
         "member.left",
-        json!({
+        &json!({
             "user": user(9), "role": "member", "reason": "kicked",
         }),
     )));
@@ -196,7 +196,7 @@ fn departure_names_the_user_and_outdates_memberships_read_before() {
 #[test]
 fn reset_moves_the_position_over_what_is_gone() {
     let mut feed = live(3);
-    let reset = event(9, "history.reset", json!({"through": 8}));
+    let reset = event(9, "history.reset", &json!({"through": 8}));
     assert!(matches!(feed.accept(delivery(reset.clone())), Step::Fill));
     let json = encode(&reset);
     assert_eq!(told(&feed.fill(&reset, json)), Some(9));
