@@ -205,6 +205,35 @@ async fn reply_that_was_lost_too_often_is_closed_with_its_checkpoint() {
 }
 
 #[tokio::test]
+async fn text_that_no_checkpoint_holds_is_taken_back() {
+    let world = World::new().await;
+    world.add_bot("guide", |_| {}).await;
+    let puppet = Puppet::new();
+    let asleep = Duration::from_mins(1);
+    let config = BotWorkerConfig { lease: asleep * 3, checkpoint_every: asleep, ..quick() };
+    let first = world.start_with(config, puppet.providers());
+    let mut observer = world.observe();
+    world.say("@guide hi").await;
+    let call = puppet.call().await;
+    call.text("never stored").await;
+    let reply = observer.streaming().await;
+    first.crash().await;
+    world.store.release_all_leases(now()).await.unwrap();
+
+    let config = BotWorkerConfig { max_attempts: 1, ..quick() };
+    let second = world.start_with(config, puppet.providers());
+    let ending = observer.ending().await;
+
+    assert_eq!((ending.status, ending.body.as_str()), (MessageStatus::Failed, ""));
+    assert_eq!(
+        observer.told.deltas[&(reply, 2)],
+        [(1, String::new())],
+        "clients drop the old text"
+    );
+    second.crash().await;
+}
+
+#[tokio::test]
 async fn turn_that_panics_is_tried_again_and_hurts_no_other() {
     let world = World::new().await;
     world.add_bot("guide", |_| {}).await;
