@@ -23,6 +23,11 @@ impl Backoff {
         bound.mul_f64(random.clamp(0.0, 1.0))
     }
 
+    /// Tells whether there was no failure since the beginning.
+    pub(crate) const fn is_fresh(&self) -> bool {
+        self.failures == 0
+    }
+
     /// Starts from the first bound again.
     pub fn reset(&mut self) {
         self.failures = 0;

@@ -35,7 +35,7 @@ pub enum ClientError {
         retry_after: Option<Duration>,
     },
     /// The connection has ended.
-    #[error("connection has ended: {0}")]
+    #[error(transparent)]
     Ended(Ended),
     /// The address is not an `http` or `https` address without credentials.
     #[error("address must be such as http://127.0.0.1:7777")]
@@ -117,7 +117,7 @@ impl From<reqwest::Error> for ClientError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Ended {
     /// The server closed it and said why.
-    #[error("closed by the server with {code} {reason}")]
+    #[error("the server closed the connection with {code} {reason}")]
     Closed {
         /// The close code.
         code: u16,
@@ -128,13 +128,13 @@ pub enum Ended {
     #[error("connection lost: {0}")]
     Lost(String),
     /// The server was silent for too long, or took nothing for too long.
-    #[error("server is silent")]
+    #[error("the server is silent")]
     Silent,
     /// The server sent something that is not of this protocol.
     #[error("unexpected frame: {0}")]
     Malformed(String),
     /// This side closed it.
-    #[error("closed here")]
+    #[error("the connection was closed here")]
     Here,
 }
 

@@ -18,6 +18,7 @@ use reqwest::{Method, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::config::ClientConfig;
@@ -46,10 +47,18 @@ struct Shared {
     client: reqwest::Client,
     store: Arc<dyn TokenStore>,
     /// What the store holds, as far as this process knows.
-    tokens: Mutex<Option<Tokens>>,
+    tokens: Mutex<Option<Known>>,
     /// Held by whoever renews the tokens.
     renewing: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
+}
+
+/// Tokens, and when to renew them.
+#[derive(Clone)]
+struct Known {
+    tokens: Tokens,
+    /// Known only when this process has obtained them.
+    renew_at: Option<Instant>,
 }
 
 impl fmt::Debug for Http {

@@ -9,6 +9,7 @@ use parlor_protocol::frame::Frame;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 use tokio_tungstenite::tungstenite::{self, Utf8Bytes};
@@ -182,9 +183,12 @@ fn lost(error: tungstenite::Error) -> Ended {
     match error {
         tungstenite::Error::Capacity(_) => Ended::Malformed("too large".to_owned()),
         tungstenite::Error::Utf8(_) => Ended::Malformed("not UTF-8".to_owned()),
-        tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => {
+        tungstenite::Error::ConnectionClosed
+        | tungstenite::Error::AlreadyClosed
+        | tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
             Ended::Lost("end of stream".to_owned())
         }
+        tungstenite::Error::Io(error) => Ended::Lost(error.kind().to_string()),
         other => Ended::Lost(other.to_string()),
     }
 }

@@ -24,6 +24,8 @@ use crate::http::Http;
 const STABLE: Duration = Duration::from_secs(5);
 /// Longest pause that a server may ask for.
 const PAUSE_MAX: Duration = Duration::from_mins(2);
+/// The pause before a token that could not be renewed on an open connection is tried again.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
 /// The pause before a subscription is asked for again, when the server names none.
 const SUBSCRIBE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -114,9 +116,12 @@ impl Supervisor {
             }
             other => self.stale || other.code() == Some(Code::TokenExpired),
         };
+        let fresh = self.backoff.is_fresh();
         let drawn = self.backoff.next(rand::random());
         let asked = match self.return_at.take() {
             Some(at) => at.saturating_duration_since(Instant::now()),
+            // Each token has its own time to expire, so there is no crowd to spread.
+            None if self.stale && fresh => Duration::ZERO,
             // The server's time is a bound for all; the drawn pause spreads them behind it.
             None => error.retry_after().map_or(drawn, |after| after + drawn),
         };
@@ -206,6 +211,7 @@ impl Supervisor {
     async fn serve(&mut self, connection: &Connection, frames: &mut Frames) -> Left {
         let patience = self.http.config().command_timeout;
         let mut renewal: Option<Renewal> = None;
+        let mut renew_at = self.http.renew_at(&self.token);
         loop {
             if let Err(error) = self.send_ready(connection).await {
                 return self.rest(frames, error).await;
@@ -221,9 +227,16 @@ impl Supervisor {
                     }
                     Ok(())
                 }
+                () = at(renew_at), if renewal.is_none() => {
+                    renewal = Some(self.renewal());
+                    Ok(())
+                }
                 token = renewed(&mut renewal) => {
                     renewal = None;
-                    self.renewed(connection, token).await
+                    let retry_at = Instant::now() + RENEWAL_PAUSE;
+                    let outcome = self.renewed(connection, token).await;
+                    renew_at = self.http.renew_at(&self.token).map(|at| at.max(retry_at));
+                    outcome
                 }
                 ask = self.asks.recv() => match ask {
                     Some(Ask::Close { done }) => return Left::Closed(Some(done)),
@@ -233,8 +246,7 @@ impl Supervisor {
                 frame = frames.next() => match frame {
                     Ok(frame) => {
                         if expired(&frame) && renewal.is_none() {
-                            let (http, token) = (self.http.clone(), self.token.clone());
-                            renewal = Some(async move { http.renew(&token).await }.boxed());
+                            renewal = Some(self.renewal());
                         }
                         self.frame(connection, frame).await
                     }
@@ -245,6 +257,11 @@ impl Supervisor {
                 return self.rest(frames, error).await;
             }
         }
+    }
+
+    fn renewal(&self) -> Renewal {
+        let (http, token) = (self.http.clone(), self.token.clone());
+        async move { http.renew(&token).await }.boxed()
     }
 
     /// Sends what has become due.

@@ -197,6 +197,22 @@ async fn token_that_expires_on_a_connection_is_renewed_in_place() {
 }
 
 #[tokio::test]
+async fn token_is_renewed_on_the_open_connection_before_it_expires() {
+    let server = FakeServer::bind().await;
+    let (_feed, _updates) = Feed::start(server.http());
+    server.welcome().await.close(4004).await;
+    let mut short = tokens("short", "r2");
+    short["expires_in"] = json!(0);
+    server.answer(200, "", short).await;
+    let mut peer = server.welcome().await;
+    assert_eq!(peer.token, "short");
+    let request = server.answer(200, "", tokens("long", "r3")).await;
+    assert!(request.contains("\"r2\""), "{request}");
+    let command = peer.command().await;
+    assert_eq!(command, Command::Refresh { id: None, token: "long".to_owned() });
+}
+
+#[tokio::test]
 async fn ended_login_ends_the_feed() {
     let server = FakeServer::bind().await;
     let (feed, mut updates) = Feed::start(server.http());

@@ -8,7 +8,6 @@ use reqwest::Method;
 
 use super::{Call, Http};
 use crate::error::ClientError;
-use crate::tokens::Tokens;
 
 impl Http {
     /// Makes an account and logs in to it.
@@ -40,7 +39,7 @@ impl Http {
     pub async fn log_out(&self, all: bool) -> Result<(), ClientError> {
         let call = Call::v1(Method::POST, &["auth", "logout"]);
         let told = self.empty(call.query_if("all", all.then_some("true"))).await;
-        self.keep(None).await?;
+        self.forget().await?;
         told
     }
 
@@ -56,7 +55,7 @@ impl Http {
 
     async fn obtain(&self, call: Call<'_>) -> Result<User, ClientError> {
         let response: TokenResponse = self.json(call.anonymous()).await?;
-        self.keep(Some(Tokens::from(&response))).await?;
+        self.obtained(&response).await?;
         Ok(response.user)
     }
 }

@@ -21,7 +21,7 @@ impl Http {
     /// Erases one's own account and forgets the tokens.
     pub async fn delete_me(&self) -> Result<(), ClientError> {
         self.empty(Call::v1(Method::DELETE, &["users", "me"])).await?;
-        self.keep(None).await
+        self.forget().await
     }
 
     /// Changes one's own password.
