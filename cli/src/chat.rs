@@ -48,6 +48,7 @@ pub(crate) async fn run(args: &ChatArgs, context: &Context) -> anyhow::Result<()
         screen: Screen::new(style),
         room: room.id,
         sent: HashSet::new(),
+        stopped: HashSet::new(),
         leaving: false,
     };
     chat.begin(&room).await?;
@@ -80,6 +81,8 @@ struct Chat {
     room: RoomId,
     /// What was typed here and stands on the screen already.
     sent: HashSet<String>,
+    /// Replies that were told to stop.
+    stopped: HashSet<MessageId>,
     /// Ctrl-C was pressed once.
     leaving: bool,
 }
@@ -141,19 +144,16 @@ impl Chat {
                 }
                 Some(sent) = sending.next() => self.sent(sent),
                 _ = interrupt.recv() => {
-                    let open: Vec<_> = self.screen.writing().collect();
-                    if self.leaving {
+                    let stopped = self.stop(&feed, &sending);
+                    if self.leaving && !stopped {
                         break;
                     }
                     self.leaving = true;
-                    self.screen.note(if open.is_empty() {
-                        "Ctrl-C again leaves"
-                    } else {
+                    self.screen.note(if stopped {
                         "stopping the reply; Ctrl-C again leaves"
+                    } else {
+                        "Ctrl-C again leaves"
                     });
-                    for message in open {
-                        sending.push(Box::pin(feed.cancel(self.room, message)));
-                    }
                 }
             }
             self.show()?;
@@ -167,22 +167,23 @@ impl Chat {
         mut sending: FuturesUnordered<Sending<'_>>,
         mut updates: Updates,
     ) -> anyhow::Result<()> {
-        let last = async {
-            loop {
-                tokio::select! {
-                    biased;
-                    sent = sending.next() => match sent {
-                        Some(sent) => self.sent(sent),
-                        None => return,
-                    },
-                    // Answers stand in one line with events, so these are taken, too.
-                    update = updates.next() => if update.is_none() { return },
+        let patience = tokio::time::sleep(LAST_WORDS);
+        tokio::pin!(patience);
+        while !sending.is_empty() {
+            tokio::select! {
+                biased;
+                Some(sent) = sending.next() => self.sent(sent),
+                update = updates.next() => match update {
+                    Some(update) => drop(self.take(update).await?),
+                    None => break,
+                },
+                () = &mut patience => {
+                    self.screen.note("the last messages were not acknowledged");
+                    break;
                 }
             }
-        };
-        if tokio::time::timeout(LAST_WORDS, last).await.is_err() {
-            self.screen.note("the last messages were not acknowledged");
         }
+        self.screen.end();
         self.show()
     }
 
@@ -202,14 +203,8 @@ impl Chat {
                 self.screen.note(&format!("there is no /{command}; /help tells what there is"));
             }
             Input::Stop => {
-                let open: Vec<_> = self.screen.writing().collect();
-                if open.is_empty() {
+                if !self.stop(feed, sending) {
                     self.screen.note("no reply is being written");
-                }
-                for message in open {
-                    let room = RoomRef::from(self.room);
-                    let feed = feed.clone();
-                    sending.push(Box::pin(async move { feed.cancel(room, message).await }));
                 }
             }
             Input::Who => self.who().await,
@@ -220,6 +215,22 @@ impl Chat {
             }
         }
         Ok(true)
+    }
+
+    /// Stops the replies that are being written and were not stopped before. Returns false when
+    /// there is none.
+    fn stop(&mut self, feed: &Feed, sending: &FuturesUnordered<Sending<'_>>) -> bool {
+        let open: Vec<_> = self.screen.writing().collect();
+        self.stopped.retain(|message| open.contains(message));
+        let mut any = false;
+        for message in open {
+            if self.stopped.insert(message) {
+                any = true;
+                let (feed, room) = (feed.clone(), RoomRef::from(self.room));
+                sending.push(Box::pin(async move { feed.cancel(room, message).await }));
+            }
+        }
+        any
     }
 
     /// Returns the message in what was typed, if it is one.

@@ -89,11 +89,9 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
         ClientError::Unreachable(_) => {
             Some("start a server with `parlor serve`, or name one with --server")
         }
-        ClientError::Problem(problem) => match problem.code {
-            Code::Unauthenticated => Some("log in with `parlor login`"),
-            Code::NotAMember => Some("enter the room with `parlor rooms join`"),
-            _ => None,
-        },
+        ClientError::Problem(problem) if problem.code == Code::NotAMember => {
+            Some("enter the room with `parlor rooms join`")
+        }
         _ => None,
     }
 }

@@ -67,7 +67,8 @@ impl Style {
         if message.redacted_at.is_some() {
             return self.dim("(removed)");
         }
-        let body = plain::body(&message.body);
+        // Models like to end with empty lines.
+        let body = plain::body(message.body.trim_end());
         let detail = message.error.as_ref().map(|error| error.detail.as_str());
         let ending = self.ending(message.status, detail);
         let edited =

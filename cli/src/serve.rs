@@ -31,6 +31,7 @@ const IDLE_AFTER: Duration = Duration::from_mins(5);
 const TICKETS_MAX: usize = 10_000;
 
 #[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the words are shown in a terminal")]
 pub(crate) struct ServeArgs {
     /// Address and port to listen on; port 0 picks a free one [env: PARLOR_LISTEN]
     #[arg(long, value_name = "HOST:PORT")]
@@ -127,6 +128,8 @@ fn bot_settings(config: &Config) -> BotWorkerConfig {
         checkpoint_every: bots.checkpoint,
         cork: bots.cork,
         context_tokens: u32::try_from(bots.context_tokens).unwrap_or(u32::MAX),
+        temperature: llm.temperature,
+        max_tokens: Some(llm.max_tokens),
         max_attempts: bots.max_attempts,
         pair_limit_per_minute: bots.pair_limit_per_minute,
         reply_bytes: bots.reply.get(),

@@ -92,7 +92,7 @@ impl Tail<'_> {
             }
             Update::Disconnected { error, retry_in } => {
                 let pause = retry_in.as_secs_f32();
-                out.note(&format!("connection lost ({error}), again in {pause:.1} s"));
+                out.note(&format!("{error}; trying again in {pause:.1} s"));
             }
             Update::Refused { code, detail, .. } => {
                 let refused = ClientError::from(Problem::new(code, detail));

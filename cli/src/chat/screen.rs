@@ -63,6 +63,11 @@ impl Screen {
         self.tracker.open().map(|(id, _)| id)
     }
 
+    /// Ends the line of a reply that is still being written.
+    pub(super) fn end(&mut self) {
+        self.end_line();
+    }
+
     /// Says something that is not part of the talk.
     pub(super) fn note(&mut self, words: &str) {
         self.end_line();
@@ -202,7 +207,7 @@ impl Screen {
         // The attempts after the first are not worth a line each.
         if !std::mem::replace(&mut self.disconnected, true) {
             let seconds = retry_in.as_secs_f32();
-            self.note(&format!("connection lost ({error}); trying again in {seconds:.1} s"));
+            self.note(&format!("{error}; trying again in {seconds:.1} s"));
         }
     }
 
