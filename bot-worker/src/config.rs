@@ -17,6 +17,10 @@ pub struct BotWorkerConfig {
     pub cork: Duration,
     /// Tokens of the room's messages that the model is shown at most, by estimate.
     pub context_tokens: u32,
+    /// Sampling temperature of bots that have none of their own; `None`: the provider decides.
+    pub temperature: Option<f32>,
+    /// Longest reply in tokens of bots that have no limit of their own; `None`: the provider decides.
+    pub max_tokens: Option<u32>,
     /// Attempts at one reply before it is closed without another call to the provider.
     pub max_attempts: u32,
     /// How often jobs are looked for although nobody told of one.
@@ -39,6 +43,8 @@ impl Default for BotWorkerConfig {
             checkpoint_every: Duration::from_secs(1),
             cork: Duration::from_millis(50),
             context_tokens: 3_000,
+            temperature: None,
+            max_tokens: None,
             max_attempts: 3,
             poll_every: Duration::from_secs(1),
             pair_limit_per_minute: 10,

@@ -1,6 +1,8 @@
 //! WebSocket: the upgrade, the session, and what its commands do.
 
 mod command;
+mod context;
+mod flood;
 mod session;
 mod socket;
 mod upgrade;

@@ -77,8 +77,8 @@ impl Turn {
         Ok(ChatRequest {
             model: self.model(Some(provider)),
             messages,
-            temperature: bot.temperature,
-            max_tokens: bot.max_tokens,
+            temperature: bot.temperature.or(self.shared.config.temperature),
+            max_tokens: bot.max_tokens.or(self.shared.config.max_tokens),
         })
     }
 

@@ -1,12 +1,13 @@
 //! What a provider is sent.
 
+use parlor_bot_worker::BotWorkerConfig;
 use parlor_llm::Providers;
 use parlor_protocol::message::MessageStatus;
 use parlor_protocol::time::Timestamp;
 use parlor_testkit::fake_llm::{FakeLlm, Script};
 use serde_json::Value;
 
-use crate::harness::{World, fake_providers, now};
+use crate::harness::{World, fake_providers, now, quick};
 
 /// Returns role and text of each message that the provider was sent last.
 fn sent(fake: &FakeLlm) -> Vec<(String, String)> {
@@ -38,6 +39,23 @@ async fn members_text_goes_to_the_user_role_and_own_text_to_the_assistant() {
     assert_eq!(sent[2].1, "Hello.");
     assert_eq!(sent[3].1, "ada: @guide and now?");
     assert_eq!(fake.requests().pop().unwrap().body["temperature"], 0.5);
+    worker.crash().await;
+}
+
+#[tokio::test]
+async fn bot_without_settings_of_its_own_takes_those_of_the_worker() {
+    let world = World::new().await;
+    world.add_bot("guide", |_| {}).await;
+    let fake = FakeLlm::start().await;
+    let config = BotWorkerConfig { temperature: Some(0.25), max_tokens: Some(77), ..quick() };
+    let worker = world.start_with(config, fake_providers(&fake));
+    let mut observer = world.observe();
+
+    world.say("@guide hi").await;
+    observer.ending().await;
+
+    let request = fake.requests().pop().unwrap().body;
+    assert_eq!((&request["temperature"], &request["max_tokens"]), (&0.25.into(), &77.into()));
     worker.crash().await;
 }
 

@@ -1,13 +1,8 @@
 //! What each command does.
 
-use std::cell::RefCell;
-use std::num::NonZeroU32;
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::Arc;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use parlor_bus::Control;
 use parlor_domain::body::check_body;
 use parlor_domain::naming::check_client_id;
@@ -18,20 +13,15 @@ use parlor_protocol::command::Command;
 use parlor_protocol::frame::{Accepted, Frame};
 use parlor_protocol::id::{MessageId, RoomId, RoomRef};
 use parlor_protocol::signal::{App, Receipt, Signal, SignalBody, Typing};
-use parlor_runtime::config::LimitsConfig;
 use parlor_store::record::CancelOutcome;
 use parlor_store::{Append, Appended, Intent, NewMessage};
-use tokio::time::Instant;
 
-use super::session::{Session, Work, log_in};
-use crate::admission::Permit;
+use super::context::{Context, Work, log_in};
 use crate::committer::Pending;
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
 use crate::shard::conn::{CloseReason, Conn};
 
-/// How often a user's activity is noted.
-const ACTIVE_EVERY: Duration = Duration::from_secs(30);
 /// Longest sentence about a frame that cannot be read.
 const DETAIL_MAX: usize = 200;
 
@@ -47,15 +37,6 @@ pub(super) enum Action {
     Done,
 }
 
-/// The places that a connection holds.
-#[derive(Debug, Default)]
-pub(super) struct Places {
-    /// While nobody has said who is there.
-    pub(super) waiting: RefCell<Option<Permit>>,
-    /// For the user.
-    pub(super) user: RefCell<Option<Permit>>,
-}
-
 /// Reads a command. The refusal comes with the command's id, as far as it can be made out.
 pub(super) fn decode(text: &str) -> Result<Command, (Refusal, Option<String>)> {
     serde_json::from_str(text).map_err(|error| {
@@ -69,79 +50,43 @@ pub(super) fn decode(text: &str) -> Result<Command, (Refusal, Option<String>)> {
     })
 }
 
-/// The rate of one connection's commands.
-#[derive(Debug)]
-pub(super) struct Flood {
-    bucket: Option<RateLimiter<NotKeyed, InMemoryState, DefaultClock>>,
-    refused: u32,
-    hopeless_after: u32,
-}
-
-impl Flood {
-    pub(super) fn new(limits: &LimitsConfig) -> Self {
-        let quota = NonZeroU32::new(limits.commands_per_second)
-            .zip(NonZeroU32::new(limits.commands_burst))
-            .filter(|_| limits.enabled)
-            .map(|(rate, burst)| Quota::per_second(rate).allow_burst(burst));
-        Self {
-            bucket: quota.map(RateLimiter::direct),
-            refused: 0,
-            hopeless_after: limits.commands_burst,
-        }
-    }
-
-    /// Takes one command from the budget.
-    pub(super) fn check(&mut self) -> Outcome<()> {
-        let Some(bucket) = &self.bucket else { return Ok(()) };
-        bucket.check().map_err(|until| {
-            self.refused += 1;
-            Refusal::rate_limited(until.wait_time_from(DefaultClock::default().now()))
-        })
-    }
-
-    /// Tells whether the client goes on although it was refused again and again.
-    pub(super) fn is_hopeless(&self) -> bool {
-        self.refused > self.hopeless_after
-    }
-}
-
 /// Begins the work on a command.
-pub(super) fn execute(session: &mut Session, command: Command) -> Action {
+pub(super) fn execute(context: &mut Context, command: Command) -> Action {
     let op = command.op();
     if !matches!(command, Command::Ping {} | Command::Hello { .. }) {
-        note_activity(session);
+        context.note_activity();
     }
     let action = match command {
         Command::Ping {} => Action::Answer(Frame::Pong {}),
-        Command::Hello { token, .. } => hello(session, token),
+        Command::Hello { token, .. } => hello(context, token),
         Command::Subscribe { id, room, since } => {
-            let (shard, conn) = (Rc::clone(&session.shard), Rc::clone(&session.conn));
+            let (shard, conn) = (Rc::clone(&context.shard), Rc::clone(&context.conn));
             Action::Serial(Box::pin(async move {
                 let outcome = shard.subscribe(&conn, &room, since.as_ref(), id.clone()).await;
                 outcome.err().map(|refusal| refusal.into_frame(id))
             }))
         }
         Command::Unsubscribe { id, room } => {
-            if let Some(room) = followed(&session.conn, &room) {
-                session.conn.rooms.borrow_mut().remove(&room);
-                session.shard.detach(room, session.conn.id);
+            if let Some(room) = followed(&context.conn, &room) {
+                context.conn.rooms.borrow_mut().remove(&room);
+                context.shard.detach(room, context.conn.id);
             }
             Action::Answer(accepted(id))
         }
         Command::Publish { id, room, client_id, body, reply_to, thread } => {
-            publish(session, id, room, Draft { client_id, body, reply_to, thread })
+            publish(context, id, room, Draft { client_id, body, reply_to, thread })
         }
-        Command::Typing { id, room, on } => signal(session, id, room, Sent::Typing(on)),
-        Command::Signal { id, room, data } => signal(session, id, room, Sent::App(data)),
-        Command::Read { id, room, seq } => read(session, id, room, seq),
-        Command::Cancel { id, room, message } => cancel(session, id, room, message),
-        Command::Refresh { id, token } => refresh(session, id, token),
+        Command::Typing { id, room, on } => signal(context, id, room, Sent::Typing(on)),
+        Command::Signal { id, room, data } => signal(context, id, room, Sent::App(data)),
+        Command::Read { id, room, seq } => read(context, id, room, seq),
+        Command::Cancel { id, room, message } => cancel(context, id, room, message),
+        Command::Refresh { id, token } => refresh(context, id, token),
     };
     let outcome = match &action {
         Action::Answer(Frame::Error(refused)) => refused.code.as_str(),
         _ => "taken",
     };
-    session.count(op, outcome);
+    context.count(op, outcome);
     action
 }
 
@@ -162,18 +107,13 @@ fn followed(conn: &Conn, room: &RoomRef) -> Option<RoomId> {
     }
 }
 
-/// Returns who the session belongs to; commands come only after that is known.
-fn caller_of(session: &Session) -> Option<Caller> {
-    session.conn.caller.borrow().clone()
-}
-
-fn hello(session: &Session, token: String) -> Action {
-    if session.conn.caller.borrow().is_some() {
+fn hello(context: &Context, token: String) -> Action {
+    if context.conn.caller.borrow().is_some() {
         let detail = "The connection is authenticated already; use `refresh` for a new token.";
         return refused(None, Refusal::new(Code::BadRequest, detail));
     }
-    let (shard, conn) = (Rc::clone(&session.shard), Rc::clone(&session.conn));
-    let places = Rc::clone(&session.places);
+    let (shard, conn) = (Rc::clone(&context.shard), Rc::clone(&context.conn));
+    let places = Rc::clone(&context.places);
     Action::Serial(Box::pin(async move {
         match shard.node.authenticate(&token).await {
             Ok(caller) => log_in(&shard, &conn, &places, caller).await,
@@ -198,9 +138,9 @@ struct Draft {
     thread: Option<MessageId>,
 }
 
-fn publish(session: &Session, id: Option<String>, room: RoomRef, draft: Draft) -> Action {
-    let Some(caller) = caller_of(session) else { return Action::Done };
-    let node = &session.shard.node;
+fn publish(context: &Context, id: Option<String>, room: RoomRef, draft: Draft) -> Action {
+    let Some(caller) = context.caller() else { return Action::Done };
+    let node = &context.shard.node;
     let checked = check_body(&draft.body, node.config.limits.body.get()).map_err(Refusal::from);
     let client_id = draft.client_id.as_deref().map_or(Ok(()), check_client_id);
     let checked = checked.and_then(|body| {
@@ -217,9 +157,9 @@ fn publish(session: &Session, id: Option<String>, room: RoomRef, draft: Draft) -
         reply_to: draft.reply_to,
         thread: draft.thread,
     };
-    let address = session.address;
-    let node = std::sync::Arc::clone(node);
-    let known = room.id().or_else(|| followed(&session.conn, &room));
+    let address = context.address;
+    let node = Arc::clone(node);
+    let known = room.id().or_else(|| followed(&context.conn, &room));
     if let Some(room) = known {
         return match enqueue(&node, &caller, address, room, message) {
             Ok(pending) => {
@@ -268,9 +208,9 @@ enum Sent {
     App(serde_json::Value),
 }
 
-fn signal(session: &Session, id: Option<String>, room: RoomRef, sent: Sent) -> Action {
-    let Some(caller) = caller_of(session) else { return Action::Done };
-    let node = std::sync::Arc::clone(&session.shard.node);
+fn signal(context: &Context, id: Option<String>, room: RoomRef, sent: Sent) -> Action {
+    let Some(caller) = context.caller() else { return Action::Done };
+    let node = Arc::clone(&context.shard.node);
     let user = caller.user.clone();
     let body = match sent {
         Sent::Typing(on) => {
@@ -293,8 +233,8 @@ fn signal(session: &Session, id: Option<String>, room: RoomRef, sent: Sent) -> A
             SignalBody::App(App { user, data })
         }
     };
-    let allowed = followed(&session.conn, &room)
-        .filter(|room| session.shard.may_signal(*room, session.conn.id) == Some(true));
+    let allowed = followed(&context.conn, &room)
+        .filter(|room| context.shard.may_signal(*room, context.conn.id) == Some(true));
     if let Some(room) = allowed {
         node.bus.publish_signal(Signal { room, body });
         return id.map_or(Action::Done, |id| Action::Answer(accepted(Some(id))));
@@ -318,9 +258,9 @@ async fn authorized(node: &Node, room: &RoomRef, caller: &Caller, deed: Deed) ->
     Ok(access.room.id)
 }
 
-fn read(session: &Session, id: Option<String>, room: RoomRef, seq: u64) -> Action {
-    let Some(caller) = caller_of(session) else { return Action::Done };
-    let node = std::sync::Arc::clone(&session.shard.node);
+fn read(context: &Context, id: Option<String>, room: RoomRef, seq: u64) -> Action {
+    let Some(caller) = context.caller() else { return Action::Done };
+    let node = Arc::clone(&context.shard.node);
     Action::Serial(Box::pin(async move {
         let outcome = async {
             let room = authorized(&node, &room, &caller, Deed::Read).await?;
@@ -337,9 +277,9 @@ fn read(session: &Session, id: Option<String>, room: RoomRef, seq: u64) -> Actio
     }))
 }
 
-fn cancel(session: &Session, id: Option<String>, room: RoomRef, message: MessageId) -> Action {
-    let Some(caller) = caller_of(session) else { return Action::Done };
-    let node = std::sync::Arc::clone(&session.shard.node);
+fn cancel(context: &Context, id: Option<String>, room: RoomRef, message: MessageId) -> Action {
+    let Some(caller) = context.caller() else { return Action::Done };
+    let node = Arc::clone(&context.shard.node);
     Action::Serial(Box::pin(async move {
         let outcome = async {
             let room = node.find_room(&room, caller.user.id).await?.room.id;
@@ -360,9 +300,9 @@ fn cancel(session: &Session, id: Option<String>, room: RoomRef, message: Message
     }))
 }
 
-fn refresh(session: &Session, id: Option<String>, token: String) -> Action {
-    let Some(caller) = caller_of(session) else { return Action::Done };
-    let (node, conn) = (std::sync::Arc::clone(&session.shard.node), Rc::clone(&session.conn));
+fn refresh(context: &Context, id: Option<String>, token: String) -> Action {
+    let Some(caller) = context.caller() else { return Action::Done };
+    let (node, conn) = (Arc::clone(&context.shard.node), Rc::clone(&context.conn));
     Action::Serial(Box::pin(async move {
         let frame = match node.authenticate(&token).await {
             Ok(fresh) if fresh.session == caller.session => {
@@ -377,19 +317,4 @@ fn refresh(session: &Session, id: Option<String>, token: String) -> Action {
         };
         Some(frame)
     }))
-}
-
-/// Tells presence now and then that the user does something.
-fn note_activity(session: &mut Session) {
-    let now = Instant::now();
-    if session.active_at.is_some_and(|at| now.duration_since(at) < ACTIVE_EVERY) {
-        return;
-    }
-    session.active_at = Some(now);
-    let Some(caller) = caller_of(session) else { return };
-    let node = std::sync::Arc::clone(&session.shard.node);
-    drop(tokio::task::spawn_local(async move {
-        let transition = node.presence.active(caller.user.id, node.now()).await;
-        node.announce_presence(transition, &caller.user).await;
-    }));
 }

@@ -1,7 +1,5 @@
 //! One session: reads commands, carries them out, writes what waits, and ends in one place.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,17 +8,17 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use parlor_protocol::close::CloseCode;
 use parlor_protocol::command::Command;
-use parlor_protocol::frame::{Frame, Welcome};
+use parlor_protocol::frame::Frame;
 use tokio::time::Instant;
 
-use super::command::{Action, Flood, Places, decode, execute};
+use super::command::{Action, decode, execute};
+use super::context::{Context, Work, log_in};
+use super::flood::Flood;
 use super::socket::{Reader, Received};
 use crate::admission::Permit;
 use crate::node::Caller;
-use crate::rate::AddressKey;
 use crate::refusal::Refusal;
-use crate::shard::Shard;
-use crate::shard::conn::{CloseReason, Conn};
+use crate::shard::conn::CloseReason;
 use crate::shard::outbox::Class;
 
 /// Time for a farewell to reach a client that may be reading slowly.
@@ -33,30 +31,23 @@ const FRAMES_BEFORE_YIELD: usize = 64;
 /// Frames that cannot be understood before the connection is closed with 4500.
 const BAD_FRAMES_MAX: u32 = 10;
 
-/// Work on a command, ending in a frame to answer with.
-pub(super) type Work = Pin<Box<dyn Future<Output = Option<Frame>>>>;
-
 /// A session of one connection.
 pub(super) struct Session {
-    pub(super) shard: Rc<Shard>,
-    pub(super) conn: Rc<Conn>,
-    pub(super) address: AddressKey,
-    pub(super) places: Rc<Places>,
+    pub(super) context: Context,
     /// Held for the connection.
     pub(super) _connection: Rc<Permit>,
     pub(super) flood: Flood,
     pub(super) bad_frames: u32,
-    pub(super) active_at: Option<Instant>,
 }
 
 impl Session {
     /// Serves the connection to its end.
     pub(super) async fn run(mut self, begun: Bytes, caller: Option<Caller>) {
-        let shard = Rc::clone(&self.shard);
-        let conn = Rc::clone(&self.conn);
+        let shard = Rc::clone(&self.context.shard);
+        let conn = Rc::clone(&self.context.conn);
         shard.add(&conn);
         if let Some(caller) = caller {
-            log_in(&shard, &conn, &self.places, caller).await;
+            log_in(&shard, &conn, &self.context.places, caller).await;
             self.flush();
         }
         let reason = self.serve(&begun).await;
@@ -77,20 +68,20 @@ impl Session {
             // A convenience: without the store the time is simply not remembered.
             drop(node.store.touch_last_seen(caller.user.id, node.now()).await);
         }
-        drop(self.places.user.take());
-        drop(self.places.waiting.take());
+        drop(self.context.places.user.take());
+        drop(self.context.places.waiting.take());
         self.say_goodbye(reason).await;
     }
 
     async fn serve(&mut self, begun: &Bytes) -> CloseReason {
-        let limits = &self.shard.node.config.limits;
+        let limits = &self.context.shard.node.config.limits;
         let in_flight = limits.commands_in_flight;
         let mut reader = Reader::new(begun, limits.frame.get());
         // Publishes: many at a time, answered as they are committed.
         let mut commits: FuturesUnordered<Work> = FuturesUnordered::new();
         // Everything that must be done in order: the next frame is read when it is done.
         let mut serial: Option<Work> = None;
-        let conn = Rc::clone(&self.conn);
+        let conn = Rc::clone(&self.context.conn);
         // Bytes that came with the request are in the reader: the socket need not be readable.
         let mut readable = !begun.is_empty();
         loop {
@@ -133,24 +124,27 @@ impl Session {
         commits: &mut FuturesUnordered<Work>,
         serial: &mut Option<Work>,
     ) -> bool {
-        let in_flight = self.shard.node.config.limits.commands_in_flight;
+        let in_flight = self.context.shard.node.config.limits.commands_in_flight;
         for _ in 0..FRAMES_BEFORE_YIELD {
-            if serial.is_some() || commits.len() >= in_flight || self.conn.closing().is_some() {
+            if serial.is_some()
+                || commits.len() >= in_flight
+                || self.context.conn.closing().is_some()
+            {
                 return true;
             }
-            let received = reader.read(&self.conn.socket);
+            let received = reader.read(&self.context.conn.socket);
             let goodbye = matches!(received, Received::Goodbye);
             if let Some(replies) = reader.take_replies() {
-                self.conn.push(Class::Durable, replies);
+                self.context.conn.push(Class::Durable, replies);
             }
             if !matches!(received, Received::WouldBlock) {
-                self.conn.heard_at.set(Instant::now());
+                self.context.conn.heard_at.set(Instant::now());
             }
             match received {
                 Received::Text(text) => match self.take(text.as_str()) {
                     Some(Action::Commit(work)) => commits.push(work),
                     Some(Action::Serial(work)) => *serial = Some(work),
-                    Some(Action::Answer(frame)) => self.conn.send(&frame),
+                    Some(Action::Answer(frame)) => self.context.conn.send(&frame),
                     Some(Action::Done) | None => {}
                 },
                 Received::Binary => self.note_bad_frame(Refusal::new(
@@ -165,15 +159,17 @@ impl Session {
                 Received::Goodbye => {}
                 Received::WouldBlock => return false,
                 Received::Paused => return true,
-                Received::Endless => self.conn.close(CloseReason::Contract(CloseCode::Flooding)),
-                Received::Broken(code) => self.conn.close(CloseReason::Protocol(code)),
-                Received::TooLarge => {
-                    self.conn.close(CloseReason::Contract(CloseCode::FrameTooLarge));
+                Received::Endless => {
+                    self.context.conn.close(CloseReason::Contract(CloseCode::Flooding));
                 }
-                Received::Lost => self.conn.close(CloseReason::Lost),
+                Received::Broken(code) => self.context.conn.close(CloseReason::Protocol(code)),
+                Received::TooLarge => {
+                    self.context.conn.close(CloseReason::Contract(CloseCode::FrameTooLarge));
+                }
+                Received::Lost => self.context.conn.close(CloseReason::Lost),
             }
             if goodbye {
-                self.conn.close(CloseReason::Client);
+                self.context.conn.close(CloseReason::Client);
             }
         }
         true
@@ -184,11 +180,11 @@ impl Session {
         let command = match decode(text) {
             Ok(command) => command,
             Err((refusal, id)) => {
-                if self.conn.caller.borrow().is_none() {
-                    self.conn.close(CloseReason::Contract(CloseCode::Unauthenticated));
+                if self.context.conn.caller.borrow().is_none() {
+                    self.context.conn.close(CloseReason::Contract(CloseCode::Unauthenticated));
                     return None;
                 }
-                self.count("invalid", refusal.code.as_str());
+                self.context.count("invalid", refusal.code.as_str());
                 return self.answer_bad_frame(refusal, id);
             }
         };
@@ -196,60 +192,57 @@ impl Session {
             self.refuse_flood(refusal, command.id().map(str::to_owned));
             return None;
         }
-        if self.conn.caller.borrow().is_none() && !matches!(command, Command::Hello { .. }) {
-            self.conn.close(CloseReason::Contract(CloseCode::Unauthenticated));
+        if self.context.conn.caller.borrow().is_none() && !matches!(command, Command::Hello { .. })
+        {
+            self.context.conn.close(CloseReason::Contract(CloseCode::Unauthenticated));
             return None;
         }
-        Some(execute(self, command))
-    }
-
-    pub(super) fn count(&self, kind: &str, outcome: &str) {
-        self.shard.node.metrics.ws.commands.with_label_values(&[kind, outcome]).inc();
+        Some(execute(&mut self.context, command))
     }
 
     fn answer_bad_frame(&mut self, refusal: Refusal, id: Option<String>) -> Option<Action> {
         self.bad_frames += 1;
         if self.bad_frames > BAD_FRAMES_MAX {
-            self.conn.close(CloseReason::Contract(CloseCode::BadFrame));
+            self.context.conn.close(CloseReason::Contract(CloseCode::BadFrame));
             return None;
         }
         Some(Action::Answer(refusal.into_frame(id)))
     }
 
     fn note_bad_frame(&mut self, refusal: Refusal) {
-        if self.conn.caller.borrow().is_none() {
-            self.conn.close(CloseReason::Contract(CloseCode::Unauthenticated));
+        if self.context.conn.caller.borrow().is_none() {
+            self.context.conn.close(CloseReason::Contract(CloseCode::Unauthenticated));
         } else if let Some(Action::Answer(frame)) = self.answer_bad_frame(refusal, None) {
-            self.conn.send(&frame);
+            self.context.conn.send(&frame);
         }
     }
 
     fn refuse_flood(&mut self, refusal: Refusal, id: Option<String>) {
-        self.shard.node.metrics.auth.rate_limited.with_label_values(&["commands"]).inc();
+        self.context.shard.node.metrics.auth.rate_limited.with_label_values(&["commands"]).inc();
         if self.flood.is_hopeless() {
-            self.conn.close(CloseReason::Contract(CloseCode::Flooding));
+            self.context.conn.close(CloseReason::Contract(CloseCode::Flooding));
         } else {
-            self.conn.send(&refusal.into_frame(id));
+            self.context.conn.send(&refusal.into_frame(id));
         }
     }
 
     fn answer(&self, frame: Option<Frame>) {
         if let Some(frame) = frame {
-            self.conn.send(&frame);
+            self.context.conn.send(&frame);
         }
         self.flush();
     }
 
     fn flush(&self) {
-        if self.conn.flush().is_err() {
-            self.conn.close(CloseReason::Lost);
+        if self.context.conn.flush().is_err() {
+            self.context.conn.close(CloseReason::Lost);
         }
     }
 
     /// Lets the farewell out, then reads and throws away what the client had sent, so that the
     /// kernel does not answer it with a reset that would overtake the farewell.
     async fn say_goodbye(self, reason: CloseReason) {
-        let conn = &self.conn;
+        let conn = &self.context.conn;
         if reason == CloseReason::Lost {
             return;
         }
@@ -283,36 +276,4 @@ async fn poll_serial(serial: &mut Option<Work>) -> Option<Frame> {
         Some(work) => work.await,
         None => None,
     }
-}
-
-/// Makes a connection the user's: takes a place, welcomes, tells presence.
-pub(super) async fn log_in(shard: &Rc<Shard>, conn: &Rc<Conn>, places: &Places, caller: Caller) {
-    let node = &shard.node;
-    match node.admission.log_in(caller.user.id) {
-        Ok(permit) => {
-            drop(places.user.replace(Some(permit)));
-            drop(places.waiting.take());
-        }
-        Err(none) => {
-            node.metrics.http.refused.with_label_values(&[none.reason()]).inc();
-            conn.close(CloseReason::Contract(CloseCode::Overloaded));
-            return;
-        }
-    }
-    conn.send(&Frame::Welcome(Box::new(Welcome {
-        session: caller.session,
-        user: caller.user.clone(),
-        node: node.name.clone(),
-        heartbeat_ms: u64::try_from(node.config.limits.heartbeat.as_millis()).unwrap_or(u64::MAX),
-        limits: node.limits(),
-    })));
-    let user = caller.user.clone();
-    *conn.caller.borrow_mut() = Some(caller);
-    // The login may have ended while this was under way; housekeeping would notice later.
-    let session = conn.caller.borrow().as_ref().map(|caller| caller.session);
-    if session.is_some_and(|session| node.revocations.is_revoked(session)) {
-        conn.close(CloseReason::Contract(CloseCode::SessionRevoked));
-    }
-    let transition = node.presence.connected(user.id, node.now()).await;
-    node.announce_presence(transition, &user).await;
 }

@@ -20,7 +20,8 @@ use tokio::net::TcpStream;
 use tungstenite::handshake::derive_accept_key;
 use url::Url;
 
-use super::command::{Flood, Places};
+use super::context::{Context, Places};
+use super::flood::Flood;
 use super::session::Session;
 use crate::admission::Permit;
 use crate::node::{Caller, Node};
@@ -71,16 +72,15 @@ pub(crate) async fn upgrade(
         let conn = Conn::new(shard.next_member(), socket, limits.outbox.get(), metrics);
         let places = Places::default();
         drop(places.waiting.replace(waiting));
-        let session = Session {
+        let flood = Flood::new(limits);
+        let context = Context {
             conn: Rc::new(conn),
             address: AddressKey::from(address),
             places: Rc::new(places),
-            _connection: connection,
-            flood: Flood::new(limits),
-            bad_frames: 0,
             active_at: None,
             shard: Rc::clone(&shard),
         };
+        let session = Session { context, _connection: connection, flood, bad_frames: 0 };
         // A task of its own, so that what belongs to HTTP is freed.
         drop(tokio::task::spawn_local(session.run(parts.read_buf, caller)));
     }));
