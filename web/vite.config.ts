@@ -14,8 +14,8 @@ export default defineConfig({
   },
   server: {
     proxy: {
-      '/v1': { target: 'http://127.0.0.1:8080', ws: true },
-      '/openapi.json': 'http://127.0.0.1:8080',
+      '/v1': { target: 'http://127.0.0.1:7777', ws: true },
+      '/openapi.json': 'http://127.0.0.1:7777',
     },
   },
 });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-import { connected, fill, say, Stage } from './browser';
+import { connected, fill, say } from '../browser';
+import { Stage } from './stage';
 
 let stage: Stage;
 
@@ -156,14 +157,7 @@ test('logging out ends the other tab of the same browser too', async () => {
 });
 
 test.each(['/docs', '/redoc'])('%s shows the API without help from outside', async (path) => {
-  const { page, complaints } = await stage.visit(path);
-  const outside: string[] = [];
-  page.on('request', (request) => {
-    if (!request.url().startsWith(stage.mock.url) && !/^(blob|data):/.test(request.url())) {
-      outside.push(request.url());
-    }
-  });
-  await page.reload();
+  const { page, complaints, outside } = await stage.visit(path);
   await page.getByText('Who am I').first().waitFor();
   expect(outside).toEqual([]);
   expect(complaints).toEqual([]);

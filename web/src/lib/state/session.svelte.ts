@@ -13,6 +13,7 @@ import {
   type Login,
   type NewRoom,
   type Room,
+  type UserRef,
 } from '../parlor';
 import { RoomView } from './room.svelte';
 
@@ -39,7 +40,7 @@ export class Session {
     this.client.connection.onState.on((state) => (this.connection = state));
     this.client.directory.onChange.on((rooms) => this.#roomsChanged(rooms));
     window.addEventListener('online', () => this.client.connection.wake());
-    window.addEventListener('hashchange', () => this.#openFromAddress());
+    window.addEventListener('hashchange', () => void this.#addressChanged());
     document.addEventListener('visibilitychange', () => {
       if (document.hidden) return;
       this.client.connection.wake();
@@ -71,6 +72,13 @@ export class Session {
 
   async create(room: NewRoom): Promise<void> {
     this.open((await this.client.create(room)).slug);
+  }
+
+  /** Opens the direct room with somebody; there is never more than one. */
+  direct(user: UserRef): Promise<void> {
+    const { username, display_name, kind } = user;
+    const participants = kind === 'bot' ? { bots: [username] } : { members: [username] };
+    return this.create({ name: display_name || username, kind: 'direct', ...participants });
   }
 
   async leave(room: Room): Promise<void> {
@@ -108,18 +116,27 @@ export class Session {
     if (!this.login) return;
     if (!this.roomId) this.#openFromAddress();
     else if (this.view?.phase === 'gone') this.#reopen();
-    else if (!rooms.some((room) => room.id === this.roomId)) this.#closeRoom();
+    else if (!rooms.some((room) => room.id === this.roomId)) this.#openFromAddress();
+  }
+
+  async #addressChanged(): Promise<void> {
+    // A room that is not in the list may be newer than the list.
+    const known = !this.login || this.client.directory.find(slugOfAddress());
+    if (!known) await this.client.refreshRooms().catch(() => undefined);
+    this.#openFromAddress();
   }
 
   /** Opens the room of the address, or a sensible one when it names none of mine. */
   #openFromAddress(): void {
-    const slug = decodeURIComponent(/^#\/(.+)$/.exec(location.hash)?.[1] ?? '');
+    const slug = slugOfAddress();
     const { directory } = this.client;
-    const room = directory.find(slug) ?? directory.find(DEFAULT_ROOM) ?? directory.rooms()[0];
+    const named = directory.find(slug);
+    const room = named ?? directory.find(DEFAULT_ROOM) ?? directory.rooms()[0];
     if (!room) {
       this.#closeRoom();
       return;
     }
+    if (slug && !named) this.notice = `You are in no room called ${slug}.`;
     if (room.slug !== slug) history.replaceState(null, '', addressOf(room.slug));
     if (room.id !== this.roomId) this.#show(room);
   }
@@ -146,6 +163,15 @@ export class Session {
 
 function addressOf(slug: string): string {
   return `#/${encodeURIComponent(slug)}`;
+}
+
+function slugOfAddress(): string {
+  const written = /^#\/(.+)$/.exec(location.hash)?.[1] ?? '';
+  try {
+    return decodeURIComponent(written);
+  } catch {
+    return written;
+  }
 }
 
 /** Returns a fragment as a sentence. */
