@@ -6,14 +6,12 @@ use jiff::SignedDuration;
 use parlor_auth::{HashError, Known, NewAccess, NewPasswordError, PasswordRule, RefreshTokens};
 use parlor_protocol::code::Code;
 use parlor_protocol::http::TokenResponse;
-use parlor_protocol::id::{RoomRef, SessionId};
+use parlor_protocol::id::SessionId;
 use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::User;
-use parlor_store::Intent;
 use parlor_store::record::NewSession;
 
 use super::endpoint::Endpoint;
-use super::view;
 use crate::node::Node;
 use crate::refusal::{Outcome, Refusal};
 
@@ -28,8 +26,6 @@ mod setup;
 const SESSIONS_MAX: u32 = 50;
 /// Longest name of a client that is kept, in characters.
 const CLIENT_MAX: usize = 120;
-/// The room that everyone joins at registration, where there is one.
-const FIRST_ROOM: &str = "general";
 
 pub(super) use register::username_code;
 
@@ -81,22 +77,6 @@ fn issue(node: &Node, user: User, session: SessionId, refresh_token: String) -> 
         token_type: "bearer".to_owned(),
         expires_in: life.as_secs(),
         refresh_token,
-    }
-}
-
-/// Makes the new member of the server a member of its first room. Nobody is refused an account
-/// because this fails.
-async fn join_first_room(node: &Node, user: &User) {
-    let room = match node.store.find_room(&RoomRef::from(FIRST_ROOM), user.id).await {
-        Ok(Some(access)) => access.room.id,
-        Ok(None) => return,
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "cannot find the first room");
-            return;
-        }
-    };
-    if let Err(refusal) = view::append(node, room, user.id, Intent::Join { invite: None }).await {
-        tracing::debug!(error.code = refusal.code.as_str(), "first room was not joined");
     }
 }
 

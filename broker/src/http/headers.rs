@@ -9,7 +9,7 @@ use http::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     RETRY_AFTER, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use parlor_runtime::config::ServerConfig;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
@@ -81,17 +81,7 @@ pub(super) async fn add(State(policy): State<Policy>, request: Request, next: Ne
             headers.insert(HeaderName::from_static("ratelimit-policy"), rates.clone());
         }
     }
-    tell_exhausted(headers);
     response
-}
-
-/// A refused request has nothing left until the time it was told.
-fn tell_exhausted(headers: &mut HeaderMap) {
-    let wait = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let Some(wait) = wait.and_then(|wait| wait.parse::<u64>().ok()) else { return };
-    if let Ok(value) = HeaderValue::try_from(format!("\"rate\";r=0;t={wait}")) {
-        headers.insert(HeaderName::from_static("ratelimit"), value);
-    }
 }
 
 fn is_below(path: &str, folder: &str) -> bool {

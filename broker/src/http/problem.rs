@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::Path;
 use axum::response::{Html, IntoResponse, Response};
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use parlor_protocol::code::Code;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -46,7 +46,13 @@ pub(super) fn render(mut response: Response, request_id: &str) -> Response {
     if matches!(problem.status, 429 | 503) {
         let wait = retry_after.unwrap_or_default();
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        let seconds = seconds.max(1);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        if problem.status == 429
+            && let Ok(rate) = HeaderValue::try_from(format!("\"rate\";r=0;t={seconds}"))
+        {
+            headers.insert(HeaderName::from_static("ratelimit"), rate);
+        }
     }
     Response::from_parts(parts, body.into())
 }
@@ -173,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    fn header(response: &Response, name: http::HeaderName) -> Option<&str> {
+    fn header(response: &Response, name: HeaderName) -> Option<&str> {
         response.headers().get(name).and_then(|value| value.to_str().ok())
     }
 

@@ -10,5 +10,6 @@
 
 mod drain;
 mod harness;
+mod http;
 mod session;
 mod subscribe;

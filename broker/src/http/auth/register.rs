@@ -14,7 +14,8 @@ use parlor_runtime::config::Registration;
 use parlor_store::Intent;
 use parlor_store::record::NewUser;
 
-use super::{begin_session, hash_new, join_first_room};
+use super::{begin_session, hash_new};
+use crate::bootstrap::join_general;
 use crate::http::endpoint::{Access, Endpoint};
 use crate::http::extract::JsonBody;
 use crate::http::{ClientAddress, view};
@@ -68,7 +69,7 @@ async fn register(
         at: node.now(),
     };
     let user = node.store.create_user(user).await?.map_err(Refusal::from)?.user;
-    join_first_room(&node, &user).await;
+    join_general(&node, user.id).await;
     if let Some(room) = invited_to {
         let join = Intent::Join { invite: request.invite };
         if let Err(refusal) = view::append(&node, room, user.id, join).await {

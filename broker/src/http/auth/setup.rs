@@ -13,7 +13,8 @@ use parlor_protocol::user::{ServerRole, UserKind};
 use parlor_store::record::NewUser;
 
 use super::register::username_code;
-use super::{begin_session, hash_new, join_first_room};
+use super::{begin_session, hash_new};
+use crate::bootstrap::own_general;
 use crate::http::ClientAddress;
 use crate::http::endpoint::{Access, Endpoint};
 use crate::http::extract::JsonBody;
@@ -58,6 +59,6 @@ async fn set_up(
     };
     let user = node.store.create_first_admin(user).await?.map_err(Refusal::from)?.user;
     node.setup.clear();
-    join_first_room(&node, &user).await;
+    own_general(&node, user.id).await;
     Ok((StatusCode::CREATED, Json(begin_session(&node, user, &headers).await?)))
 }

@@ -72,7 +72,8 @@ enum Kind {
 }
 
 async fn read(request: Request, app: &App) -> Outcome<(Kind, Bytes)> {
-    let limit = app.node().config.limits.request_body.get();
+    let limits = &app.node().config.limits;
+    let limit = limits.request_body.get();
     let kind = kind(request.headers());
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     // Refused before a byte of it is read.
@@ -80,7 +81,9 @@ async fn read(request: Request, app: &App) -> Outcome<(Kind, Bytes)> {
     {
         return Err(too_large(limit));
     }
-    Ok((kind, collect(request.into_body(), limit).await?))
+    // Also where the handler bounds its own time: nobody may send a body for ever.
+    let body = tokio::time::timeout(limits.request_timeout, collect(request.into_body(), limit));
+    Ok((kind, body.await.map_err(|_| incomplete())??))
 }
 
 async fn collect(body: Body, limit: usize) -> Outcome<Bytes> {
@@ -89,7 +92,7 @@ async fn collect(body: Body, limit: usize) -> Outcome<Bytes> {
         if source.is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
             too_large(limit)
         } else {
-            Refusal::new(Code::BadRequest, "The body of the request did not arrive.")
+            incomplete()
         }
     })
 }
@@ -110,6 +113,10 @@ fn kind(headers: &HeaderMap) -> Kind {
 
 fn too_large(limit: usize) -> Refusal {
     Refusal::new(Code::PayloadTooLarge, format!("A request may have at most {limit} bytes."))
+}
+
+fn incomplete() -> Refusal {
+    Refusal::new(Code::BadRequest, "The body of the request did not arrive.")
 }
 
 fn unsupported(types: &str) -> Refusal {

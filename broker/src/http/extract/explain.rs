@@ -11,6 +11,10 @@ const NAME_MAX: usize = 64;
 
 /// Reads JSON.
 pub(super) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Outcome<T> {
+    // serde would take a list for a struct, its items for the fields in their order.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Refusal::new(Code::BadRequest, "The body must be a JSON object."));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| refuse_json(&error.path().to_string(), error.inner()))?;
@@ -113,8 +117,9 @@ mod tests {
         assert!(detail.contains("line 2"), "{detail}");
         assert_eq!(refusal::<CreateRoomRequest>("{\"name\":\"a").0, Code::BadRequest);
         assert_eq!(refusal::<CreateRoomRequest>("").0, Code::BadRequest);
-        let deep = "[".repeat(10_000);
+        let deep = "{\"a\":".repeat(10_000);
         assert_eq!(refusal::<serde_json::Value>(&deep).0, Code::BadRequest);
+        assert_eq!(refusal::<CreateRoomRequest>(r#"["a",null,"public"]"#).0, Code::BadRequest);
         let trailing = r#"{"name":"a","kind":"public"} {}"#;
         assert_eq!(refusal::<CreateRoomRequest>(trailing).0, Code::BadRequest);
     }

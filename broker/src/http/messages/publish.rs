@@ -18,6 +18,7 @@ use parlor_store::record::RoomRecord;
 use parlor_store::{Appended, Intent, NewMessage};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::reply::{Calls, Reply};
 use super::{REFUSALS, charge};
@@ -118,7 +119,12 @@ async fn write(
     room: &RoomRecord,
     new: NewMessage,
 ) -> Outcome<(StatusCode, Message, Calls)> {
-    let appended = append(node, room.id, caller.user.id, Intent::Publish(new)).await?;
+    let appended = append(node, room.id, caller.user.id, Intent::Publish(new));
+    let appended = timeout(node.config.limits.request_timeout, appended).await;
+    let appended = appended.map_err(|_| {
+        let detail = "Whether this was done is unknown; repeat it with the same client_id.";
+        Refusal::unavailable(detail)
+    })??;
     let (status, event, calls) = match appended {
         Appended::New { events, jobs } => {
             let called = jobs.first().map(|job| job.bot.id);

@@ -1,0 +1,15 @@
+//! The HTTP contract, over real connections.
+
+mod admin;
+mod api;
+mod documents;
+mod events;
+mod export;
+mod hidden;
+mod input;
+mod login;
+mod members;
+mod messages;
+mod register;
+mod reply;
+mod rooms;

@@ -1,0 +1,82 @@
+//! Memberships, roles, invites.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::api::Api;
+use crate::harness::TestNode;
+
+fn names(page: &Value) -> Vec<&str> {
+    let items = page["items"].as_array().unwrap();
+    items.iter().map(|member| member["user"]["username"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn people_join_are_invited_and_leave() {
+    let node = TestNode::start().await;
+    let ada = Api::register(&node, "ada").await;
+    let bob = Api::register(&node, "bob").await;
+    ada.room("Tea", "public").await;
+    ada.room("Den", "private").await;
+
+    bob.call(Method::PUT, "/v1/rooms/tea/members/me", None).await.expect(204);
+    bob.put("/v1/rooms/den/members/me", json!({})).await.refused("not_found");
+    ada.put("/v1/rooms/den/members/bob", json!({})).await.expect(204);
+    ada.put("/v1/rooms/den/members/guide", json!({})).await.expect(204);
+
+    assert_eq!(names(&ada.get("/v1/rooms/tea/members").await.expect(200)), ["ada", "bob"]);
+    let den = bob.get("/v1/rooms/den/members").await.expect(200);
+    assert_eq!(names(&den), ["ada", "bob", "guide"]);
+    assert_eq!(den["items"][2]["status"], "online");
+    bob.delete("/v1/rooms/den/members/bob").await.expect(204);
+    bob.get("/v1/rooms/den").await.refused("not_found");
+    ada.delete("/v1/rooms/tea/members/me").await.refused("conflict");
+}
+
+#[tokio::test]
+async fn moderators_mute_kick_and_ban() {
+    let node = TestNode::start().await;
+    let ada = Api::register(&node, "ada").await;
+    let bob = Api::register(&node, "bob").await;
+    let eve = Api::register(&node, "eve").await;
+    ada.room("Tea", "public").await;
+    for api in [&bob, &eve] {
+        api.put("/v1/rooms/tea/members/me", json!({})).await.expect(204);
+    }
+    let eve_path = "/v1/rooms/tea/members/eve";
+
+    bob.put(eve_path, json!({"mute": {}})).await.refused("forbidden");
+    bob.put("/v1/rooms/tea/members/bob", json!({"role": "owner"})).await.refused("forbidden");
+    ada.put("/v1/rooms/tea/members/bob", json!({"role": "moderator"})).await.expect(204);
+    bob.put(eve_path, json!({"mute": {"until": "2999-01-01T00:00:00Z"}})).await.expect(204);
+    eve.post("/v1/rooms/tea/messages", json!({"body": "hi"})).await.refused("forbidden");
+    bob.put(eve_path, json!({"mute": {"until": "2000-01-01T00:00:00Z"}})).await.expect(204);
+    eve.say("tea", "hi").await;
+
+    bob.put(eve_path, json!({"ban": {}})).await.expect(204);
+    eve.get("/v1/rooms/tea/messages").await.refused("not_a_member");
+    eve.put("/v1/rooms/tea/members/me", json!({})).await.refused("forbidden");
+    bob.put(eve_path, json!({"ban": {"until": "2000-01-01T00:00:00Z"}})).await.expect(204);
+    eve.put("/v1/rooms/tea/members/me", json!({})).await.expect(204);
+}
+
+#[tokio::test]
+async fn invite_link_opens_a_private_room_so_many_times() {
+    let node = TestNode::start().await;
+    let ada = Api::register(&node, "ada").await;
+    let bob = Api::register(&node, "bob").await;
+    let eve = Api::register(&node, "eve").await;
+    ada.room("Den", "private").await;
+    let path = "/v1/rooms/den/members/me";
+    let made = ada.post("/v1/rooms/den/invites", json!({"max_uses": 1, "expires_in": 60})).await;
+    let code = made.expect(201)["code"].clone();
+
+    bob.put(path, json!({"invite": "forged"})).await.refused("not_found");
+    bob.put(path, json!({"invite": code})).await.expect(204);
+    eve.put(path, json!({"invite": code})).await.refused("forbidden");
+
+    bob.post("/v1/rooms/den/invites", json!({})).await.refused("forbidden");
+    for wrong in [json!({"max_uses": 0}), json!({"expires_in": 99_999_999})] {
+        ada.post("/v1/rooms/den/invites", wrong).await.refused("validation_failed");
+    }
+}
