@@ -11,6 +11,7 @@ const OUTAGE = /net::ERR_|WebSocket connection to '[^']+' failed/;
 
 export class House {
   readonly #visitors: Visitor[] = [];
+  readonly #tokens = new Map<string, string>();
 
   private constructor(
     readonly browser: Browser,
@@ -64,9 +65,13 @@ export class House {
 
   /** Makes an HTTP call as `visitor` and returns the answer's JSON. */
   async call<T>(visitor: Visitor, method: string, path: string, body?: unknown): Promise<T> {
-    const login = { username: visitor.name, password: PASSWORD };
-    const { access_token } = await this.#json<{ access_token: string }>('POST', '/v1/auth/token', login);
-    return this.#json<T>(method, path, body, access_token);
+    let token = this.#tokens.get(visitor.name);
+    if (!token) {
+      const login = { username: visitor.name, password: PASSWORD };
+      token = (await this.#json<{ access_token: string }>('POST', '/v1/auth/token', login)).access_token;
+      this.#tokens.set(visitor.name, token);
+    }
+    return this.#json<T>(method, path, body, token);
   }
 
   async #json<T>(method: string, path: string, body?: unknown, token?: string): Promise<T> {

@@ -19,7 +19,7 @@ const DIST = fileURLToPath(new URL('../../dist', import.meta.url));
 const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; " +
   "connect-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; " +
-  "form-action 'self'; frame-ancestors 'none'";
+  "form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 const DOCS_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; " +
   "img-src 'self' data:; connect-src 'self'; font-src 'self'; worker-src blob:; base-uri 'none'";

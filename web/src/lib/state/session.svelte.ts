@@ -29,9 +29,12 @@ export class Session {
   roomId = $state<string | null>(null);
   /** A sentence about something that did not work. */
   notice = $state('');
+  /** A sentence on why nobody is logged in any more; empty when that was wanted. */
+  ended = $state('');
   room = $derived(this.rooms.find((room) => room.id === this.roomId) ?? null);
 
   readonly client = new ParlorClient({ base: location.origin, ports: browserPorts() });
+  #leaving = false;
   #refresh: ReturnType<typeof setInterval> | undefined;
 
   constructor() {
@@ -88,6 +91,7 @@ export class Session {
   }
 
   async logout(): Promise<void> {
+    this.#leaving = true;
     this.#closeRoom();
     // Without the server the login ends here; there it ends with its time.
     await this.client.logout().catch(() => undefined);
@@ -105,6 +109,8 @@ export class Session {
     const before = this.login;
     this.login = login;
     if (before?.user.id === login?.user.id) return;
+    this.ended = login || this.#leaving ? '' : 'Your login has ended. Log in to go on.';
+    this.#leaving = false;
     clearInterval(this.#refresh);
     this.#closeRoom();
     this.client.stop();

@@ -12,6 +12,8 @@ import typescript from 'highlight.js/lib/languages/typescript';
 import xml from 'highlight.js/lib/languages/xml';
 import yaml from 'highlight.js/lib/languages/yaml';
 
+import { sanitize } from './sanitize';
+
 const LANGUAGES = { bash, css, javascript, json, python, rust, sql, typescript, xml, yaml };
 for (const [name, language] of Object.entries(LANGUAGES)) hljs.registerLanguage(name, language);
 
@@ -19,6 +21,7 @@ for (const [name, language] of Object.entries(LANGUAGES)) hljs.registerLanguage(
 export function highlightCode(code: HTMLElement, language: string): void {
   if (!hljs.getLanguage(language)) return;
   // The library escapes what it is given and adds nothing but spans with classes.
-  code.innerHTML = hljs.highlight(code.textContent ?? '', { language, ignoreIllegals: true }).value;
+  const text = code.textContent ?? '';
+  code.innerHTML = sanitize(hljs.highlight(text, { language, ignoreIllegals: true }).value);
   code.dataset['highlighted'] = 'yes';
 }

@@ -6,16 +6,10 @@
  * of allowed tags and attributes.
  */
 
-import DOMPurify from 'dompurify';
 import { Marked, type Token, type Tokens } from 'marked';
 
-const TAGS = [
-  ...['p', 'br', 'hr', 'strong', 'em', 'del', 'code', 'pre', 'blockquote', 'a', 'span'],
-  ...['ul', 'ol', 'li', 'h1', 'h2', 'h3', 'h4', 'h5', 'h6'],
-  ...['table', 'thead', 'tbody', 'tr', 'th', 'td'],
-];
-const ATTRIBUTES = ['href', 'title', 'class', 'start', 'align', 'target', 'rel', 'tabindex'];
-const LINK = /^(?:https?:|mailto:)/i;
+import { LINK, sanitize } from './sanitize';
+
 /** Longer text than this is shown as it is: parsing it would block the page. */
 const MAX_PARSED = 200_000;
 
@@ -37,19 +31,6 @@ const marked = new Marked({
   },
 });
 
-const purifier = DOMPurify(window);
-purifier.addHook('afterSanitizeAttributes', (node) => {
-  if (node.tagName === 'A') {
-    if (!LINK.test(node.getAttribute('href') ?? '')) node.removeAttribute('href');
-    node.setAttribute('target', '_blank');
-    node.setAttribute('rel', 'noopener noreferrer nofollow');
-  }
-  const name = node.getAttribute('class');
-  if (name && !(node.tagName === 'CODE' && /^language-[\w+#.-]+$/.test(name))) {
-    node.removeAttribute('class');
-  }
-});
-
 /** One block of a message: its source, which is its identity, and its HTML. */
 export interface Block {
   raw: string;
@@ -61,7 +42,7 @@ export interface Block {
  * growing text costs the rendering of its last block only.
  */
 export function renderBlocks(text: string, before: readonly Block[] = []): Block[] {
-  if (text.length > MAX_PARSED) return [{ raw: text, html: `<pre>${escapeHtml(text)}</pre>` }];
+  if (text.length > MAX_PARSED) return [{ raw: text, html: sanitize(`<pre>${escapeHtml(text)}</pre>`) }];
   const tokens = marked.lexer(text);
   const blocks: Block[] = [];
   for (const token of tokens) {
@@ -74,12 +55,7 @@ export function renderBlocks(text: string, before: readonly Block[] = []): Block
 
 function render(token: Token, all: { links: Record<string, Pick<Tokens.Link, 'href' | 'title'>> }): string {
   const html = marked.parser(Object.assign([token], { links: all.links }));
-  return purifier.sanitize(html, {
-    ALLOWED_TAGS: TAGS,
-    ALLOWED_ATTR: ATTRIBUTES,
-    ALLOW_DATA_ATTR: false,
-    ALLOW_ARIA_ATTR: false,
-  });
+  return sanitize(html);
 }
 
 function link(href: string, inner: string): string {

@@ -8,6 +8,12 @@ export function clockTime(at: string | number): string {
   return clock.format(new Date(at));
 }
 
+/** Returns the time without what says the half of the day, for where there is little room. */
+export function shortTime(at: string): string {
+  const parts = clock.formatToParts(new Date(at)).filter(({ type }) => type !== 'dayPeriod');
+  return parts.map(({ value }) => value).join('').trim();
+}
+
 export function fullTime(at: string | number): string {
   return full.format(new Date(at));
 }
