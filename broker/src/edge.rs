@@ -1,5 +1,6 @@
 //! The edge: one listener, one runtime and one shard for each core.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -13,7 +14,7 @@ use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 use ipnet::IpNet;
 use parlor_bus::Mailbox;
@@ -31,10 +32,16 @@ use crate::shard::Shard;
 use crate::stream::{OpenStream, ShardHandle};
 use crate::ws;
 
+mod timed;
+
+pub(crate) use timed::Timed;
+
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 4_096;
 /// Streams that may wait to be opened on one shard.
 const STREAM_QUEUE: usize = 256;
+/// Requests at once on one HTTP/2 connection: a page needs a few, and each may hold its answer.
+const STREAMS_MAX: u32 = 32;
 /// Pause after the system refused a connection, such as for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -190,14 +197,20 @@ async fn serve(
     let limits = &node.config.limits;
     node.metrics.http.connections.inc();
     let draining = node.lifecycle.draining();
+    let asked = Cell::new(false);
     let service = service_fn(|mut request: Request<Incoming>| {
+        asked.set(true);
         let (shard, handle) = (Rc::clone(&shard), handle.clone());
         let (mut router, permit) = (router.clone(), Rc::clone(&permit));
         async move {
             let proxies = &shard.node.config.server.trusted_proxies;
             let address = client_address(peer, request.headers(), proxies);
             if request.uri().path() == "/v1/ws" {
-                return Ok::<_, Infallible>(ws::upgrade(&shard, request, address, permit).await);
+                match ws::upgrade(&shard, &mut request, address, permit).await {
+                    Ok(response) => return Ok::<_, Infallible>(response),
+                    // Answered by the router, like every request that is refused.
+                    Err(refused) => drop(request.extensions_mut().insert(refused)),
+                }
             }
             request.extensions_mut().insert(ClientAddress(address));
             request.extensions_mut().insert(handle);
@@ -213,15 +226,27 @@ async fn serve(
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(limits.request_head.get()).unwrap_or(u32::MAX));
+        .max_header_list_size(u32::try_from(limits.request_head.get()).unwrap_or(u32::MAX))
+        .max_concurrent_streams(STREAMS_MAX)
+        .keep_alive_interval(limits.heartbeat)
+        .keep_alive_timeout(limits.handshake_timeout);
     {
-        let serving = builder.serve_connection_with_upgrades(TokioIo::new(socket), service);
+        let socket = Timed::new(socket, limits.write_timeout);
+        let serving = builder.serve_connection_with_upgrades(socket, service);
         tokio::pin!(serving);
+        // hyper's own limit begins once it knows which HTTP is spoken, and HTTP/2 has none.
+        let silent = async {
+            tokio::time::sleep(limits.handshake_timeout).await;
+            if asked.get() {
+                std::future::pending::<()>().await;
+            }
+        };
         let finished = tokio::select! {
             biased;
             // What a client did wrong on its connection is its own affair.
             result = serving.as_mut() => { drop(result); true }
             () = draining.cancelled() => false,
+            () = silent => true,
         };
         if !finished {
             serving.as_mut().graceful_shutdown();

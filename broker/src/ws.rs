@@ -7,4 +7,4 @@ mod session;
 mod socket;
 mod upgrade;
 
-pub(crate) use upgrade::upgrade;
+pub(crate) use upgrade::{NotUpgraded, upgrade};

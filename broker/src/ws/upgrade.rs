@@ -4,19 +4,16 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use axum::body::Body;
-use axum::response::IntoResponse as _;
 use http::header::{
     AUTHORIZATION, CONNECTION, HOST, HeaderName, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use parlor_protocol::SUBPROTOCOL;
 use parlor_protocol::code::Code;
 use parlor_runtime::Phase;
-use tokio::net::TcpStream;
 use tungstenite::handshake::derive_accept_key;
 use url::Url;
 
@@ -24,6 +21,7 @@ use super::context::{Context, Places};
 use super::flood::Flood;
 use super::session::Session;
 use crate::admission::Permit;
+use crate::edge::Timed;
 use crate::node::{Caller, Node};
 use crate::rate::AddressKey;
 use crate::refusal::{Outcome, Refusal};
@@ -34,35 +32,43 @@ use crate::shard::conn::Conn;
 /// several megabytes of kernel memory, because the buffer grows by itself.
 const SEND_BUFFER: usize = 256 * 1024;
 
+/// Why there is no WebSocket. Travels with the request to the router, which answers.
+#[derive(Debug, Clone)]
+pub(crate) struct NotUpgraded {
+    /// What the client is told.
+    pub(crate) refusal: Refusal,
+    /// The client speaks a version of the protocol that this server does not.
+    pub(crate) wrong_version: bool,
+}
+
+impl From<Refusal> for NotUpgraded {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, wrong_version: false }
+    }
+}
+
 /// Answers an upgrade request; the session starts when the answer has been sent.
 pub(crate) async fn upgrade(
     shard: &Rc<Shard>,
-    mut request: Request<Incoming>,
+    request: &mut Request<Incoming>,
     address: IpAddr,
     connection: Rc<Permit>,
-) -> Response<Body> {
-    let accepted = match accept(&shard.node, &request).await {
-        Ok(accepted) => accepted,
-        Err(refusal) => return refusal.into_response(),
-    };
+) -> Result<Response<Body>, NotUpgraded> {
+    let accepted = accept(&shard.node, request).await?;
     let waiting = match accepted.caller {
         Some(_) => None,
-        None => match shard.node.admission.wait_for_hello() {
-            Ok(permit) => Some(permit),
-            Err(none) => {
-                shard.node.metrics.http.refused.with_label_values(&[none.reason()]).inc();
-                return Refusal::unavailable("Too many connections; try again in a moment.")
-                    .into_response();
-            }
-        },
+        None => Some(shard.node.admission.wait_for_hello().map_err(|none| {
+            shard.node.metrics.http.refused.with_label_values(&[none.reason()]).inc();
+            Refusal::unavailable("Too many connections; try again in a moment.")
+        })?),
     };
-    let upgraded = hyper::upgrade::on(&mut request);
+    let upgraded = hyper::upgrade::on(request);
     let shard = Rc::clone(shard);
     let caller = accepted.caller;
     drop(tokio::task::spawn_local(async move {
         let Ok(upgraded) = upgraded.await else { return };
         // Plain TCP is what this listener serves, so this is the bare socket.
-        let Ok(parts) = downcast::<TokioIo<TcpStream>>(upgraded) else { return };
+        let Ok(parts) = downcast::<Timed>(upgraded) else { return };
         let socket = parts.io.into_inner();
         // Without it the kernel holds more; nothing else depends on it.
         drop(socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER));
@@ -84,7 +90,7 @@ pub(crate) async fn upgrade(
         // A task of its own, so that what belongs to HTTP is freed.
         drop(tokio::task::spawn_local(session.run(parts.read_buf, caller)));
     }));
-    switching_protocols(&accepted.key, accepted.subprotocol)
+    Ok(switching_protocols(&accepted.key, accepted.subprotocol))
 }
 
 struct Accepted {
@@ -93,25 +99,25 @@ struct Accepted {
     caller: Option<Caller>,
 }
 
-async fn accept(node: &Node, request: &Request<Incoming>) -> Outcome<Accepted> {
+async fn accept(node: &Node, request: &Request<Incoming>) -> Result<Accepted, NotUpgraded> {
     if node.lifecycle.phase() != Phase::Running {
-        return Err(Refusal::unavailable("The node is going away; connect again."));
+        return Err(Refusal::unavailable("The node is going away; connect again.").into());
     }
+    let key = check_handshake(request)?;
     let headers = request.headers();
-    check_handshake(request.method(), headers)?;
     check_origin(node, headers)?;
     let subprotocol = check_subprotocol(headers)?;
-    let key = headers.get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
-    let key = key.ok_or_else(|| bad_handshake("`Sec-WebSocket-Key` is missing."))?;
     let caller = authenticate(node, headers, request.uri().query().unwrap_or_default()).await?;
-    Ok(Accepted { key, subprotocol, caller })
+    Ok(Accepted { key: derive_accept_key(key.as_bytes()), subprotocol, caller })
 }
 
 fn bad_handshake(detail: &str) -> Refusal {
     Refusal::new(Code::BadRequest, format!("Not a WebSocket handshake: {detail}"))
 }
 
-fn check_handshake(method: &Method, headers: &HeaderMap) -> Outcome<()> {
+/// Checks what RFC 6455 asks of a handshake (section 4.2.1) and returns its key.
+fn check_handshake<T>(request: &Request<T>) -> Result<&HeaderValue, NotUpgraded> {
+    let headers = request.headers();
     let has = |name: HeaderName, word: &str| {
         headers
             .get_all(name)
@@ -119,24 +125,48 @@ fn check_handshake(method: &Method, headers: &HeaderMap) -> Outcome<()> {
             .filter_map(|value| value.to_str().ok())
             .any(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
     };
-    if *method != Method::GET {
-        return Err(bad_handshake("the method must be GET."));
+    if *request.method() != Method::GET {
+        return Err(bad_handshake("the method must be GET.").into());
+    }
+    if request.version() != Version::HTTP_11 {
+        return Err(bad_handshake("it must be asked for in HTTP/1.1.").into());
+    }
+    if single(headers, HOST).is_none() {
+        return Err(bad_handshake("`Host` must be there once.").into());
     }
     if !has(UPGRADE, "websocket") || !has(CONNECTION, "upgrade") {
-        return Err(bad_handshake("`Upgrade: websocket` is missing."));
+        return Err(bad_handshake("`Upgrade: websocket` is missing.").into());
     }
-    if !has(SEC_WEBSOCKET_VERSION, "13") {
-        return Err(bad_handshake("the version must be 13."));
+    let version = single(headers, SEC_WEBSOCKET_VERSION);
+    if version.is_none_or(|version| version != "13") {
+        let refusal = bad_handshake("`Sec-WebSocket-Version` must be 13.");
+        return Err(NotUpgraded { refusal, wrong_version: true });
     }
-    Ok(())
+    let key = single(headers, SEC_WEBSOCKET_KEY).filter(|key| is_nonce(key.as_bytes()));
+    key.ok_or_else(|| bad_handshake("`Sec-WebSocket-Key` must be 16 bytes in base64.").into())
+}
+
+/// Returns the value of a header that is there once.
+fn single(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Tells whether this is 16 bytes in base64: 22 letters and two for padding.
+fn is_nonce(key: &[u8]) -> bool {
+    let letter = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.len() == 24 && key.strip_suffix(b"==").is_some_and(|letters| letters.iter().all(letter))
 }
 
 /// A page of another origin may not use a visitor's network position; programs without a page send
 /// no `Origin`.
 fn check_origin(node: &Node, headers: &HeaderMap) -> Outcome<()> {
-    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+    if !headers.contains_key(ORIGIN) {
+        return Ok(());
+    }
     let refused = || Refusal::new(Code::Forbidden, "Pages of this origin may not connect.");
-    let origin = origin.to_str().map_err(|_| refused())?;
+    let origin = single(headers, ORIGIN).and_then(|origin| origin.to_str().ok());
+    let origin = origin.ok_or_else(refused)?;
     let allowed = &node.config.server.allowed_origins;
     if allowed.iter().any(|allowed| allowed.to_string().eq_ignore_ascii_case(origin)) {
         return Ok(());
@@ -227,6 +257,14 @@ fn switching_protocols(accept_key: &str, subprotocol: bool) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn key_is_sixteen_bytes_in_base64() {
+        assert!(is_nonce(b"dGhlIHNhbXBsZSBub25jZQ=="));
+        for key in ["", "!!!!", "AAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAAA=", "===="] {
+            assert!(!is_nonce(key.as_bytes()), "{key}");
+        }
+    }
 
     #[test]
     fn same_host_means_same_name_and_port() {

@@ -8,7 +8,9 @@
 
 mod closing;
 mod framing;
+mod handshake;
 mod raw;
 mod sizes;
+mod slow;
 mod stage;
 mod utf8;

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
+use http::header::SEC_WEBSOCKET_VERSION;
+use http::{HeaderValue, StatusCode};
 use parlor_auth::ticket;
 use parlor_cluster::Ticket;
 use parlor_protocol::code::Code;
@@ -13,6 +16,7 @@ use super::later;
 use crate::http::endpoint::{Access, Endpoint};
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
+use crate::ws::NotUpgraded;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -80,7 +84,16 @@ async fn create_ws_ticket(
     Ok(Json(WsTicket { ticket: code, expires_in: life.as_secs() }))
 }
 
-/// The edge takes upgrades before they come here.
-async fn open_websocket() -> Refusal {
-    Refusal::new(Code::BadRequest, "Open this address as a WebSocket.")
+/// Answers what is no WebSocket: the edge takes upgrades, and says why it did not take this one.
+async fn open_websocket(refused: Option<Extension<NotUpgraded>>) -> Response {
+    let Some(Extension(NotUpgraded { refusal, wrong_version })) = refused else {
+        let detail = "Open this address as a WebSocket.";
+        return Refusal::new(Code::BadRequest, detail).into_response();
+    };
+    if wrong_version {
+        // RFC 6455, section 4.4: the answer tells which version is spoken.
+        let version = [(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))];
+        return (StatusCode::UPGRADE_REQUIRED, version, refusal).into_response();
+    }
+    refusal.into_response()
 }
