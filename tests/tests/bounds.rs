@@ -12,7 +12,8 @@ use parlor_client::{ClientError, MessageQuery};
 use parlor_protocol::code::Code;
 use parlor_protocol::command::Command;
 use parlor_protocol::frame::Frame;
-use parlor_protocol::signal::SignalBody;
+use parlor_protocol::signal::{BotState, SignalBody};
+use parlor_testkit::fake_llm::{Behaviour, FakeLlm, Script};
 use parlor_testkit::process::{Builder, Parlor, User, draft};
 use parlor_testkit::socket::{self, Options, Socket, publish};
 use serde_json::json;
@@ -329,4 +330,35 @@ async fn fullest_connections_are_closed_when_all_together_wait_for_too_much() {
         assert_eq!(code, Some(4001));
     }
     ada.publish("general", "last", "still here").await.unwrap();
+}
+
+#[tokio::test]
+async fn no_more_replies_are_written_at_once_than_allowed() {
+    let llm = FakeLlm::start().await;
+    llm.set_script(Script::counting(3).behaving(Behaviour::StallAfter(1)));
+    let server = with_limits(&[]).model(&llm).env("PARLOR_BOTS__CONCURRENCY", "1").start().await;
+    let ada = server.register("ada").await;
+    ada.create_room("second", &["guide"]).await;
+    let mut socket = ada.socket().await;
+    socket.subscribe("general", None).await.unwrap();
+    socket.subscribe("second", None).await.unwrap();
+
+    let first = ada.say("general", "@guide one").await;
+    llm.wait_open(1).await;
+    ada.say("second", "@guide two").await;
+    // The second call waits: the room is told, and the provider has heard of one only.
+    let mut queued = 0;
+    while queued < 2 {
+        if let Frame::Signal(signal) = socket.next_frame().await
+            && let SignalBody::BotStatus(status) = signal.body
+        {
+            queued += usize::from(status.state == BotState::Queued);
+        }
+    }
+    let running = metric(&server, "parlor_bot_turns_running").await;
+    let asked = llm.requests().len();
+    ada.http.cancel_reply("general", first.id).await.unwrap();
+    llm.wait_requests(asked + 1).await;
+
+    assert_eq!((running, asked), (1, 1));
 }
