@@ -33,8 +33,8 @@ struct Room {
     cursor: Option<Cursor>,
     /// The id of the subscription that is under way.
     asking: Option<String>,
-    /// The position that the server did not continue, so that its `resync` is told once.
-    told: Option<u64>,
+    /// A `subscribed` that does not continue, told together with the `resync` that says why.
+    held: Option<Update>,
     fruitless: u32,
 }
 
@@ -55,7 +55,7 @@ impl Rooms {
                 since: None,
                 cursor: None,
                 asking: None,
-                told: None,
+                held: None,
                 fruitless: 0,
             });
             self.rooms.len() - 1
@@ -104,31 +104,22 @@ impl Rooms {
             (None, Some(Since::Seq(seq))) => Some(*seq),
             (None, None) => None,
         };
-        let mut updates = Vec::new();
-        let start = match wanted {
-            Some(seq) if subscribed.resumed => seq,
-            Some(_) => {
-                room.told = Some(subscribed.seq);
-                updates.push(Update::Resynced {
-                    room: subscribed.room,
-                    from: subscribed.seq,
-                    reason: "not_resumed".to_owned(),
-                });
-                subscribed.seq
-            }
-            None => subscribed.seq,
-        };
-        let cursor = Cursor::new(subscribed.epoch, start);
-        updates.push(Update::Subscribed {
+        let continues = wanted.filter(|_| subscribed.resumed);
+        let cursor = Cursor::new(subscribed.epoch, continues.unwrap_or(subscribed.seq));
+        let update = Update::Subscribed {
             room: subscribed.room,
             slug: subscribed.slug,
             position: cursor.position(),
             head: subscribed.seq,
             streaming: subscribed.streaming,
-        });
+        };
         room.cursor = Some(cursor);
         room.since = None;
-        Step::Tell(updates)
+        if wanted.is_some() && continues.is_none() {
+            room.held = Some(update);
+            return Step::Nothing;
+        }
+        Step::Tell(vec![update])
     }
 
     /// Takes a refused subscription; returns it when it is not one.
@@ -158,9 +149,9 @@ impl Rooms {
         let Some(index) = index else { return Step::Nothing };
         let room = &mut self.rooms[index];
         room.id = Some(resync.room);
-        if room.told.take() == Some(resync.from) {
-            // The `subscribed` before it said the same, and the room is being followed.
-            return Step::Nothing;
+        if let Some(subscribed) = room.held.take() {
+            let Resync { room, from, reason } = resync;
+            return Step::Tell(vec![Update::Resynced { room, from, reason }, subscribed]);
         }
         room.cursor = None;
         room.since = Some(Since::Seq(resync.from));
@@ -180,8 +171,13 @@ impl Rooms {
             Arrival::Seen => Step::Nothing,
             Arrival::Next => {
                 room.fruitless = 0;
-                room.told = None;
-                Step::Tell(vec![Update::Event(event)])
+                let from = event.seq - 1;
+                let reason = "not_resumed".to_owned();
+                let held = room.held.take().map(|subscribed| {
+                    [Update::Resynced { room: event.room, from, reason }, subscribed]
+                });
+                let updates = held.into_iter().flatten();
+                Step::Tell(updates.chain([Update::Event(event)]).collect())
             }
             Arrival::Hole if room.asking.is_some() => Step::Nothing,
             Arrival::Hole if self.is_fruitless(index) => Step::GiveUp,
@@ -199,6 +195,7 @@ impl Rooms {
         let id = format!("s{}", self.last_id);
         let room = &mut self.rooms[index];
         room.asking = Some(id.clone());
+        room.held = None;
         let at = room.cursor.as_ref().map(|cursor| Since::Position(cursor.position()));
         Command::Subscribe {
             id: Some(id),
@@ -228,3 +225,6 @@ impl Rooms {
         self.rooms.iter().position(|room| room.asking.as_deref() == Some(id))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,13 +115,30 @@ async fn resync_is_told_and_events_go_on_after_it() {
 }
 
 #[tokio::test]
-async fn position_of_another_epoch_is_told_once_however_the_server_says_it() {
+async fn subscription_that_does_not_continue_is_told_after_the_reason() {
     let server = FakeServer::bind().await;
     let (feed, mut updates) = Feed::start(server.http());
     feed.subscribe("general", Some(at(3))).await.unwrap();
     let mut peer = server.welcome().await;
     peer.subscribed(90, false).await;
     peer.send(json!({"op": "resync", "room": ROOM, "from": 90, "reason": "epoch_changed"})).await;
+    let update = next(&mut updates).await;
+    assert!(
+        matches!(&update, Update::Resynced { from: 90, reason, .. } if reason == "epoch_changed")
+    );
+    let update = next(&mut updates).await;
+    assert!(matches!(update, Update::Subscribed { position: Position { seq: 90, .. }, .. }));
+    peer.send(event(91)).await;
+    assert_eq!(seqs(&mut updates, 1).await, [91]);
+}
+
+#[tokio::test]
+async fn subscription_that_does_not_continue_is_told_also_without_a_reason() {
+    let server = FakeServer::bind().await;
+    let (feed, mut updates) = Feed::start(server.http());
+    feed.subscribe("general", Some(at(3))).await.unwrap();
+    let mut peer = server.welcome().await;
+    peer.subscribed(90, false).await;
     peer.send(event(91)).await;
     assert!(matches!(next(&mut updates).await, Update::Resynced { from: 90, .. }));
     assert_eq!(seqs(&mut updates, 1).await, [91]);
