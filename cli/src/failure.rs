@@ -78,8 +78,11 @@ fn sentence(error: &anyhow::Error) -> String {
         Some(ClientError::Problem(problem)) => problem.errors.as_slice(),
         _ => &[],
     };
-    let fields = fields.iter().map(|field| format!("\n  {}: {}", field.field, field.detail));
-    parts.join(": ") + &fields.collect::<String>()
+    let mut lines = vec![parts.join(": ")];
+    for field in fields.iter().filter(|field| !parts.contains(&field.detail)) {
+        lines.push(format!("  {}: {}", field.field, field.detail));
+    }
+    lines.join("\n")
 }
 
 /// Returns what the person can do.

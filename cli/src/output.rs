@@ -27,15 +27,10 @@ impl Out {
     pub(crate) fn of_process(json: bool, color: When, no_color: bool) -> Self {
         let stdout = io::stdout().is_terminal();
         let stderr = io::stderr().is_terminal();
-        let colored = |terminal: bool| match color {
-            When::Auto => terminal && !no_color,
-            When::Always => true,
-            When::Never => false,
-        };
         Self {
             json,
-            color: colored(stdout) && !json,
-            color_err: colored(stderr),
+            color: colored(color, stdout, no_color) && !json,
+            color_err: colored(color, stderr, no_color),
             terminal: stdout,
             can_ask: stderr && io::stdin().is_terminal(),
         }
@@ -98,5 +93,27 @@ impl Out {
         if let Some(hint) = hint {
             drop(writeln!(stderr, "{dim}hint:{off} {hint}"));
         }
+    }
+}
+
+fn colored(color: When, terminal: bool, no_color: bool) -> bool {
+    match color {
+        When::Auto => terminal && !no_color,
+        When::Always => true,
+        When::Never => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colors_are_for_terminals_whose_person_wants_them() {
+        assert!(colored(When::Auto, true, false));
+        assert!(!colored(When::Auto, true, true), "NO_COLOR");
+        assert!(!colored(When::Auto, false, false), "a pipe");
+        assert!(colored(When::Always, false, true));
+        assert!(!colored(When::Never, true, false));
     }
 }
