@@ -53,7 +53,6 @@ pub(super) fn document(endpoints: &[Endpoint]) -> Value {
             "description": DESCRIPTION,
             "license": {"name": "Apache-2.0 OR MIT", "identifier": "Apache-2.0 OR MIT"},
         },
-        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "servers": [{"url": "/"}],
         "tags": tags,
         "paths": paths,
