@@ -14,6 +14,7 @@ use parlor_protocol::{
     frame::{Accepted, Frame, Refused, Subscribed, Welcome},
 };
 use tokio::{
+    io::AsyncReadExt as _,
     net::{TcpSocket, TcpStream},
     time::{Instant, timeout, timeout_at},
 };
@@ -28,6 +29,8 @@ use tokio_tungstenite::{
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Frames that are kept while an answer is awaited.
 const KEPT_MAX: usize = 100_000;
+/// Longest close frame of a server: two bytes of head, up to 125 of code and reason.
+const CLOSE_FRAME_MAX: usize = 127;
 
 /// One connection.
 #[derive(Debug)]
@@ -38,6 +41,7 @@ pub struct Socket {
     kept: VecDeque<Frame>,
     last_id: u64,
     ended: Option<Ended>,
+    transcript: Option<String>,
 }
 
 /// What came next.
@@ -153,12 +157,22 @@ impl Socket {
             .await
             .unwrap_or_else(|_| Err(Ended::Lost(format!("no upgrade in {PATIENCE:?}"))))?;
         let kept = VecDeque::new();
-        Ok(Self { stream, welcome: None, kept, last_id: 0, ended: None })
+        Ok(Self { stream, welcome: None, kept, last_id: 0, ended: None, transcript: None })
     }
 
     /// Returns what the server said at the beginning.
     pub fn welcome(&self) -> &Welcome {
         self.welcome.as_ref().expect("opened with a token")
+    }
+
+    /// Keeps every frame from now on as it came, for [`Self::transcript`].
+    pub fn record(&mut self) {
+        self.transcript.get_or_insert_default();
+    }
+
+    /// Returns the recorded frames, one in each line.
+    pub fn transcript(&self) -> &str {
+        self.transcript.as_deref().unwrap_or_default()
     }
 
     /// Sends a command and waits for nothing.
@@ -277,6 +291,25 @@ impl Socket {
         }
     }
 
+    /// Reads to the end without looking at frames, as cheaply as can be, and returns how many bytes
+    /// came and the close code, if the last frame has one.
+    ///
+    /// For a connection that was not read before: what the client holds already is left out.
+    pub async fn skip_to_end(self) -> (usize, Option<u16>) {
+        let mut stream = self.stream.into_inner();
+        let (mut total, mut tail, mut buffer) = (0, Vec::new(), vec![0; 64 * 1024]);
+        loop {
+            let read = timeout(PATIENCE, stream.read(&mut buffer)).await;
+            let read = read.unwrap_or_else(|_| panic!("nothing came for {PATIENCE:?}"));
+            // A reset ends it, too.
+            let Ok(count @ 1..) = read else { return (total, close_code(&tail)) };
+            total += count;
+            tail.extend_from_slice(buffer.get(..count).unwrap_or_default());
+            let surplus = tail.len().saturating_sub(CLOSE_FRAME_MAX);
+            tail.drain(..surplus);
+        }
+    }
+
     /// Says goodbye and waits for the server's.
     pub async fn close(mut self) {
         // A server that is gone need not hear it.
@@ -297,6 +330,10 @@ impl Socket {
             let received = timeout_at(deadline, self.stream.next()).await.ok()?;
             let ended = match received {
                 Some(Ok(Message::Text(text))) => {
+                    if let Some(transcript) = &mut self.transcript {
+                        transcript.push_str(text.as_str());
+                        transcript.push('\n');
+                    }
                     let frame = serde_json::from_str(text.as_str());
                     let frame = frame.unwrap_or_else(|error| panic!("{error} in {text}"));
                     return Some(Incoming::Frame(frame));
@@ -344,6 +381,17 @@ pub fn with_id(mut command: Command, new: String) -> Command {
         Command::Hello { .. } | Command::Ping {} => {}
     }
     command
+}
+
+/// Returns the code of the close frame that ends these bytes.
+fn close_code(tail: &[u8]) -> Option<u16> {
+    tail.windows(4).enumerate().find_map(|(start, window)| match *window {
+        // Final, close; not masked; as long as the rest.
+        [0x88, len, high, low] if start + 2 + usize::from(len) == tail.len() => {
+            Some(u16::from_be_bytes([high, low]))
+        }
+        _ => None,
+    })
 }
 
 fn lost(error: io::Error) -> Ended {

@@ -27,6 +27,9 @@ struct Growing {
     turn: u32,
     chunk: u32,
     text: String,
+    /// Nothing of it came on the present connection. When the server was lost with the end of the
+    /// text, the ending may have less.
+    is_from_before: bool,
 }
 
 impl Reader {
@@ -58,11 +61,15 @@ impl Reader {
             found.push(Violation::NotResumed { reader: self.name.clone(), position });
         }
         self.position = Some(start.unwrap_or(subscribed.seq));
-        // Pieces that were lost with the connection are in the texts so far.
-        self.replies.clear();
+        // Pieces that were lost with the connection are in the texts so far. A reply without one
+        // goes on where it was, or in a new turn.
+        for reply in self.replies.values_mut() {
+            reply.is_from_before = true;
+        }
         for reply in &subscribed.streaming {
             let (turn, chunk, text) = (reply.turn, reply.chunk, reply.text.clone());
-            self.replies.insert(reply.message, Growing { turn, chunk, text });
+            let growing = Growing { turn, chunk, text, is_from_before: false };
+            self.replies.insert(reply.message, growing);
         }
     }
 
@@ -101,6 +108,7 @@ impl Reader {
         if delta.turn != reply.turn {
             reply.text.clear();
         }
+        reply.is_from_before = false;
         reply.turn = delta.turn;
         reply.chunk = delta.chunk;
         reply.text.push_str(&delta.text);
@@ -109,7 +117,7 @@ impl Reader {
     fn completed(&mut self, completed: &MessageCompleted, found: &mut Vec<Violation>) {
         let Some(reply) = self.replies.remove(&completed.message) else { return };
         // A reader that saw no piece, because the reply ended before it came, has nothing to join.
-        let saw_pieces = reply.chunk > 0;
+        let saw_pieces = reply.chunk > 0 && !reply.is_from_before;
         if saw_pieces && reply.text != completed.body {
             let reader = self.name.clone();
             found.push(Violation::TextDiffers { reader, reply: completed.message });

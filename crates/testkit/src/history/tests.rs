@@ -347,3 +347,11 @@ fn list_over_http_is_compared_with_the_log() {
     story.history.listed(&done);
     assert!(story.history.finish().is_ok());
 }
+
+#[test]
+fn text_that_was_lost_with_the_server_may_be_missing_at_the_end() {
+    let mut story = story().read(&events()[..3]);
+    story.history.delta(story.reader, &delta(3, 1, 1, "one two three"));
+    story.history.subscribed(story.reader, Some(3), &subscribed(3, true));
+    assert!(story.read(&events()[3..]).stored(&events()).history.finish().is_ok());
+}

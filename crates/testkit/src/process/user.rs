@@ -4,6 +4,9 @@ use std::{net::SocketAddr, sync::Arc};
 
 use parlor_client::{Feed, Http, MemoryTokens, MessageQuery, TokenStore, Updates};
 use parlor_protocol::{
+    command::Position,
+    event::Event,
+    frame::Frame,
     http::{CreateRoomRequest, PublishRequest, PutMemberRequest, RegisterRequest},
     id::UserId,
     message::Message,
@@ -62,6 +65,11 @@ impl User {
         Self { http, tokens, addr, ..self.clone() }
     }
 
+    /// Returns the server's address.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     /// Returns the access token.
     pub async fn token(&self) -> String {
         self.http.access_token().await.unwrap()
@@ -108,6 +116,24 @@ impl User {
     pub async fn say(&self, room: &str, body: &str) -> Message {
         let said = self.http.publish(room, &draft(body, None)).await;
         said.unwrap_or_else(|error| panic!("{} writes to {room}: {error:?}", self.name))
+    }
+
+    /// Returns a room's whole log, read by a fresh connection.
+    ///
+    /// # Panics
+    /// When the server does not replay so much; `PARLOR_LIMITS__REPLAY_EVENTS` says how much.
+    pub async fn log(&self, room: &str) -> Vec<Event> {
+        let epoch = self.http.room(room).await.unwrap().epoch;
+        let mut socket = self.socket().await;
+        let again = socket.subscribe(room, Some(Position { epoch, seq: 0 })).await.unwrap();
+        assert!(again.resumed, "the server replays less than {} events", again.seq);
+        let mut events = Vec::new();
+        while events.last().map_or(0, |event: &Event| event.seq) < again.seq {
+            if let Frame::Event(event) = socket.next_frame().await {
+                events.push(*event);
+            }
+        }
+        events
     }
 
     /// Returns all messages of a room, oldest first.

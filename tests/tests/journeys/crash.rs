@@ -1,0 +1,76 @@
+//! A reply that was being written when the server was killed.
+
+use std::time::Duration;
+
+use parlor_protocol::message::MessageStatus;
+use parlor_testkit::{
+    fake_llm::{FakeLlm, Script},
+    process::Parlor,
+};
+
+use crate::{
+    MACHINE,
+    follow::{Follower, Seen, settle, shared_history},
+};
+
+#[tokio::test]
+async fn reply_that_a_crash_cut_off_is_written_anew_and_ends_once() {
+    let _shared = MACHINE.read().await;
+    let llm = FakeLlm::start().await;
+    let script = Script::counting(80).with_delay(Duration::from_millis(25));
+    llm.set_script(script.clone());
+    let mut server = Parlor::builder().model(&llm).start().await;
+    let ada = server.register("ada").await;
+    let history = shared_history();
+    let mut follower = Follower::start(&ada, "general", &history, "ada").await;
+    history.lock().unwrap().wrote("call", "@guide count", true);
+    let accepted = follower.socket().publish("general", "call", "@guide count").await.unwrap();
+    history.lock().unwrap().accepted("call", &accepted);
+    let before = follower.piece(10).await;
+
+    server.kill().await;
+    while !matches!(follower.next().await, Seen::Ended(_)) {}
+    server.restart().await;
+    follower.connect().await.unwrap();
+    let after = follower.piece(1).await;
+    let (_, completed) = follower.reply_ends().await;
+
+    assert_eq!(after.message, before.message, "it is the same message");
+    assert!(after.turn > before.turn, "turn {} after turn {}", after.turn, before.turn);
+    assert_eq!((completed.status, completed.body), (MessageStatus::Completed, script.text()));
+    let summary = settle(history, &ada, "general").await;
+    assert_eq!(summary.replies, 1);
+    assert_eq!(
+        llm.requests().iter().filter(|request| request.path.ends_with("completions")).count(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn reply_that_crashes_each_time_is_closed_with_a_sentence() {
+    let _shared = MACHINE.read().await;
+    let llm = FakeLlm::start().await;
+    llm.set_script(Script::counting(10_000).with_delay(Duration::from_millis(20)));
+    let mut server = Parlor::builder().model(&llm).start().await;
+    let ada = server.register("ada").await;
+    let history = shared_history();
+    let mut follower = Follower::start(&ada, "general", &history, "ada").await;
+    history.lock().unwrap().wrote("call", "@guide count", true);
+    follower.socket().publish("general", "call", "@guide count").await.unwrap();
+
+    // As many attempts as `bots.max_attempts`.
+    for _ in 0..3 {
+        follower.piece(3).await;
+        server.kill().await;
+        while !matches!(follower.next().await, Seen::Ended(_)) {}
+        server.restart().await;
+        follower.connect().await.unwrap();
+    }
+    let (_, completed) = follower.reply_ends().await;
+
+    assert!(
+        matches!(completed.status, MessageStatus::Failed | MessageStatus::Interrupted),
+        "{completed:?}"
+    );
+    settle(history, &ada, "general").await;
+}

@@ -1,0 +1,239 @@
+//! A server that is asked to stop tells everyone, spreads them, and loses nothing.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use parlor_protocol::{close::CloseCode, frame::Frame};
+use parlor_testkit::{
+    process::{Parlor, User, draft, raise_descriptor_limit},
+    socket::{Ended, Failure, Incoming, Options, Socket},
+};
+use rand::Rng as _;
+use tokio::{task::JoinSet, time::Instant};
+use uuid::Uuid;
+
+use crate::{
+    MACHINE,
+    follow::{SharedHistory, settle, shared_history},
+    until,
+};
+
+const USERS: usize = 20;
+const CONNECTIONS_EACH: usize = 25;
+const WINDOW: Duration = Duration::from_secs(5);
+
+static WRITTEN: AtomicUsize = AtomicUsize::new(0);
+
+/// How one connection fared.
+struct Fate {
+    user: User,
+    reconnect_in_ms: Option<u64>,
+    ended: Ended,
+    /// Written, but not answered.
+    open: Vec<(String, String)>,
+    told_after: Option<Duration>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_hundred_writers_are_told_spread_and_lose_nothing() {
+    let _alone = MACHINE.write().await;
+    raise_descriptor_limit();
+    let mut server = Parlor::builder()
+        .env("PARLOR_LIFECYCLE__DRAIN", "5s")
+        .env("PARLOR_LIMITS__REPLAY_EVENTS", "1000000")
+        .start()
+        .await;
+    let history = shared_history();
+    let room = server.register("owner").await.http.room("general").await.unwrap().id.to_string();
+    let mut fates = JoinSet::new();
+    let mut users = Vec::new();
+    for number in 0..USERS {
+        let user = server.register(&format!("writer-{number}")).await;
+        for _ in 0..CONNECTIONS_EACH {
+            let socket = user.socket().await;
+            let (user, room) = (user.clone(), room.clone());
+            fates.spawn(write(user, socket, room, SharedHistory::clone(&history)));
+        }
+        users.push(user);
+    }
+    let busy = || WRITTEN.load(Ordering::Relaxed) >= 2 * USERS * CONNECTIONS_EACH;
+    until("everyone writes", Duration::from_mins(1), async || busy()).await;
+
+    let asked = Instant::now();
+    let status = server.terminate().await;
+    let took = asked.elapsed();
+    let fates = fates.join_all().await;
+
+    assert_eq!(status.code(), Some(0));
+    assert!(took < WINDOW * 4, "it took {took:?}");
+    assert_eq!(fates.len(), USERS * CONNECTIONS_EACH);
+    assert_told_and_spread(&fates);
+    server.restart().await;
+    for fate in &fates {
+        for (client_id, body) in &fate.open {
+            let again =
+                fate.user.http.publish("general", &draft(body, Some(client_id))).await.unwrap();
+            history.lock().unwrap().acknowledged_at(client_id, again.seq, again.id);
+        }
+    }
+    let summary = settle(history, &users[0], "general").await;
+    assert!(summary.acknowledged >= 2 * USERS * CONNECTIONS_EACH, "{summary:?}");
+}
+
+fn assert_told_and_spread(fates: &[Fate]) {
+    let mut pauses = Vec::new();
+    for fate in fates {
+        assert_eq!(fate.ended.code(), Some(CloseCode::Draining.as_u16()), "{:?}", fate.ended);
+        pauses.push(fate.reconnect_in_ms.expect("everyone is told when to come back"));
+        assert!(fate.told_after.is_some());
+    }
+    pauses.sort_unstable();
+    let at = |share: usize| pauses[(pauses.len() - 1) * share / 100];
+    let spread = at(95) - at(5);
+    assert!(spread >= 2_000, "from {} to {} ms for all but a tenth", at(5), at(95));
+    // No tenth of the time has much more than its share of those who come back.
+    let slice = (at(100) - at(0)) / 10 + 1;
+    for start in (at(0)..=at(100)).step_by(usize::try_from(slice).unwrap()) {
+        let crowd = pauses.iter().filter(|&&pause| (start..start + slice).contains(&pause)).count();
+        assert!(crowd <= fates.len() / 4, "{crowd} come back within {slice} ms");
+    }
+}
+
+/// Writes until the server closes the connection.
+async fn write(user: User, mut socket: Socket, room: String, history: SharedHistory) -> Fate {
+    let mut fate = Fate {
+        user,
+        reconnect_in_ms: None,
+        ended: Ended::Lost(String::new()),
+        open: Vec::new(),
+        told_after: None,
+    };
+    let begun = Instant::now();
+    let ended = loop {
+        let (client_id, body) = (Uuid::new_v4().to_string(), "still here".to_owned());
+        history.lock().unwrap().wrote(&client_id, &body, false);
+        match socket.publish(&room, &client_id, &body).await {
+            Ok(accepted) => {
+                history.lock().unwrap().accepted(&client_id, &accepted);
+                WRITTEN.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(Failure::Refused(refused)) => {
+                assert!(refused.code.is_retryable(), "{refused:?}");
+                fate.open.push((client_id, body));
+            }
+            Err(Failure::Ended(ended)) => {
+                fate.open.push((client_id, body));
+                break ended;
+            }
+        }
+        let pause = rand::rng().random_range(200..600);
+        let deadline = Instant::now() + Duration::from_millis(pause);
+        if let Some(ended) = listen(&mut socket, deadline, &mut fate, begun).await {
+            break ended;
+        }
+    };
+    // Frames that came before the end, while an answer was awaited.
+    listen(&mut socket, Instant::now(), &mut fate, begun).await;
+    fate.ended = ended;
+    fate
+}
+
+async fn listen(
+    socket: &mut Socket,
+    deadline: Instant,
+    fate: &mut Fate,
+    begun: Instant,
+) -> Option<Ended> {
+    loop {
+        match socket.next_before(deadline).await? {
+            Incoming::Ended(ended) => return Some(ended),
+            Incoming::Frame(frame) => {
+                if let Frame::Drain(drain) = *frame {
+                    fate.reconnect_in_ms = Some(drain.reconnect_in_ms);
+                    fate.told_after = Some(begun.elapsed());
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn server_that_drains_is_not_ready_and_takes_no_new_connections() {
+    let _shared = MACHINE.read().await;
+    let mut server = Parlor::builder().env("PARLOR_LIFECYCLE__PRE_STOP", "2s").start().await;
+    let ada = server.register("ada").await;
+    let (mut socket, token) = (ada.socket().await, ada.token().await);
+
+    server.ask_to_stop();
+    let http = server.http();
+    let not_ready = async || http.readyz().await.is_ok_and(|readiness| !readiness.ready);
+    until("the server is not ready", Duration::from_secs(2), not_ready).await;
+
+    let late = Socket::try_open(server.addr(), &token, &Options::default()).await;
+    assert!(late.is_err(), "a node that goes away takes nobody in");
+    socket.publish("general", "late", "those who are there go on").await.unwrap();
+    let (frames, ended) = socket.read_to_end().await;
+    assert!(frames.iter().any(|frame| matches!(frame, Frame::Drain(_))), "{frames:?}");
+    assert_eq!(ended.code(), Some(CloseCode::Draining.as_u16()));
+    assert_eq!(server.wait(Duration::from_secs(20)).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn second_request_to_stop_ends_at_once() {
+    let _shared = MACHINE.read().await;
+    let mut server = Parlor::builder()
+        .env("PARLOR_LIFECYCLE__PRE_STOP", "20s")
+        .env("PARLOR_LIFECYCLE__DRAIN", "20s")
+        .env("PARLOR_LIFECYCLE__ABORT_AFTER", "50s")
+        .start()
+        .await;
+    let ada = server.register("ada").await;
+    let mut sockets = Vec::new();
+    for _ in 0..20 {
+        sockets.push(ada.socket().await);
+    }
+    let accepted = sockets[0].publish("general", "kept", "kept").await.unwrap();
+
+    server.ask_to_stop();
+    let http = server.http();
+    let not_ready = async || !http.readyz().await.is_ok_and(|readiness| readiness.ready);
+    until("the first request was heard", Duration::from_secs(5), not_ready).await;
+    let asked = Instant::now();
+    server.ask_to_stop();
+    let status = server.wait(Duration::from_secs(20)).await;
+
+    assert!(asked.elapsed() < Duration::from_secs(5), "it took {:?}", asked.elapsed());
+    assert!(status.code().is_some(), "it ended by itself: {status:?}");
+    server.restart().await;
+    let last = ada.history("general").await.pop().unwrap();
+    assert_eq!((Some(last.seq), last.body.as_str()), (accepted.seq, "kept"));
+}
+
+#[tokio::test]
+async fn reply_that_is_being_written_is_finished_or_goes_on_after_the_start() {
+    let _shared = MACHINE.read().await;
+    let llm = parlor_testkit::fake_llm::FakeLlm::start().await;
+    let script =
+        parlor_testkit::fake_llm::Script::counting(150).with_delay(Duration::from_millis(20));
+    llm.set_script(script.clone());
+    let mut server =
+        Parlor::builder().model(&llm).env("PARLOR_LIFECYCLE__DRAIN", "1s").start().await;
+    let ada = server.register("ada").await;
+    let history = shared_history();
+    let mut follower = crate::follow::Follower::start(&ada, "general", &history, "ada").await;
+    history.lock().unwrap().wrote("call", "@guide count", true);
+    follower.socket().publish("general", "call", "@guide count").await.unwrap();
+    follower.piece(5).await;
+
+    let status = server.terminate().await;
+    assert_eq!(status.code(), Some(0));
+    while !matches!(follower.next().await, crate::follow::Seen::Ended(_)) {}
+    server.restart().await;
+    follower.connect().await.unwrap();
+    let (_, completed) = follower.reply_ends().await;
+
+    assert_eq!(completed.body, script.text());
+    settle(history, &ada, "general").await;
+}

@@ -1,0 +1,179 @@
+//! What was acknowledged survives everything; what calls a bot is answered once.
+
+use std::{
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use parlor_protocol::event::EventBody;
+use parlor_testkit::{
+    fake_llm::{FakeLlm, Script},
+    process::{Parlor, User, draft},
+    socket::{Failure, Options, Socket},
+};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use uuid::Uuid;
+
+use crate::{
+    MACHINE,
+    follow::{Follower, Seen, SharedHistory, settle, shared_history},
+    soak_factor, until,
+};
+
+const WRITERS: usize = 6;
+const MESSAGES_EACH: usize = 50;
+const KILLS: usize = 10;
+/// Every so many messages one calls the bot.
+const CALL_EVERY: usize = 10;
+/// How long a server may be away.
+const OUTAGE: Duration = Duration::from_secs(40);
+
+static ACKNOWLEDGED: AtomicUsize = AtomicUsize::new(0);
+/// Where the log ends, once that is known.
+static HEAD: AtomicU64 = AtomicU64::new(u64::MAX);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acknowledged_messages_survive_being_killed_ten_times() {
+    let _alone = MACHINE.write().await;
+    let llm = FakeLlm::start().await;
+    llm.set_script(Script::counting(25).with_delay(Duration::from_millis(20)));
+    let mut server =
+        Parlor::builder().model(&llm).env("PARLOR_LIMITS__REPLAY_EVENTS", "100000").start().await;
+    let history = shared_history();
+    let kills = KILLS * soak_factor();
+    let total = WRITERS * MESSAGES_EACH * soak_factor();
+    let mut writers = JoinSet::new();
+    let mut users = Vec::new();
+    for number in 0..WRITERS {
+        users.push(server.register(&format!("writer-{number}")).await);
+    }
+    let owner = server.register("owner").await;
+    let room = owner.create_room("durable", &["guide"]).await;
+    let mut readers = JoinSet::new();
+    for number in 0..2 {
+        let reader = Follower::new(&owner, "durable", &history, &format!("reader-{number}"));
+        readers.spawn(read(reader));
+    }
+    for user in &users {
+        user.join("durable").await;
+        writers.spawn(write(user.clone(), room.id.to_string(), SharedHistory::clone(&history)));
+    }
+
+    for kill in 1..=kills {
+        let enough = total * kill / (kills + 1);
+        let reached = async || ACKNOWLEDGED.load(Ordering::Relaxed) >= enough;
+        until(&format!("{enough} messages acknowledged"), OUTAGE, reached).await;
+        server.kill().await;
+        server.restart().await;
+    }
+    let written: Vec<(String, String)> = writers.join_all().await.into_iter().flatten().collect();
+    assert_eq!(written.len(), total);
+
+    repeat_all(&users, &written, &history).await;
+    until("every reply has ended", Duration::from_secs(90), async || replies_ended(&owner).await)
+        .await;
+    HEAD.store(owner.log("durable").await.len() as u64, Ordering::Relaxed);
+    readers.join_all().await;
+    let summary = settle(history, &owner, "durable").await;
+    assert_eq!(summary.acknowledged, total);
+    assert_eq!(summary.replies, total / CALL_EVERY);
+}
+
+/// Writes its messages, each again and again until it is acknowledged.
+async fn write(user: User, room: String, history: SharedHistory) -> Vec<(String, String)> {
+    let (mut socket, mut written) = (None, Vec::new());
+    for number in 0..MESSAGES_EACH * soak_factor() {
+        let client_id = Uuid::new_v4().to_string();
+        let calls = number % CALL_EVERY == 0;
+        let body = format!("{} {number}{}", user.name, if calls { " @guide" } else { "" });
+        history.lock().unwrap().wrote(&client_id, &body, calls);
+        let deadline = Instant::now() + OUTAGE;
+        loop {
+            assert!(Instant::now() < deadline, "{body:?} was not acknowledged in {OUTAGE:?}");
+            match attempt(&user, &mut socket, &room, &client_id, &body).await {
+                Ok(accepted) => {
+                    history.lock().unwrap().accepted(&client_id, &accepted);
+                    break;
+                }
+                Err(Failure::Refused(refused)) => {
+                    assert!(refused.code.is_retryable(), "{refused:?}");
+                }
+                Err(Failure::Ended(_)) => socket = None,
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        ACKNOWLEDGED.fetch_add(1, Ordering::Relaxed);
+        written.push((client_id, body));
+    }
+    written
+}
+
+async fn attempt(
+    user: &User,
+    socket: &mut Option<Socket>,
+    room: &str,
+    client_id: &str,
+    body: &str,
+) -> Result<parlor_protocol::frame::Accepted, Failure> {
+    if socket.is_none() {
+        let token = user.token().await;
+        let opened = Socket::try_open(user.addr(), &token, &Options::default()).await;
+        *socket = Some(opened.map_err(Failure::Ended)?);
+    }
+    let open = socket.as_mut().expect("it was opened");
+    open.publish(room, client_id, body).await
+}
+
+/// Writes everything once more, half of it over HTTP, and gets the first answers again.
+async fn repeat_all(users: &[User], written: &[(String, String)], history: &SharedHistory) {
+    for user in users {
+        let mut socket = user.socket().await;
+        let theirs = |body: &str| body.split(' ').next() == Some(&user.name);
+        for (number, (client_id, body)) in
+            written.iter().filter(|(_, body)| theirs(body)).enumerate()
+        {
+            if number % 2 == 0 {
+                let again = socket.publish("durable", client_id, body).await.unwrap();
+                assert!(again.duplicate, "{client_id}");
+                history.lock().unwrap().accepted(client_id, &again);
+            } else {
+                let again = user.http.publish("durable", &draft(body, Some(client_id))).await;
+                let again = again.unwrap();
+                history.lock().unwrap().acknowledged_at(client_id, again.seq, again.id);
+            }
+        }
+    }
+}
+
+/// Follows the room through all outages to the end.
+async fn read(mut reader: Follower) {
+    while reader.position().unwrap_or(0) < HEAD.load(Ordering::Relaxed) {
+        if !reader.is_connected() {
+            // The server may be away for the moment.
+            drop(reader.connect().await);
+            sleep(Duration::from_millis(20)).await;
+            continue;
+        }
+        if let Some(Seen::Ended(ended)) =
+            reader.next_before(Instant::now() + Duration::from_millis(200)).await
+        {
+            assert_eq!(ended.code(), None, "a killed server says nothing");
+        }
+    }
+}
+
+async fn replies_ended(user: &User) -> bool {
+    let (mut begun, mut ended, mut calls) = (0, 0, 0);
+    for event in user.log("durable").await {
+        match event.body {
+            EventBody::MessageCreated(message) if message.bot.is_some() => begun += 1,
+            EventBody::MessageCreated(message) if message.body.contains("@guide") => calls += 1,
+            EventBody::MessageCompleted(_) => ended += 1,
+            _ => {}
+        }
+    }
+    begun == calls && ended >= begun
+}

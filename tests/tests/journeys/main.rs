@@ -1,0 +1,53 @@
+//! The promises of one server, each with tests that try to break it.
+//!
+//! Every test runs the real binary: `cargo build -p parlor` first, or name one in `PARLOR_BIN`.
+//! `PARLOR_SOAK=1` makes the long ones longer.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
+
+mod crash;
+mod drain;
+mod durability;
+mod first_reply;
+mod follow;
+mod idempotence;
+mod midstream;
+mod provider_faults;
+mod refusals;
+mod restart;
+mod resume;
+mod revocation;
+mod sse;
+mod stalled;
+mod stop;
+
+use std::{future::Future, time::Duration};
+
+use tokio::{
+    sync::RwLock,
+    time::{Instant, sleep},
+};
+
+/// Held by every test, alone by those that load the machine or measure time.
+static MACHINE: RwLock<()> = RwLock::const_new(());
+
+/// How often a condition is looked at for which there is no event.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Returns how much more than usual a long test does.
+fn soak_factor() -> usize {
+    if std::env::var_os("PARLOR_SOAK").is_some() { 10 } else { 1 }
+}
+
+/// Waits until a condition outside of this process holds.
+async fn until<F: Future<Output = bool>>(
+    what: &str,
+    patience: Duration,
+    mut holds: impl FnMut() -> F,
+) {
+    let deadline = Instant::now() + patience;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
+        sleep(LOOK_EVERY).await;
+    }
+}

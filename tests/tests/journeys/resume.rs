@@ -1,0 +1,208 @@
+//! Leaving at any moment and coming back loses nothing and doubles nothing.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use parlor_client::{Feed, Update, Updates};
+use parlor_protocol::{command::Since, event::Event};
+use parlor_testkit::{
+    process::{Parlor, User},
+    tcp_proxy::{Direction, TcpProxy},
+};
+use rand::Rng as _;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use uuid::Uuid;
+
+use crate::{
+    MACHINE,
+    follow::{Follower, Seen, SharedHistory, settle, shared_history},
+    soak_factor,
+};
+
+const DEPARTURES: usize = 200;
+const CUTS: usize = 60;
+const PATIENCE: Duration = Duration::from_mins(1);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn client_that_leaves_200_times_has_the_same_list_as_one_that_stays() {
+    let _alone = MACHINE.write().await;
+    // Few events are kept in memory, so that some of what was missed comes from the store.
+    let server = Parlor::builder()
+        .env("PARLOR_LIMITS__RING_EVENTS", "16")
+        .env("PARLOR_LIMITS__REPLAY_EVENTS", "1000000")
+        .start()
+        .await;
+    let (ada, bob) = (server.register("ada").await, server.register("bob").await);
+    let proxy = TcpProxy::start(server.addr()).await;
+    let history = shared_history();
+    let mut steady = Follower::start(&ada, "general", &history, "steady").await;
+    let leaver = Follower::start(&bob, "general", &history, "leaver").await;
+    let cut = Follower::start(&bob.through(proxy.addr()), "general", &history, "cut").await;
+    let begin = steady.position().unwrap();
+    let (feed, updates) = bob.through(proxy.addr()).feed();
+    feed.subscribe("general", Some(Since::Seq(begin))).await.unwrap();
+    let quiet = Arc::new(AtomicBool::new(false));
+
+    let mut writing = JoinSet::new();
+    writing.spawn(write(ada.clone(), SharedHistory::clone(&history), Arc::clone(&quiet)));
+    let listed: Arc<Mutex<Vec<Event>>> = Arc::default();
+    let mut listing = JoinSet::new();
+    listing.spawn(list(feed, updates, Arc::clone(&listed)));
+    let watch = async {
+        let end = write_ends(&mut writing).await;
+        steady.read_to(end).await;
+        end
+    };
+    let leaving = async {
+        let (leaver, cut) =
+            tokio::join!(leave(leaver, DEPARTURES * soak_factor()), endure(cut, &proxy));
+        quiet.store(true, Ordering::Relaxed);
+        (leaver, cut)
+    };
+    let (end, (mut leaver, mut cut)) = tokio::join!(watch, leaving);
+    for follower in [&mut leaver, &mut cut] {
+        follower.connect().await.unwrap_or_else(|failure| panic!("{failure:?}"));
+        follower.read_to(end).await;
+    }
+    let has_all = || listed.lock().unwrap().last().is_some_and(|event| event.seq >= end);
+    crate::until("the feed has everything", PATIENCE, async || has_all()).await;
+
+    let log = ada.log("general").await;
+    let after: Vec<_> = log.into_iter().filter(|event| event.seq > begin).collect();
+    assert!(after.len() > DEPARTURES, "only {} events", after.len());
+    assert_eq!(*listed.lock().unwrap(), after, "the feed's list");
+    settle(history, &ada, "general").await;
+}
+
+#[tokio::test]
+async fn client_that_missed_too_much_is_told_to_read_again() {
+    let _shared = MACHINE.read().await;
+    let server = Parlor::builder().env("PARLOR_LIMITS__REPLAY_EVENTS", "5").start().await;
+    let ada = server.register("ada").await;
+    let epoch = ada.http.room("general").await.unwrap().epoch;
+    for number in 0..20 {
+        ada.say("general", &number.to_string()).await;
+    }
+    let mut socket = ada.socket().await;
+    let since =
+        |epoch: &str, seq| parlor_protocol::command::Position { epoch: epoch.to_owned(), seq };
+
+    for (position, reason) in [
+        (since(&epoch, 1), "too_far_behind"),
+        (since("another", 20), "epoch_changed"),
+        (since(&epoch, 4_000), "ahead_of_log"),
+    ] {
+        let subscribed = socket.subscribe("general", Some(position)).await.unwrap();
+        let resync = loop {
+            if let parlor_protocol::frame::Frame::Resync(resync) = socket.next_frame().await {
+                break resync;
+            }
+        };
+
+        assert!(!subscribed.resumed);
+        assert_eq!((resync.reason.as_str(), resync.from), (reason, subscribed.seq));
+    }
+}
+
+/// Writes until nobody leaves any more; returns the last position.
+async fn write(user: User, history: SharedHistory, quiet: Arc<AtomicBool>) -> u64 {
+    let mut socket = user.socket().await;
+    let mut last = 0;
+    let mut number = 0;
+    while !quiet.load(Ordering::Relaxed) {
+        number += 1;
+        let (client_id, body) = (Uuid::new_v4().to_string(), format!("message {number}"));
+        history.lock().unwrap().wrote(&client_id, &body, false);
+        let accepted = socket.publish("general", &client_id, &body).await.unwrap();
+        history.lock().unwrap().accepted(&client_id, &accepted);
+        last = accepted.seq.unwrap();
+        let pause = rand::rng().random_range(0..10);
+        sleep(Duration::from_millis(pause)).await;
+    }
+    last
+}
+
+async fn write_ends(writing: &mut JoinSet<u64>) -> u64 {
+    writing.join_next().await.unwrap().unwrap()
+}
+
+/// Leaves at random moments, in every way there is, and comes back.
+async fn leave(mut follower: Follower, times: usize) -> Follower {
+    for _ in 0..times {
+        let (stay, away, how) = {
+            let mut rng = rand::rng();
+            (rng.random_range(0..25), rng.random_range(0..25), rng.random_range(0..3))
+        };
+        read_for(&mut follower, Duration::from_millis(stay)).await;
+        let socket = follower.disconnect();
+        match how {
+            0 => socket.close().await,
+            1 => socket.abort(),
+            _ => drop(socket),
+        }
+        sleep(Duration::from_millis(away)).await;
+        follower.connect().await.unwrap();
+    }
+    drop(follower.disconnect());
+    follower
+}
+
+async fn read_for(follower: &mut Follower, time: Duration) {
+    let deadline = Instant::now() + time;
+    while let Some(seen) = follower.next_before(deadline).await {
+        assert!(!matches!(seen, Seen::Ended(_)), "{seen:?}");
+    }
+}
+
+/// Stays, while the network does what networks do.
+async fn endure(mut follower: Follower, proxy: &TcpProxy) -> Follower {
+    for number in 0..CUTS * soak_factor() {
+        let (pause, bytes) = {
+            let mut rng = rand::rng();
+            (rng.random_range(10..80), rng.random_range(1..4_000))
+        };
+        sleep(Duration::from_millis(pause)).await;
+        match number % 4 {
+            0 => proxy.cut_all(),
+            1 => proxy.reset_all(),
+            2 => proxy.cut_after_bytes(Direction::ToClient, bytes),
+            _ => proxy.cut_after_bytes(Direction::ToServer, bytes % 300),
+        }
+        loop {
+            if !follower.is_connected() {
+                // The next cut may hit the attempt.
+                drop(timeout(Duration::from_secs(5), follower.connect()).await);
+                continue;
+            }
+            let deadline = Instant::now() + Duration::from_millis(5);
+            if follower.next_before(deadline).await.is_none() {
+                break;
+            }
+        }
+    }
+    if follower.is_connected() {
+        drop(follower.disconnect());
+    }
+    follower
+}
+
+/// Notes what a feed delivers, until it is dropped.
+async fn list(feed: Feed, mut updates: Updates, listed: Arc<Mutex<Vec<Event>>>) {
+    while let Some(update) = updates.next().await {
+        match update {
+            Update::Event(event) => listed.lock().unwrap().push(*event),
+            Update::Ended(error) => panic!("the feed ended: {error:?}"),
+            Update::Resynced { from, reason, .. } => panic!("resync at {from}: {reason}"),
+            _ => {}
+        }
+    }
+    drop(feed);
+}

@@ -1,0 +1,190 @@
+//! Whoever loses a right loses it at once, on connections that are open, too.
+
+use std::time::Duration;
+
+use parlor_client::MessageQuery;
+use parlor_protocol::{
+    close::CloseCode,
+    code::Code,
+    event::EventBody,
+    frame::Frame,
+    http::{PatchUserRequest, TokenResponse},
+};
+use parlor_testkit::{
+    process::{PASSWORD, Parlor, User},
+    socket::{Incoming, Options, Socket},
+};
+use tokio::time::Instant;
+
+use crate::{MACHINE, sse::SseStream};
+
+const PROMISED: Duration = Duration::from_secs(1);
+
+/// Reads until the server closes with 4509, which it must within the promised time.
+async fn assert_cut(socket: &mut Socket, since: Instant) {
+    loop {
+        match socket.next_before(since + PROMISED).await {
+            Some(Incoming::Frame(_)) => {}
+            Some(Incoming::Ended(ended)) => {
+                assert_eq!(ended.code(), Some(CloseCode::SessionRevoked.as_u16()), "{ended:?}");
+                return;
+            }
+            None => panic!("the connection is still open after {PROMISED:?}"),
+        }
+    }
+}
+
+async fn assert_alive(socket: &mut Socket) {
+    socket.send(&parlor_protocol::command::Command::Ping {}).await.unwrap();
+    while socket.next_frame().await != (Frame::Pong {}) {}
+}
+
+async fn is_refused(user: &User, token: &str) -> bool {
+    Socket::try_open(user.addr(), token, &Options::default()).await.is_err()
+}
+
+#[tokio::test]
+async fn logout_cuts_this_login_and_no_other() {
+    let _shared = MACHINE.read().await;
+    let server = Parlor::start().await;
+    let phone = server.register("ada").await;
+    let laptop = User::log_in(server.addr(), "ada").await;
+    let (mut first, mut second) = (phone.socket().await, laptop.socket().await);
+    let mut stream = SseStream::follow(&phone, "general", None).await;
+    stream.next().await.unwrap();
+    let token = phone.token().await;
+
+    let asked = Instant::now();
+    phone.http.log_out(false).await.unwrap();
+
+    assert_cut(&mut first, asked).await;
+    while stream.next().await.is_some() {}
+    assert!(asked.elapsed() < PROMISED, "the stream ended after {:?}", asked.elapsed());
+    assert!(is_refused(&phone, &token).await, "the access token is of no use any more");
+    assert_alive(&mut second).await;
+    let asked = Instant::now();
+    laptop.http.log_out(true).await.unwrap();
+    assert_cut(&mut second, asked).await;
+}
+
+#[tokio::test]
+async fn deactivated_user_is_cut_everywhere_and_cannot_return() {
+    let _shared = MACHINE.read().await;
+    let server = Parlor::start().await;
+    let (admin, eve) = (server.admin().await, server.register("eve").await);
+    let again = User::log_in(server.addr(), "eve").await;
+    let mut sockets = [eve.socket().await, again.socket().await];
+    for socket in &mut sockets {
+        socket.subscribe("general", None).await.unwrap();
+    }
+    let token = eve.token().await;
+    let change = |active| PatchUserRequest { active: Some(active), role: None };
+
+    let asked = Instant::now();
+    admin.http.patch_user("eve", &change(false)).await.unwrap();
+
+    for socket in &mut sockets {
+        assert_cut(socket, asked).await;
+    }
+    assert!(is_refused(&eve, &token).await);
+    assert!(eve.http.me().await.is_err());
+    let login = server.http().log_in("eve", PASSWORD).await;
+    assert!(login.is_err());
+    admin.http.patch_user("eve", &change(true)).await.unwrap();
+    User::log_in(server.addr(), "eve").await.say("general", "back again").await;
+}
+
+#[tokio::test]
+async fn kicked_member_gets_nothing_after_the_event_that_says_so() {
+    let _shared = MACHINE.read().await;
+    let server = Parlor::start().await;
+    let (ada, eve) = (server.register("ada").await, server.register("eve").await);
+    ada.create_room("ours", &[]).await;
+    eve.join("ours").await;
+    let (mut theirs, mut hers) = (eve.socket().await, ada.socket().await);
+    for room in ["ours", "general"] {
+        theirs.subscribe(room, None).await.unwrap();
+    }
+    hers.subscribe("ours", None).await.unwrap();
+    let mut stream = SseStream::follow(&eve, "ours", None).await;
+
+    let asked = Instant::now();
+    ada.http.delete_member("ours", "eve").await.unwrap();
+    for number in 0..20 {
+        ada.say("ours", &format!("secret {number}")).await;
+    }
+    ada.say("general", "the end").await;
+
+    let mut left = false;
+    loop {
+        let Frame::Event(event) = theirs.next_frame().await else { continue };
+        match event.body {
+            EventBody::MemberLeft(change) if change.user.id == eve.id => {
+                assert!(asked.elapsed() < PROMISED, "{:?}", asked.elapsed());
+                left = true;
+            }
+            EventBody::MessageCreated(message) if message.body == "the end" => break,
+            EventBody::MessageCreated(message) => panic!("{} was delivered", message.body),
+            _ => {}
+        }
+    }
+    assert!(left, "the connection was told");
+    while let Some(event) = stream.next().await {
+        assert!(!event.data.contains("secret"), "{event:?}");
+    }
+    let refused = theirs.publish("ours", "after", "still here?").await.unwrap_err();
+    assert!(matches!(refused.code(), Some(Code::NotAMember | Code::Forbidden)), "{refused:?}");
+    let since = parlor_protocol::command::Position {
+        epoch: ada.http.room("ours").await.unwrap().epoch,
+        seq: 0,
+    };
+    assert!(theirs.subscribe("ours", Some(since)).await.is_err(), "also not from the beginning");
+    assert!(eve.http.messages("ours", &MessageQuery::default()).await.is_err());
+    let last = ada.http.room("ours").await.unwrap().seq;
+    while !matches!(hers.next_frame().await, Frame::Event(event) if event.seq == last) {}
+}
+
+#[tokio::test]
+async fn spent_refresh_token_ends_the_login() {
+    let _shared = MACHINE.read().await;
+    let server = Parlor::builder().env("PARLOR_AUTH__REFRESH_GRACE", "0s").start().await;
+    let ada = server.register("ada").await;
+    let mut socket = ada.socket().await;
+    let spent = ada.refresh_token();
+    let next = refresh(&ada, &spent).await.expect("the first use works");
+
+    let asked = Instant::now();
+    let reused = refresh(&ada, &spent).await;
+
+    assert_eq!(reused.unwrap_err(), 401);
+    assert_cut(&mut socket, asked).await;
+    assert_eq!(refresh(&ada, &next.refresh_token).await.unwrap_err(), 401, "nor its successor");
+    assert!(is_refused(&ada, &next.access_token).await);
+    User::log_in(server.addr(), "ada").await;
+}
+
+#[tokio::test]
+async fn answer_that_got_lost_can_be_asked_for_again() {
+    let _shared = MACHINE.read().await;
+    let server = Parlor::start().await;
+    let ada = server.register("ada").await;
+    let token = ada.refresh_token();
+
+    let (first, again) =
+        (refresh(&ada, &token).await.unwrap(), refresh(&ada, &token).await.unwrap());
+
+    assert_eq!(first.refresh_token, again.refresh_token);
+    assert!(refresh(&ada, &again.refresh_token).await.is_ok());
+}
+
+/// Exchanges a refresh token, without what a good client does; the status when it is refused.
+async fn refresh(user: &User, token: &str) -> Result<TokenResponse, u16> {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let body = serde_json::json!({ "refresh_token": token }).to_string();
+    let call = client.post(format!("http://{}/v1/auth/refresh", user.addr()));
+    let answer = call.header("content-type", "application/json").body(body).send().await.unwrap();
+    if !answer.status().is_success() {
+        return Err(answer.status().as_u16());
+    }
+    Ok(serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap())
+}
