@@ -105,6 +105,14 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn page_that_was_not_built_says_how_to_build_it() {
+        let response = serve("no-such-page.html", &HeaderMap::new());
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        let body = axum::body::to_bytes(response.into_body(), 4_096).await.unwrap();
+        assert!(std::str::from_utf8(&body).unwrap().contains("npm run build"));
+    }
+
     #[test]
     fn tags_are_compared_one_by_one() {
         assert!(matches("\"a\", W/\"b\"", "\"b\""));

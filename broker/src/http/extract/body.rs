@@ -1,16 +1,24 @@
 //! Bodies of requests: their size, their type, their fields.
 
-use axum::body::{Body, Bytes, to_bytes};
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{FromRequest, Request};
+use bytes::BytesMut;
+use futures_util::StreamExt as _;
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http_body_util::LengthLimitError;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use parlor_protocol::code::Code;
 use serde::de::DeserializeOwned;
 
 use super::explain;
 use crate::http::App;
 use crate::refusal::{Outcome, Refusal};
+
+/// Bytes of a body that is too large that are still read, and thrown away.
+const DISCARD_MAX: usize = 4 << 20;
+/// How long they are waited for.
+const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// A JSON body.
 #[derive(Debug)]
@@ -76,9 +84,13 @@ async fn read(request: Request, app: &App) -> Outcome<(Kind, Bytes)> {
     let limit = limits.request_body.get();
     let kind = kind(request.headers());
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    // Refused before a byte of it is read.
+    // Refused before any of it is kept.
     if announced.and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > limit)
     {
+        // Who asks first has not sent anything yet.
+        if !request.headers().contains_key(EXPECT) {
+            discard(request.into_body().into_data_stream()).await;
+        }
         return Err(too_large(limit));
     }
     // Also where the handler bounds its own time: nobody may send a body for ever.
@@ -87,14 +99,31 @@ async fn read(request: Request, app: &App) -> Outcome<(Kind, Bytes)> {
 }
 
 async fn collect(body: Body, limit: usize) -> Outcome<Bytes> {
-    to_bytes(body, limit).await.map_err(|error| {
-        let source = std::error::Error::source(&error);
-        if source.is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
-            too_large(limit)
-        } else {
-            incomplete()
+    let mut chunks = body.into_data_stream();
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| incomplete())?;
+        if bytes.len() + chunk.len() > limit {
+            discard(chunks).await;
+            return Err(too_large(limit));
         }
-    })
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+/// Lets a client finish what it is sending, within reason: one whose connection is closed while it
+/// still writes never sees why.
+async fn discard(mut chunks: BodyDataStream) {
+    let mut left = DISCARD_MAX;
+    let reading = async {
+        while let Some(Ok(chunk)) = chunks.next().await {
+            let Some(rest) = left.checked_sub(chunk.len()) else { return };
+            left = rest;
+        }
+    };
+    // Whether it has finished or not, it is told.
+    drop(tokio::time::timeout(DISCARD_TIME, reading).await);
 }
 
 fn kind(headers: &HeaderMap) -> Kind {

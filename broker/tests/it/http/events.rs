@@ -101,7 +101,7 @@ async fn stream_ends_with_the_membership_the_login_and_the_token() {
     let eve = Api::register(&node, "eve").await;
     let user = eve.get("/v1/users/me").await.expect(200);
     let id = user["id"].as_str().unwrap().parse().unwrap();
-    let short = node.login(id, Duration::from_secs(2)).await;
+    let short = node.login(id, Duration::from_secs(4)).await;
     let mut expiring = follow(&eve.with_access(&short.token), None).await;
     let mut last = None;
     while let Some(sent) = expiring.next().await {
