@@ -47,12 +47,6 @@ pub struct RateLimits {
     pub requests_address: RateLimiter<AddressKey>,
     /// Registrations from one address.
     pub register: RateLimiter<AddressKey>,
-    /// Wrong passwords for one user name from one address.
-    pub login_pair: RateLimiter<(String, AddressKey)>,
-    /// Wrong passwords for one user name.
-    pub login_user: RateLimiter<String>,
-    /// Wrong passwords from one address.
-    pub login_address: RateLimiter<AddressKey>,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -108,21 +102,6 @@ impl RateLimits {
                 HOUR,
                 config.register_per_hour,
             )),
-            login_pair: RateLimiter::new(rate(
-                1,
-                config.login_failure_delay,
-                config.login_failures,
-            )),
-            login_user: RateLimiter::new(rate(
-                config.login_failures_per_user_hour,
-                HOUR,
-                config.login_failures_per_user_hour,
-            )),
-            login_address: RateLimiter::new(rate(
-                config.login_failures_per_address_hour,
-                HOUR,
-                config.login_failures_per_address_hour,
-            )),
         }
     }
 
@@ -146,9 +125,6 @@ impl RateLimits {
         self.requests_user.sweep();
         self.requests_address.sweep();
         self.register.sweep();
-        self.login_pair.sweep();
-        self.login_user.sweep();
-        self.login_address.sweep();
     }
 }
 
