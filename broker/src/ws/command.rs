@@ -22,9 +22,6 @@ use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
 use crate::shard::conn::{CloseReason, Conn};
 
-/// Longest sentence about a frame that cannot be read.
-const DETAIL_MAX: usize = 200;
-
 /// How the work on a command goes on.
 pub(super) enum Action {
     /// Beside others; the order was fixed when it was queued.
@@ -35,19 +32,6 @@ pub(super) enum Action {
     Answer(Frame),
     /// It is done, and there is nothing to say.
     Done,
-}
-
-/// Reads a command. The refusal comes with the command's id, as far as it can be made out.
-pub(super) fn decode(text: &str) -> Result<Command, (Refusal, Option<String>)> {
-    serde_json::from_str(text).map_err(|error| {
-        // Only now, because it is read twice: a client that errs wants to know which command.
-        let id = serde_json::from_str::<serde_json::Value>(text)
-            .ok()
-            .and_then(|frame| frame.get("id")?.as_str().map(str::to_owned));
-        let detail: String =
-            format!("The frame cannot be read: {error}.").chars().take(DETAIL_MAX).collect();
-        (Refusal::new(Code::BadRequest, detail), id)
-    })
 }
 
 /// Begins the work on a command.

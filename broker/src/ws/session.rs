@@ -11,8 +11,9 @@ use parlor_protocol::command::Command;
 use parlor_protocol::frame::Frame;
 use tokio::time::Instant;
 
-use super::command::{Action, decode, execute};
+use super::command::{Action, execute};
 use super::context::{Context, Work, log_in};
+use super::decode::decode;
 use super::flood::Flood;
 use super::socket::{Reader, Received};
 use crate::admission::Permit;

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail at once")]
 
 mod closing;
+mod commands;
 mod framing;
 mod handshake;
 mod raw;
