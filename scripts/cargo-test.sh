@@ -11,6 +11,9 @@ profile=$1
 shift
 PARLOR_CHROMIUM=$(scripts/require.sh --path chromium)
 export PARLOR_CHROMIUM
+# Only the README's example in Python needs it, so a machine without Python can do without.
+PARLOR_PYTHON=$(scripts/require.sh --path python-websockets || true)
+export PARLOR_PYTHON
 
 if cargo nextest --version >/dev/null 2>&1; then
     exec cargo nextest run "$@" --workspace --profile "$profile" </dev/null

@@ -4,14 +4,15 @@
 #   scripts/require.sh NAME...          fails with what to do when one is missing
 #   scripts/require.sh --path NAME      prints where it is
 #
-# Names: cargo cc node chromium cargo-deny. What can be installed without asking is installed:
-# Chromium from Debian's or Ubuntu's packages when apt-get and root are there, cargo-deny into
-# target/tools. A new tool is a new pair of functions, find_NAME and install_NAME.
+# Names: cargo cc node chromium cargo-deny python-websockets. What can be installed without asking is
+# installed: Chromium from Debian's or Ubuntu's packages when apt-get and root are there, the others
+# into target/tools. A new tool is a new pair of functions, find_NAME and install_NAME.
 set -eu
 
 cd "$(dirname "$0")/.."
 
 DENY_VERSION=0.20.2
+WEBSOCKETS_VERSION=17.4
 NODE_MIN=20.19
 
 say() { printf '%s\n' "$*" >&2; }
@@ -105,10 +106,32 @@ install_cargo_deny() {
         fail "cargo-deny could not be installed; try: cargo install --locked cargo-deny@$DENY_VERSION"
 }
 
+# A Python with the library that the README's example uses.
+find_python_websockets() {
+    for candidate in target/tools/python/bin/python3 python3; do
+        if "$candidate" -c 'import websockets.asyncio.client' 2>/dev/null; then
+            case $candidate in
+                */*) printf '%s\n' "$PWD/$candidate" ;;
+                *) command -v "$candidate" ;;
+            esac
+            return 0
+        fi
+    done
+    return 1
+}
+install_python_websockets() {
+    say "installing websockets $WEBSOCKETS_VERSION for Python into target/tools/python"
+    mkdir -p target/tools
+    {
+        python3 -m venv target/tools/python &&
+            target/tools/python/bin/python3 -m pip install --quiet "websockets==$WEBSOCKETS_VERSION"
+    } </dev/null >&2 || fail "Python 3 with venv and the library websockets could not be set up"
+}
+
 require() {
     function=$(printf '%s' "$1" | tr '-' '_')
     case $1 in
-        cargo | cc | node | chromium | cargo-deny) ;;
+        cargo | cc | node | chromium | cargo-deny | python-websockets) ;;
         *) fail "scripts/require.sh does not know the tool $1" ;;
     esac
     "find_$function" && return 0
