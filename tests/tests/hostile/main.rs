@@ -14,4 +14,5 @@ mod raw;
 mod sizes;
 mod slow;
 mod stage;
+mod tokens;
 mod utf8;
