@@ -4,6 +4,8 @@
 //! here; those that kill theirs start their own from the same binary. What is missing to run them
 //! fails the test with a sentence: a page that nobody opened is a page that nobody tested.
 
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
@@ -14,7 +16,7 @@ use parlor_testkit::process::{PASSWORD, Parlor, binary};
 use tokio::{process::Command, time::timeout};
 
 /// They take about one minute on two idle cores.
-const PATIENCE: Duration = Duration::from_secs(480);
+const PATIENCE: Duration = Duration::from_mins(8);
 /// The password of everybody in the journeys (`web/tests/browser.ts`).
 const VISITORS_PASSWORD: &str = "correct horse battery";
 /// A part of a message that one of them writes.

@@ -23,12 +23,14 @@ export class House {
   /** Takes the server at `PARLOR_URL` if there is one, else starts one. */
   static async open(): Promise<House> {
     const url = process.env['PARLOR_URL']?.replace(/\/$/, '');
-    if (url) return new House(await openBrowser(), url, null);
-    return House.own(await Server.start());
+    return url ? new House(await openBrowser(), url, null) : House.own();
   }
 
-  static async own(server: Server): Promise<House> {
-    return new House(await openBrowser(), server.url, server);
+  /** Opens the browser, then starts a server. */
+  static async own(start: () => Promise<Server> = Server.start): Promise<House> {
+    const browser = await openBrowser();
+    const server = await start();
+    return new House(browser, server.url, server);
   }
 
   get server(): Server {

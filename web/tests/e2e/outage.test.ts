@@ -14,21 +14,24 @@ afterEach(async () => {
 });
 
 test('the first reply is there within ten seconds of the first start', async () => {
-  const began = Date.now();
-  house = await House.own(await Server.startWith({}));
+  let began = 0;
+  house = await House.own(() => {
+    began = Date.now();
+    return Server.startWith({});
+  });
   const ada = await house.visit();
   await register(ada, 'ada');
-  await say(ada.page, '@guide hello');
-  const reply = await replyTo(ada.page, ada, '@guide hello');
+  await say(ada.page, '@guide who are you?');
+  const reply = await replyTo(ada.page, ada, '@guide who are you?');
   expect(await ending(reply)).toBe('completed');
-  expect(Date.now() - began).toBeLessThan(10_000);
-  expect(await bodyOf(reply)).toContain('How to connect a real model');
-  await picture(ada.page, 'first-reply');
+  const took = Date.now() - began;
+  expect(took).toBeLessThan(10_000);
+  expect(await bodyOf(reply)).toContain('how to connect a real model');
   await house.leave();
 });
 
 test('a killed server comes back with nothing missing and nothing twice', async () => {
-  house = await House.own(await Server.start());
+  house = await House.own();
   const ada = await house.welcome('ada');
   const bob = await house.welcome('bob');
   for (let n = 1; n <= 5; n += 1) await say(ada.page, `before ${n}`);
@@ -61,7 +64,7 @@ test('a killed server comes back with nothing missing and nothing twice', async 
 });
 
 test('a server that is stopped tells its pages, which come back with it', async () => {
-  house = await House.own(await Server.start());
+  house = await House.own();
   const ada = await house.welcome('ada');
   await say(ada.page, 'before the stop');
   await message(ada.page, 'before the stop').waitFor();
@@ -77,7 +80,7 @@ test('a server that is stopped tells its pages, which come back with it', async 
 });
 
 test('a login outlives a reload and a restart, and logging out ends it', async () => {
-  house = await House.own(await Server.start());
+  house = await House.own();
   const ada = await house.welcome('ada');
   await ada.page.reload();
   await connected(ada.page);

@@ -144,8 +144,9 @@ test.each([
     await say(page, question);
     expect(await ending(await replyTo(page, ada, question))).toBe('completed');
   }
-  await say(page, `a-long-word-${'x'.repeat(200)}`);
-  await message(page, 'a-long-word').waitFor();
+  const word = unique('word') + 'x'.repeat(200);
+  await say(page, word);
+  await message(page, word).waitFor();
   await picture(page, `${name}-reply`);
   const width = await page.evaluate(() => document.documentElement.scrollWidth);
   expect(width).toBeLessThanOrEqual(options.viewport.width);

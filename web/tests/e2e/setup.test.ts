@@ -17,7 +17,7 @@ afterEach(async () => {
 });
 
 test('the setup link makes the first administrator, once', async () => {
-  house = await House.own(await Server.start());
+  house = await House.own();
   const link = /http:\/\/\S+(\/setup#token=\S+)/.exec(house.server.wrote)?.[1];
   if (!link) throw new Error('the server printed no setup link');
   const root = await house.visit(link);
@@ -44,8 +44,8 @@ test('a model that fails is said in the room, in words and without secrets', asy
   });
   await new Promise<void>((resolve) => broken.listen(0, '127.0.0.1', resolve));
   const { port } = broken.address() as AddressInfo;
-  house = await House.own(
-    await Server.start({
+  house = await House.own(() =>
+    Server.start({
       PARLOR_LLM__PROVIDER: 'openai',
       PARLOR_LLM__RETRIES: '0',
       OPENAI_BASE_URL: `http://127.0.0.1:${port}/v1`,

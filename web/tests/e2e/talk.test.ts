@@ -62,6 +62,21 @@ test('two people see every word of a reply while it is written', async () => {
   for (const reply of replies) expect(await ending(reply)).toBe('completed');
 });
 
+test('a newcomer is told how to talk to the bot', async () => {
+  const ada = await house.welcome('ada');
+  const slug = unique('fresh');
+  await house.call(ada, 'POST', '/v1/rooms', { name: slug, slug, kind: 'public', bots: ['guide'] });
+  await ada.page.goto(`${house.url}/#/${slug}`);
+  await picture(ada.page, 'hint');
+  await ada.page.getByTestId('hint').getByRole('button').click();
+  await ada.page.keyboard.press('Enter');
+  const reply = await replyTo(ada.page, ada, '@guide hello');
+  expect(await ending(reply)).toBe('completed');
+  expect(await bodyOf(reply)).toContain('How to connect a real model');
+  expect(await ada.page.getByTestId('hint').count()).toBe(0);
+  await picture(ada.page, 'first-reply');
+});
+
 test('someone who comes in the middle of a reply ends with the same text', async () => {
   const ada = await house.welcome('ada');
   const question = '@guide count 200';
