@@ -2,6 +2,7 @@
 
 mod command;
 mod context;
+mod decode;
 mod flood;
 mod session;
 mod socket;
