@@ -115,7 +115,11 @@ impl IdempotencyKey {
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Outcome<Option<String>> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Refusal::field("Idempotency-Key", "duplicate", "is given twice"));
+    }
     let Ok(value) = value.to_str() else {
         return Err(Refusal::field(
             "Idempotency-Key",

@@ -39,7 +39,11 @@ impl Stage {
     }
 
     async fn on(server: Parlor) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
+        // Each request on a connection of its own: the server may end one that was misused.
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .timeout(Duration::from_secs(30));
         let http = http.build().unwrap();
         let witness = server.register("wanda").await;
         let mallory = server.register("mallory").await;
