@@ -111,6 +111,12 @@ impl Follower {
                 }
                 _ => Seen::Other,
             },
+            // A reader that had much to catch up with is then told the texts so far.
+            Frame::Subscribed(subscribed) => {
+                let position = history.position(self.reader);
+                history.subscribed(self.reader, position, &subscribed);
+                Seen::Other
+            }
             _ => Seen::Other,
         })
     }

@@ -26,6 +26,8 @@ use crate::{
 const NUMBERS: usize = 150;
 const PAUSE: Duration = Duration::from_millis(20);
 const LATEST_JOIN: u64 = 2_500;
+/// More events than are replayed at once.
+const FAR: usize = 600;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn joiners_in_the_middle_of_a_reply_end_with_the_same_text() {
@@ -59,6 +61,43 @@ async fn joiners_in_the_middle_of_a_reply_end_with_the_same_text() {
     assert_eq!(distinct.len(), 1, "everyone has the same text: {distinct:?}");
     first.read_to(end).await;
     // The history checks that each reader's pieces had no hole and made up the text.
+    settle(history, &ada, "general").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reader_far_behind_catches_up_in_the_middle_of_a_reply() {
+    let _shared = MACHINE.read().await;
+    let llm = FakeLlm::start().await;
+    let script = Script::counting(NUMBERS).with_delay(PAUSE);
+    llm.set_script(script.clone());
+    let server = Parlor::builder()
+        .model(&llm)
+        .env("PARLOR_LIMITS__RING_EVENTS", "8")
+        .env("PARLOR_LIMITS__REPLAY_EVENTS", "10000")
+        .start()
+        .await;
+    let ada = server.register("ada").await;
+    let history = shared_history();
+    let mut behind = Follower::start(&ada, "general", &history, "behind").await;
+    behind.disconnect().abort();
+    let mut first = Follower::start(&ada, "general", &history, "first").await;
+    for number in 0..FAR {
+        let (client_id, body) = (format!("c{number}"), format!("message {number}"));
+        history.lock().unwrap().wrote(&client_id, &body, false);
+        let accepted = first.socket().publish("general", &client_id, &body).await.unwrap();
+        history.lock().unwrap().accepted(&client_id, &accepted);
+    }
+    history.lock().unwrap().wrote("call", "@guide count", true);
+    first.socket().publish("general", "call", "@guide count").await.unwrap();
+    first.piece(5).await;
+
+    behind.connect().await.unwrap();
+    let piece = behind.piece(1).await;
+    let (_, completed) = behind.reply_ends().await;
+
+    assert!(piece.chunk > 1, "it came in the middle");
+    assert_eq!((completed.status, completed.body), (MessageStatus::Completed, script.text()));
+    first.reply_ends().await;
     settle(history, &ada, "general").await;
 }
 
