@@ -8,10 +8,12 @@
 
 mod closing;
 mod commands;
+mod folder;
 mod framing;
 mod handshake;
 mod raw;
 mod requests;
+mod settings;
 mod sizes;
 mod slow;
 mod stage;
