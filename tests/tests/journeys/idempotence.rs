@@ -1,9 +1,12 @@
 //! One `client_id` is one message, however and however often it is sent.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use parlor_protocol::id::MessageId;
-use parlor_testkit::process::{Parlor, User, draft};
+use parlor_protocol::{id::MessageId, message::MessageStatus};
+use parlor_testkit::{
+    fake_llm::{FakeLlm, Script},
+    process::{Parlor, User, draft},
+};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -54,6 +57,32 @@ async fn same_id_of_another_author_is_another_message() {
     let bodies: Vec<_> =
         ada.history("general").await.into_iter().map(|message| message.body).collect();
     assert_eq!(bodies, ["ada's", "bob's"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_wait_for_one_reply_all_get_it() {
+    let _shared = MACHINE.read().await;
+    let llm = FakeLlm::start().await;
+    llm.set_script(Script::counting(20).with_delay(Duration::from_millis(10)));
+    let server = Parlor::builder().model(&llm).start().await;
+    let ada = server.register("ada").await;
+
+    let mut calls = JoinSet::new();
+    for _ in 0..6 {
+        let http = ada.http.clone();
+        calls.spawn(async move {
+            let request = draft("@guide count", Some("one-call"));
+            let answer = http.publish_and_wait("general", &request).await.unwrap();
+            (answer.message.id, answer.reply.map(|reply| (reply.id, reply.body, reply.status)))
+        });
+    }
+    let answers: Vec<_> = calls.join_all().await;
+
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    let (_, body, status) = answers[0].1.clone().expect("a reply");
+    assert_eq!((body, status), (Script::counting(20).text(), MessageStatus::Completed));
+    let asked = llm.requests().iter().filter(|request| request.path.contains("chat")).count();
+    assert_eq!(asked, 1, "the model was asked once");
 }
 
 async fn attempt(user: User, client_id: String, number: usize) -> (u64, MessageId) {

@@ -9,10 +9,14 @@ use std::{
 };
 
 use parlor_client::{Feed, Update, Updates};
-use parlor_protocol::{command::Since, event::Event};
+use parlor_protocol::{
+    command::{Position, Since},
+    event::Event,
+    frame::Frame,
+};
 use parlor_testkit::{
     process::{Parlor, User},
-    tcp_proxy::{Direction, TcpProxy},
+    tcp_proxy::{Direction, Mode, TcpProxy},
 };
 use rand::Rng as _;
 use tokio::{
@@ -25,10 +29,12 @@ use crate::{
     MACHINE,
     follow::{Follower, Seen, SharedHistory, settle, shared_history},
     soak_factor,
+    sse::SseStream,
 };
 
 const DEPARTURES: usize = 200;
 const CUTS: usize = 60;
+const EVENT_STREAMS: usize = 60;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -92,8 +98,7 @@ async fn client_that_missed_too_much_is_told_to_read_again() {
         ada.say("general", &number.to_string()).await;
     }
     let mut socket = ada.socket().await;
-    let since =
-        |epoch: &str, seq| parlor_protocol::command::Position { epoch: epoch.to_owned(), seq };
+    let since = |epoch: &str, seq| Position { epoch: epoch.to_owned(), seq };
 
     for (position, reason) in [
         (since(&epoch, 1), "too_far_behind"),
@@ -102,7 +107,7 @@ async fn client_that_missed_too_much_is_told_to_read_again() {
     ] {
         let subscribed = socket.subscribe("general", Some(position)).await.unwrap();
         let resync = loop {
-            if let parlor_protocol::frame::Frame::Resync(resync) = socket.next_frame().await {
+            if let Frame::Resync(resync) = socket.next_frame().await {
                 break resync;
             }
         };
@@ -110,6 +115,85 @@ async fn client_that_missed_too_much_is_told_to_read_again() {
         assert!(!subscribed.resumed);
         assert_eq!((resync.reason.as_str(), resync.from), (reason, subscribed.seq));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn client_of_server_sent_events_resumes_after_its_last_one() {
+    let _shared = MACHINE.read().await;
+    let server = Parlor::builder().env("PARLOR_LIMITS__RING_EVENTS", "8").start().await;
+    let (ada, bob) = (server.register("ada").await, server.register("bob").await);
+    let begin = ada.http.room("general").await.unwrap().seq;
+    let history = shared_history();
+    let quiet = Arc::new(AtomicBool::new(false));
+    let mut writing = JoinSet::new();
+    writing.spawn(write(ada.clone(), SharedHistory::clone(&history), Arc::clone(&quiet)));
+
+    let (mut last, mut listed) = (begin, Vec::new());
+    for _ in 0..EVENT_STREAMS {
+        let mut stream = SseStream::follow(&bob, "general", Some(last)).await;
+        let wanted = rand::rng().random_range(0..12);
+        listed.extend(read_events(&mut stream, wanted).await);
+        last = listed.last().map_or(begin, |event: &Event| event.seq);
+        drop(stream);
+        let away = rand::rng().random_range(0..60);
+        sleep(Duration::from_millis(away)).await;
+    }
+    quiet.store(true, Ordering::Relaxed);
+    let end = write_ends(&mut writing).await;
+    let mut stream = SseStream::follow(&bob, "general", Some(last)).await;
+    let missing = usize::try_from(end - last).unwrap();
+    listed.extend(read_events(&mut stream, missing).await);
+
+    let log = ada.log("general").await;
+    let after: Vec<_> = log.into_iter().filter(|event| event.seq > begin).collect();
+    assert_eq!(listed, after);
+}
+
+/// Reads this many events of the log.
+async fn read_events(stream: &mut SseStream, wanted: usize) -> Vec<Event> {
+    let mut events = Vec::new();
+    while events.len() < wanted {
+        let next = stream.next().await.expect("the stream goes on");
+        if let Frame::Event(event) = next.json() {
+            assert_eq!(next.id, Some(event.seq.to_string()));
+            events.push(*event);
+        }
+    }
+    events
+}
+
+#[tokio::test]
+async fn feed_leaves_a_connection_that_swallows_everything() {
+    let _shared = MACHINE.read().await;
+    let server = Parlor::builder()
+        .env("PARLOR_LIMITS__HEARTBEAT", "200ms")
+        .env("PARLOR_LIMITS__IDLE_TIMEOUT", "700ms")
+        .start()
+        .await;
+    let (ada, bob) = (server.register("ada").await, server.register("bob").await);
+    let proxy = TcpProxy::start(server.addr()).await;
+    let (feed, mut updates) = bob.through(proxy.addr()).feed();
+    feed.subscribe("general", None).await.unwrap();
+    while !matches!(updates.next().await.unwrap(), Update::Subscribed { .. }) {}
+
+    proxy.set_mode(Mode::BlackHole);
+    let said = ada.say("general", "into the void").await;
+    let noticed =
+        async { while !matches!(updates.next().await, Some(Update::Disconnected { .. })) {} };
+    timeout(Duration::from_secs(10), noticed).await.expect("the silence is noticed");
+    proxy.reset_all();
+    proxy.set_mode(Mode::Pass);
+
+    let arrived = async {
+        loop {
+            if let Some(Update::Event(event)) = updates.next().await
+                && event.body.message() == Some(said.id)
+            {
+                return event.seq;
+            }
+        }
+    };
+    assert_eq!(timeout(PATIENCE, arrived).await.expect("it came back"), said.seq);
 }
 
 /// Writes until nobody leaves any more; returns the last position.

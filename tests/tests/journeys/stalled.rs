@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use parlor_protocol::{close::CloseCode, command::Position, frame::Frame};
 use parlor_testkit::{
-    process::{Parlor, User, raise_descriptor_limit},
+    process::{Builder, Parlor, User, raise_descriptor_limit},
     socket::{Options, Socket},
 };
 use tokio::{task::JoinSet, time::Instant};
@@ -82,6 +82,47 @@ async fn thousand_stalled_readers_cost_little_and_slow_nobody() {
     settle(busy.history, &ada, "busy").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fullest_readers_are_closed_when_all_together_hold_too_much() {
+    let _alone = MACHINE.write().await;
+    // No outbox alone comes near its own bound.
+    let builder = Parlor::builder()
+        .env("PARLOR_LIMITS__OUTBOX", "64MiB")
+        .env("PARLOR_LIMITS__OUTBOX_TOTAL", "16MiB")
+        .env("PARLOR_LIMITS__WRITE_TIMEOUT", "5m");
+    stalled_readers_are_closed(builder, 40).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reader_that_takes_nothing_for_too_long_is_closed() {
+    let _alone = MACHINE.write().await;
+    let builder = Parlor::builder()
+        .env("PARLOR_LIMITS__OUTBOX", "64MiB")
+        .env("PARLOR_LIMITS__WRITE_TIMEOUT", "1s");
+    stalled_readers_are_closed(builder, 1).await;
+}
+
+async fn stalled_readers_are_closed(builder: Builder, readers: usize) {
+    let server = builder.start().await;
+    let ada = server.register("ada").await;
+    ada.create_room("busy", &[]).await;
+    let mut busy = Busy::start(server, &ada).await;
+    let mut stalled = Vec::new();
+    for _ in 0..readers {
+        stalled.push(stalled_reader(&ada).await);
+    }
+
+    let large = "x".repeat(15_000);
+    busy.write_until(&large, "reason=\"slow_consumer\"", 1).await;
+
+    let closed = busy.metric("reason=\"slow_consumer\"").await;
+    assert!(closed <= readers, "only those who do not read are closed");
+    let head = ada.http.room("busy").await.unwrap().seq;
+    for follower in &mut busy.healthy {
+        follower.read_to(head).await;
+    }
+}
+
 /// A room in which someone writes and some read.
 struct Busy {
     server: Parlor,
@@ -142,19 +183,24 @@ impl Busy {
 async fn stall(users: &[User]) -> Vec<Socket> {
     let mut opening = JoinSet::new();
     for user in users {
-        let (user, token) = (user.clone(), user.token().await);
+        let user = user.clone();
         opening.spawn(async move {
-            let options = Options { receive_buffer: Some(4_096), ..Options::default() };
             let mut sockets = Vec::new();
             for _ in 0..STALLED / USERS {
-                let mut socket = Socket::try_open(user.addr(), &token, &options).await.unwrap();
-                socket.subscribe("busy", None).await.unwrap();
-                sockets.push(socket);
+                sockets.push(stalled_reader(&user).await);
             }
             sockets
         });
     }
     opening.join_all().await.into_iter().flatten().collect()
+}
+
+async fn stalled_reader(user: &User) -> Socket {
+    let options = Options { receive_buffer: Some(4_096), ..Options::default() };
+    let opened = Socket::try_open(user.addr(), &user.token().await, &options).await;
+    let mut socket = opened.unwrap();
+    socket.subscribe("busy", None).await.unwrap();
+    socket
 }
 
 /// Reads what is left. Whoever reads in time finds the reason at the end.
