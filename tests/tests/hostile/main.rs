@@ -9,8 +9,10 @@
 mod closing;
 mod commands;
 mod folder;
+mod foreign;
 mod framing;
 mod handshake;
+mod noise;
 mod raw;
 mod requests;
 mod settings;
