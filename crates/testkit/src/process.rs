@@ -17,7 +17,10 @@ use std::{
 use parlor_client::{ClientConfig, Http};
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use tempfile::TempDir;
-use tokio::{process::Child, time::timeout};
+use tokio::{
+    process::Child,
+    time::{sleep, timeout},
+};
 
 mod builder;
 mod capture;
@@ -129,8 +132,19 @@ impl Parlor {
 
     /// Asks it to stop and returns at once.
     pub fn ask_to_stop(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Freezes it for a time, as a machine that swaps or a laptop that sleeps.
+    pub async fn freeze(&self, time: Duration) {
+        self.signal(Signal::STOP);
+        sleep(time).await;
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
+        kill_process(pid, signal).unwrap();
     }
 
     /// Asks it to stop and waits until it has.

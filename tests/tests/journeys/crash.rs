@@ -74,3 +74,30 @@ async fn reply_that_crashes_each_time_is_closed_with_a_sentence() {
     );
     settle(history, &ada, "general").await;
 }
+
+#[tokio::test]
+async fn reply_whose_lease_ran_out_while_the_server_slept_ends_once() {
+    let _shared = MACHINE.read().await;
+    let llm = FakeLlm::start().await;
+    let script = Script::counting(100).with_delay(Duration::from_millis(25));
+    llm.set_script(script.clone());
+    let server = Parlor::builder()
+        .model(&llm)
+        .env("PARLOR_BOTS__LEASE", "1s")
+        .env("PARLOR_BOTS__CHECKPOINT", "200ms")
+        .start()
+        .await;
+    let ada = server.register("ada").await;
+    let history = shared_history();
+    let mut follower = Follower::start(&ada, "general", &history, "ada").await;
+    history.lock().unwrap().wrote("call", "@guide count", true);
+    follower.socket().publish("general", "call", "@guide count").await.unwrap();
+    follower.piece(5).await;
+
+    server.freeze(Duration::from_secs(3)).await;
+    let (_, completed) = follower.reply_ends().await;
+
+    assert_eq!((completed.status, completed.body), (MessageStatus::Completed, script.text()));
+    let summary = settle(history, &ada, "general").await;
+    assert_eq!(summary.replies, 1);
+}

@@ -1,15 +1,22 @@
 //! What was acknowledged survives everything; what calls a bot is answered once.
 
 use std::{
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
-use parlor_protocol::event::EventBody;
+use parlor_protocol::{
+    event::EventBody,
+    frame::{Accepted, Frame},
+};
 use parlor_testkit::{
     fake_llm::{FakeLlm, Script},
     process::{Parlor, User, draft},
-    socket::{Failure, Options, Socket},
+    socket::{Ended, Failure, Incoming, Options, Socket, publish, with_id},
 };
 use tokio::{
     task::JoinSet,
@@ -28,6 +35,8 @@ const MESSAGES_EACH: usize = 50;
 const KILLS: usize = 10;
 /// Every so many messages one calls the bot.
 const CALL_EVERY: usize = 10;
+const BURSTS: usize = 25;
+const BURST: usize = 20;
 /// How long a server may be away.
 const OUTAGE: Duration = Duration::from_secs(40);
 
@@ -111,13 +120,100 @@ async fn write(user: User, room: String, history: SharedHistory) -> Vec<(String,
     written
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bursts_survive_being_killed() {
+    let _alone = MACHINE.write().await;
+    let mut server = Parlor::builder().env("PARLOR_LIMITS__REPLAY_EVENTS", "100000").start().await;
+    let owner = server.register("owner").await;
+    let room = owner.create_room("durable", &[]).await.id.to_string();
+    let history = shared_history();
+    let done = Arc::new(AtomicUsize::new(0));
+    let mut writers = JoinSet::new();
+    for number in 0..WRITERS {
+        let user = server.register(&format!("writer-{number}")).await;
+        user.join("durable").await;
+        let (history, done) = (SharedHistory::clone(&history), Arc::clone(&done));
+        writers.spawn(write_bursts(user, room.clone(), history, done));
+    }
+
+    let total = WRITERS * BURSTS * BURST;
+    for kill in 1..=4 {
+        let enough = || done.load(Ordering::Relaxed) >= total * kill / 5;
+        until("enough is acknowledged", OUTAGE, async || enough()).await;
+        server.kill().await;
+        server.restart().await;
+    }
+    writers.join_all().await;
+
+    let summary = settle(history, &owner, "durable").await;
+    assert_eq!(summary.acknowledged, total);
+}
+
+/// Sends many messages without waiting, then collects the answers; what is left is sent again.
+async fn write_bursts(user: User, room: String, history: SharedHistory, done: Arc<AtomicUsize>) {
+    let mut socket = None;
+    for number in 0..BURSTS {
+        let mut open: BTreeMap<String, String> = BTreeMap::new();
+        for place in 0..BURST {
+            let body = format!("{} {number}.{place}", user.name);
+            let client_id = Uuid::new_v4().to_string();
+            history.lock().unwrap().wrote(&client_id, &body, false);
+            open.insert(client_id, body);
+        }
+        let deadline = Instant::now() + OUTAGE;
+        while !open.is_empty() {
+            assert!(Instant::now() < deadline, "{} are not acknowledged", open.len());
+            if socket.is_none() {
+                let token = user.token().await;
+                let opened = Socket::try_open(user.addr(), &token, &Options::default()).await;
+                socket = opened.ok();
+                sleep(Duration::from_millis(20)).await;
+            }
+            let Some(connected) = &mut socket else { continue };
+            let before = open.len();
+            if burst(connected, &room, &mut open, &history).await.is_err() {
+                socket = None;
+            }
+            done.fetch_add(before - open.len(), Ordering::Relaxed);
+        }
+    }
+}
+
+async fn burst(
+    socket: &mut Socket,
+    room: &str,
+    open: &mut BTreeMap<String, String>,
+    history: &SharedHistory,
+) -> Result<(), Ended> {
+    for (client_id, body) in open.iter() {
+        // Each message's own id serves as the id of the command.
+        let command = with_id(publish(room, client_id, body), client_id.clone());
+        socket.send(&command).await?;
+    }
+    while !open.is_empty() {
+        match socket.next().await {
+            Incoming::Ended(ended) => return Err(ended),
+            Incoming::Frame(frame) => match *frame {
+                Frame::Ok(accepted) => {
+                    let client_id = accepted.re.clone().unwrap();
+                    history.lock().unwrap().accepted(&client_id, &accepted);
+                    open.remove(&client_id);
+                }
+                Frame::Error(refused) => panic!("{refused:?}"),
+                _ => {}
+            },
+        }
+    }
+    Ok(())
+}
+
 async fn attempt(
     user: &User,
     socket: &mut Option<Socket>,
     room: &str,
     client_id: &str,
     body: &str,
-) -> Result<parlor_protocol::frame::Accepted, Failure> {
+) -> Result<Accepted, Failure> {
     if socket.is_none() {
         let token = user.token().await;
         let opened = Socket::try_open(user.addr(), &token, &Options::default()).await;

@@ -196,6 +196,48 @@ async fn feed_leaves_a_connection_that_swallows_everything() {
     assert_eq!(timeout(PATIENCE, arrived).await.expect("it came back"), said.seq);
 }
 
+#[tokio::test]
+async fn history_that_was_reset_is_not_replayed() {
+    let _shared = MACHINE.read().await;
+    let server = Parlor::builder().env("PARLOR_LIMITS__RING_EVENTS", "4").start().await;
+    let (ada, bob) = (server.register("ada").await, server.register("bob").await);
+    let room = ada.create_room("ours", &[]).await;
+    bob.join("ours").await;
+    for number in 0..10 {
+        ada.say("ours", &format!("gone {number}")).await;
+    }
+    ada.http.reset_history("ours").await.unwrap();
+    ada.say("ours", "a new beginning").await;
+
+    for seq in [0, 3, 8] {
+        let mut socket = bob.socket().await;
+        let since = Position { epoch: room.epoch.clone(), seq };
+        let subscribed = socket.subscribe("ours", Some(since)).await.unwrap();
+        bob.say("ours", "the end").await;
+        let mut told = subscribed.resumed;
+        loop {
+            match socket.next_frame().await {
+                Frame::Resync(resync) => {
+                    assert_eq!(resync.reason, "history_reset");
+                    told = true;
+                }
+                Frame::Event(event) => {
+                    let text = format!("{event:?}");
+                    assert!(!text.contains("gone"), "{text}");
+                    if text.contains("the end") {
+                        break;
+                    }
+                }
+                _ => {}
+            }
+        }
+        assert!(told, "a client at {seq} has to know");
+    }
+    let bodies: Vec<_> =
+        bob.history("ours").await.into_iter().map(|message| message.body).collect();
+    assert_eq!(bodies.first().map(String::as_str), Some("a new beginning"));
+}
+
 /// Writes until nobody leaves any more; returns the last position.
 async fn write(user: User, history: SharedHistory, quiet: Arc<AtomicBool>) -> u64 {
     let mut socket = user.socket().await;

@@ -6,6 +6,7 @@ use parlor_client::MessageQuery;
 use parlor_protocol::{
     close::CloseCode,
     code::Code,
+    command::{Command, Position},
     event::EventBody,
     frame::Frame,
     http::{PatchUserRequest, TokenResponse},
@@ -35,7 +36,7 @@ async fn assert_cut(socket: &mut Socket, since: Instant) {
 }
 
 async fn assert_alive(socket: &mut Socket) {
-    socket.send(&parlor_protocol::command::Command::Ping {}).await.unwrap();
+    socket.send(&Command::Ping {}).await.unwrap();
     while socket.next_frame().await != (Frame::Pong {}) {}
 }
 
@@ -134,14 +135,67 @@ async fn kicked_member_gets_nothing_after_the_event_that_says_so() {
     }
     let refused = theirs.publish("ours", "after", "still here?").await.unwrap_err();
     assert!(matches!(refused.code(), Some(Code::NotAMember | Code::Forbidden)), "{refused:?}");
-    let since = parlor_protocol::command::Position {
-        epoch: ada.http.room("ours").await.unwrap().epoch,
-        seq: 0,
-    };
+    let since = Position { epoch: ada.http.room("ours").await.unwrap().epoch, seq: 0 };
     assert!(theirs.subscribe("ours", Some(since)).await.is_err(), "also not from the beginning");
     assert!(eve.http.messages("ours", &MessageQuery::default()).await.is_err());
     let last = ada.http.room("ours").await.unwrap().seq;
     while !matches!(hers.next_frame().await, Frame::Event(event) if event.seq == last) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn member_who_comes_and_goes_gets_nothing_of_the_time_between() {
+    let _shared = MACHINE.read().await;
+    let server = Parlor::start().await;
+    let (ada, eve) = (server.register("ada").await, server.register("eve").await);
+    ada.create_room("ours", &[]).await;
+    let mut sockets = Vec::new();
+    for _ in 0..4 {
+        sockets.push(eve.socket().await);
+    }
+
+    for round in 0..20 {
+        eve.join("ours").await;
+        for socket in &mut sockets {
+            socket.subscribe("ours", None).await.unwrap();
+        }
+        ada.say("ours", &format!("hello {round}")).await;
+        let meanwhile = format!("meanwhile {round}");
+        let (kicked, said) =
+            tokio::join!(ada.http.delete_member("ours", "eve"), ada.say("ours", &meanwhile),);
+        kicked.unwrap();
+        let secret = ada.say("ours", &format!("secret {round}")).await;
+        eve.say("general", &format!("round {round}")).await;
+        for socket in &mut sockets {
+            let last = read_until_left(socket, &eve).await;
+            assert!(last < secret.seq, "delivered up to {last}, the secret is {}", secret.seq);
+            assert!(said.seq < secret.seq);
+            assert_quiet(socket).await;
+        }
+    }
+}
+
+/// Reads until the event that says that the user has left, and returns its position.
+async fn read_until_left(socket: &mut Socket, user: &User) -> u64 {
+    loop {
+        if let Frame::Event(event) = socket.next_frame().await
+            && let EventBody::MemberLeft(change) = &event.body
+            && change.user.id == user.id
+        {
+            return event.seq;
+        }
+    }
+}
+
+/// Asserts that no event comes before the answer to a ping.
+async fn assert_quiet(socket: &mut Socket) {
+    socket.send(&Command::Ping {}).await.unwrap();
+    loop {
+        match socket.next_frame().await {
+            Frame::Pong {} => return,
+            Frame::Event(event) => panic!("{event:?} was delivered"),
+            _ => {}
+        }
+    }
 }
 
 #[tokio::test]

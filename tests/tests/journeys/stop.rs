@@ -38,7 +38,9 @@ async fn stop_by_another_member(how: Stop) {
     let llm = FakeLlm::start().await;
     let endless = Script::says("and so on ").with_delay(Duration::from_millis(10));
     llm.set_script(endless.behaving(Behaviour::Endless));
-    let server = Parlor::builder().model(&llm).start().await;
+    // So rarely does the worker look for itself whether it is to stop.
+    let builder = Parlor::builder().model(&llm).env("PARLOR_BOTS__CHECKPOINT", "9s");
+    let server = builder.start().await;
     let (ada, bob) = (server.register("ada").await, server.register("bob").await);
     let history = shared_history();
     let mut asker = Follower::start(&ada, "general", &history, "asker").await;
