@@ -226,7 +226,10 @@ impl Work {
                 Delivery::Control(Control::JobQueued) => self.look = true,
                 Delivery::Control(Control::CancelReply(job)) => self.cancel(job),
                 Delivery::Control(
-                    Control::SessionRevoked(_) | Control::UserRevoked(_) | Control::RoomDeleted(_),
+                    Control::SessionRevoked(_)
+                    | Control::UserRevoked(_)
+                    | Control::RoomDeleted(_)
+                    | Control::StoreMayBeAhead,
                 )
                 | Delivery::Event { .. }
                 | Delivery::Signal { .. } => {}

@@ -4,6 +4,7 @@
 //! comes only after the commit; then the events go to the bus, in the order of their `seq`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parlor_bus::{Bus, Control};
 use parlor_protocol::event::Event;
@@ -14,6 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::metrics::CommitterMetrics;
 use crate::refusal::{Outcome, Refusal};
+
+/// How often the store is asked whether it works again after a write that failed.
+const DOUBT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Queues writes to rooms' logs. Clones share one queue.
 #[derive(Debug, Clone)]
@@ -89,7 +93,24 @@ impl CommitterWorker {
     /// Commits until every [`Committer`] is dropped, and then what is left.
     pub async fn run(mut self) {
         let mut entries = Vec::with_capacity(self.batch);
-        while self.receiver.recv_many(&mut entries, self.batch).await > 0 {
+        let mut in_doubt = false;
+        loop {
+            let received = self.receiver.recv_many(&mut entries, self.batch);
+            let received = if in_doubt {
+                let Ok(received) = tokio::time::timeout(DOUBT_PAUSE, received).await else {
+                    if self.store.check_health().await.is_ok() {
+                        self.settle_doubt();
+                        in_doubt = false;
+                    }
+                    continue;
+                };
+                received
+            } else {
+                received.await
+            };
+            if received == 0 {
+                return;
+            }
             self.metrics.batch.observe(metric(entries.len()));
             let (appends, answers): (Vec<_>, Vec<_>) =
                 entries.drain(..).map(|entry| (entry.append, entry.answer)).unzip();
@@ -98,8 +119,14 @@ impl CommitterWorker {
             let results = self.store.append(appends).await;
             timer.observe_duration();
             match results {
-                Ok(results) => self.conclude(rooms, answers, results),
+                Ok(results) => {
+                    if std::mem::take(&mut in_doubt) {
+                        self.settle_doubt();
+                    }
+                    self.conclude(rooms, answers, results);
+                }
                 Err(error) => {
+                    in_doubt = true;
                     let refusal = Refusal::from(error);
                     for answer in answers {
                         // A caller that gave up is not an error.
@@ -108,6 +135,12 @@ impl CommitterWorker {
                 }
             }
         }
+    }
+
+    /// After a write whose outcome is not known, when the store works again: has the nodes compare
+    /// with it, because what was committed then was told to nobody.
+    fn settle_doubt(&self) {
+        self.bus.publish_control(Control::StoreMayBeAhead);
     }
 
     fn conclude(
@@ -122,6 +155,10 @@ impl CommitterWorker {
             if let Ok(Appended::New { events: new, jobs }) = &result {
                 events.extend(new.iter().cloned());
                 queued.extend(jobs.iter().cloned().map(|job| (room, job)));
+            } else if let Ok(Appended::Repeat { event }) = &result {
+                // The first attempt may have been committed without anyone being told; whoever was
+                // told drops it.
+                events.push(event.clone());
             }
             drop(answer.send(result.map_err(Refusal::from)));
         }

@@ -124,9 +124,9 @@ async fn run_shard(node: Arc<Node>, mailbox: Mailbox, listener: TcpListener, rou
     let (requests, mut wishes) = mpsc::channel::<OpenStream>(STREAM_QUEUE);
     let handle = ShardHandle { requests };
     // These serve the shard for as long as the thread lives; they hold nothing that must be saved.
-    let hub = tokio::task::spawn_local(Rc::clone(&shard).run_hub(mailbox));
-    let keeper = tokio::task::spawn_local(Rc::clone(&shard).run_housekeeping());
-    let opener = tokio::task::spawn_local({
+    let mut hub = tokio::task::spawn_local(Rc::clone(&shard).run_hub(mailbox));
+    let mut keeper = tokio::task::spawn_local(Rc::clone(&shard).run_housekeeping());
+    let mut opener = tokio::task::spawn_local({
         let shard = Rc::clone(&shard);
         async move {
             while let Some(wish) = wishes.recv().await {
@@ -139,6 +139,11 @@ async fn run_shard(node: Arc<Node>, mailbox: Mailbox, listener: TcpListener, rou
         let accepted = tokio::select! {
             biased;
             () = draining.cancelled() => break,
+            // Without any of them the shard is of no use: its thread is critical, so its end stops
+            // the process.
+            _ = &mut hub => return,
+            _ = &mut keeper => return,
+            _ = &mut opener => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -181,8 +186,19 @@ fn accept(
     };
     // Small frames go out at once; without it they may only be late.
     drop(socket.set_nodelay(true));
+    limit_silence(&socket, node.config.limits.write_timeout);
     let serving = serve(Rc::clone(shard), handle.clone(), router.clone(), socket, peer, permit);
     node.lifecycle.spawn_local("http", serving);
+}
+
+/// Has the system give up a connection whose client takes nothing. Without it a stalled reader of
+/// an HTTP answer would keep its connection for as long as it likes; sessions see to it
+/// themselves, earlier.
+fn limit_silence(socket: &TcpStream, write_timeout: Duration) {
+    #[cfg(target_os = "linux")]
+    drop(socket2::SockRef::from(socket).set_tcp_user_timeout(Some(write_timeout * 2)));
+    #[cfg(not(target_os = "linux"))]
+    let _ = (socket, write_timeout);
 }
 
 async fn serve(
@@ -250,7 +266,8 @@ async fn serve(
         };
         if !finished {
             serving.as_mut().graceful_shutdown();
-            drop(serving.await);
+            // A client that takes nothing does not hold up the stop.
+            drop(tokio::time::timeout(node.config.lifecycle.drain, serving).await);
         }
     }
     node.metrics.http.connections.dec();

@@ -41,6 +41,17 @@ pub(crate) struct Shard {
     /// Wakes the hub when something was queued outside a tick.
     dirty_wake: Notify,
     next_member: Cell<u64>,
+    recovery: Cell<Recovery>,
+}
+
+/// Whether the rooms are being compared with the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Recovery {
+    None,
+    /// They are.
+    Once,
+    /// They are, and must be once more.
+    Again,
 }
 
 /// A room with members on this shard.
@@ -59,8 +70,8 @@ struct Member {
     user: UserId,
     sink: Sink,
     muted_until: Option<Timestamp>,
-    /// Is being sent older events and gets no live ones yet.
-    catching_up: bool,
+    /// Is being sent older events, by the task that this names, and gets no live ones yet.
+    catching_up: Option<MemberId>,
 }
 
 /// Where frames for a member go.
@@ -80,6 +91,7 @@ impl Shard {
             dirty: RefCell::default(),
             dirty_wake: Notify::new(),
             next_member: Cell::new(0),
+            recovery: Cell::new(Recovery::None),
         }
     }
 

@@ -147,14 +147,16 @@ impl Broker {
         self.setup_token.as_deref()
     }
 
-    /// Commits what is left and closes the store. Call it when the lifecycle has ended.
-    pub async fn close(self) {
+    /// Commits what is left and closes the store. Call it when the lifecycle has ended. `false` when
+    /// committing had failed before.
+    pub async fn close(self) -> bool {
         let Self { node, mut committing, .. } = self;
         let store = Arc::clone(&node.store);
         drop(node);
         // Whoever still holds the node was aborted; its writes are not waited for.
-        drop(tokio::time::timeout(LAST_WRITES, committing.join_next()).await);
+        let ended = tokio::time::timeout(LAST_WRITES, committing.join_next()).await;
         store.close().await;
+        !matches!(ended, Ok(Some(Err(_))))
     }
 }
 

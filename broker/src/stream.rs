@@ -137,6 +137,10 @@ impl StreamQueue {
         self.drained.notify_one();
     }
 
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.lock().outbox.bytes()
+    }
+
     pub(crate) fn is_ended(&self) -> bool {
         self.lock().ended
     }

@@ -16,7 +16,7 @@ use parlor_bus::LocalBus;
 use parlor_cluster::{LocalPresence, LocalTickets};
 use parlor_llm::{RetryPolicy, TimeLimits};
 use parlor_runtime::{
-    Clock as _, Config, Lifecycle, Sources, SystemClock, secrets_file, telemetry,
+    Clock as _, Config, Lifecycle, Sources, SystemClock, exit, secrets_file, telemetry,
 };
 use parlor_store::sqlite::{SqliteOptions, SqliteStore};
 use parlor_store::{Jobs as _, Store};
@@ -104,10 +104,11 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     }
     announce(&config, &broker)?;
     let stopped = lifecycle.wait().await;
-    broker.close().await;
+    let committed = broker.close().await;
     match stopped.exit_code() {
-        0 => Ok(()),
+        exit::SUCCESS if committed => Ok(()),
         // What went wrong stands in the log.
+        exit::SUCCESS => Err(Said(exit::FAILURE).into()),
         code => Err(Said(code).into()),
     }
 }

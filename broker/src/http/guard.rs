@@ -10,6 +10,7 @@ use http::header::AUTHORIZATION;
 use parlor_protocol::code::Code;
 use parlor_protocol::id::UserId;
 use parlor_protocol::user::ServerRole;
+use tokio::sync::oneshot;
 
 use super::endpoint::{Access, Limit};
 use super::{App, ClientAddress};
@@ -104,21 +105,39 @@ pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: 
     if let Some(caller) = caller {
         request.extensions_mut().insert(caller);
     }
-    let answer = next.run(request);
     let mut response = match gate.time_limit {
-        None => answer.await,
-        Some(limit) => tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {
-            Refusal::unavailable(
-                "This took too long. Whether a write was done is unknown; repeat it with the same \
-                 client_id.",
-            )
-            .into_response()
-        }),
+        None => next.run(request).await,
+        Some(limit) => {
+            let answer = to_its_end(&gate, request, next);
+            tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| too_late())
+        }
     };
     if let Some(called_by) = called_by {
         response.extensions_mut().insert(called_by);
     }
     response
+}
+
+/// Runs a handler that changes something in a task of its own: a client that hangs up between a
+/// commit and what follows from it, such as cutting the connections of a login, must not stop it.
+async fn to_its_end(gate: &Gate, request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let (sender, answer) = oneshot::channel();
+    gate.app.node().lifecycle.spawn("request", async move {
+        // Whoever asked may have gone.
+        drop(sender.send(next.run(request).await));
+    });
+    answer.await.unwrap_or_else(|_| too_late())
+}
+
+fn too_late() -> Response {
+    Refusal::unavailable(
+        "This took too long. Whether a write was done is unknown; repeat it with the same \
+         client_id.",
+    )
+    .into_response()
 }
 
 fn bearer(headers: &HeaderMap) -> Outcome<&str> {

@@ -109,8 +109,17 @@ impl Conn {
         if self.closing.get().is_some() {
             return;
         }
+        // A burst within one tick is not the reader's fault: what the socket takes makes room.
+        if !self.is_blocked() && !self.outbox.borrow().has_room(frame.len()) {
+            match self.flush() {
+                Ok(true) => {}
+                Ok(false) => self.wake.notify_one(),
+                Err(_) => return self.close(CloseReason::Lost),
+            }
+        }
         let before = self.queued_bytes();
         let pushed = self.outbox.borrow_mut().push(class, frame);
+        self.count_bytes(before);
         match pushed {
             Ok(0) => {}
             Ok(shed) => {
@@ -118,7 +127,6 @@ impl Conn {
             }
             Err(_) => self.close(CloseReason::Contract(CloseCode::SlowConsumer)),
         }
-        self.count_bytes(before);
     }
 
     /// Queues a frame of the contract for this connection alone.
@@ -147,7 +155,7 @@ impl Conn {
         }
         self.count_bytes(before);
         self.wake.notify_one();
-        self.drained.notify_one();
+        self.drained.notify_waiters();
     }
 
     /// Asks the connection to end after the answers that are owed; nothing more is read.
@@ -225,7 +233,7 @@ impl Conn {
             }
         }
         self.blocked_since.set(None);
-        self.drained.notify_one();
+        self.drained.notify_waiters();
         Ok(true)
     }
 

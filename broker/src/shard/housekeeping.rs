@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::conn::{CloseReason, Conn};
 use super::outbox::Class;
+use super::room::Phase;
 use super::{Shard, Sink, wire};
 
 const TICK: Duration = Duration::from_millis(250);
@@ -90,10 +91,17 @@ impl Shard {
         let mut rooms = self.rooms.borrow_mut();
         rooms.retain(|id, room| {
             room.members.retain(|_, member| match &member.sink {
-                Sink::Stream(queue) => !queue.is_ended(),
+                Sink::Stream(queue) => {
+                    // A login may have ended while its stream was being opened.
+                    if self.node.revocations.is_revoked(queue.session()) {
+                        queue.end();
+                    }
+                    !queue.is_ended()
+                }
                 Sink::Session(_) => true,
             });
-            if !room.members.is_empty() {
+            // A room that is being read must stay until that is done.
+            if !room.members.is_empty() || room.feed.phase() != Phase::Live {
                 return true;
             }
             let since = *room.empty_since.get_or_insert(now);

@@ -10,16 +10,19 @@ use parlor_protocol::close::CloseCode;
 use parlor_protocol::code::Code;
 use parlor_protocol::frame::{Frame, Refused};
 use parlor_protocol::id::{RoomId, SessionId, UserId};
+use parlor_runtime::Phase;
 
 use super::conn::{CloseReason, Conn};
 use super::outbox::Class;
 use super::room::{Effect, Step};
-use super::{Shard, Sink, wire};
+use super::{Recovery, Shard, Sink, wire};
 
 /// Deliveries of one tick.
 const TICK: usize = 256;
 /// Sockets that are written before others get a turn: about a millisecond.
 const WRITES_BEFORE_YIELD: usize = 256;
+/// Longest pause before the store is asked again.
+const RETRY_MAX: Duration = Duration::from_secs(2);
 /// Events in one read from the store.
 const FILL_PAGE: u32 = 256;
 
@@ -37,8 +40,17 @@ impl Shard {
                 }
                 () = self.dirty_wake.notified() => {}
             }
+            let mut unflushed = 0;
             for delivery in batch.drain(..) {
+                unflushed += size(&delivery);
                 self.dispatch(delivery);
+                // A burst must not fill the outboxes of readers that would take it: they get their
+                // turn, and streams pull from their queues.
+                if unflushed > self.node.config.limits.outbox.get() / 4 {
+                    unflushed = 0;
+                    self.flush_dirty().await;
+                    tokio::task::yield_now().await;
+                }
             }
             if mailbox.take_overflow() {
                 self.recover();
@@ -54,6 +66,7 @@ impl Shard {
             Delivery::Control(Control::SessionRevoked(session)) => self.cut_session(session),
             Delivery::Control(Control::UserRevoked(user)) => self.cut_user(user),
             Delivery::Control(Control::RoomDeleted(room)) => self.close_room(room),
+            Delivery::Control(Control::StoreMayBeAhead) => self.recover(),
             Delivery::Control(Control::JobQueued | Control::CancelReply(_)) => {}
         }
     }
@@ -102,7 +115,7 @@ impl Shard {
         let frame = wire::text(json);
         let mut dirty = self.dirty.borrow_mut();
         let mut deliveries = 0;
-        for member in room.members.values().filter(|member| !member.catching_up) {
+        for member in room.members.values().filter(|member| member.catching_up.is_none()) {
             deliveries += 1;
             match &member.sink {
                 Sink::Session(conn) => {
@@ -152,29 +165,48 @@ impl Shard {
     pub(super) async fn fill(self: Rc<Self>, room: RoomId) {
         self.node.metrics.room.gaps.inc();
         let mut pause = Duration::from_millis(50);
+        let mut unflushed = 0;
         loop {
             let Some(after) = self.rooms.borrow().get(&room).map(|room| room.feed.delivered())
             else {
                 return;
             };
-            let Ok(events) = self.node.store.read_events(room, after, FILL_PAGE).await else {
+            let events = match self.node.store.read_events(room, after, FILL_PAGE).await {
+                Ok(events) => events,
                 // Clients stay connected while the store is away.
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(2));
-                continue;
+                Err(_) if self.node.lifecycle.phase() < Phase::Draining => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_MAX);
+                    continue;
+                }
+                // They resume elsewhere, from what they have.
+                Err(_) => return,
             };
             let is_last = events.len() < FILL_PAGE as usize;
             for event in events {
                 let json = wire::json(&Frame::Event(Box::new(event.clone())));
+                let length = json.len();
                 let step = match self.rooms.borrow_mut().get_mut(&room) {
                     Some(state) => state.feed.fill(&event, json),
                     None => return,
                 };
                 self.carry_out(room, step);
+                // Streams pull from their queues only when others have their turn.
+                unflushed += length;
+                if unflushed > self.node.config.limits.outbox.get() / 4 {
+                    unflushed = 0;
+                    self.flush_dirty().await;
+                    tokio::task::yield_now().await;
+                }
             }
             if is_last {
                 break;
             }
+        }
+        // Pieces of replies may have been lost together with the events.
+        let streams = self.node.bus.list_streaming(room).await;
+        if let Some(state) = self.rooms.borrow_mut().get_mut(&room) {
+            state.feed.refresh_streams(streams);
         }
         self.resume_live(room);
         self.dirty_wake.notify_one();
@@ -193,28 +225,59 @@ impl Shard {
         for delivery in pending {
             self.deliver(room, delivery);
         }
+        let behind =
+            self.rooms.borrow_mut().get_mut(&room).is_some_and(|state| {
+                state.feed.take_lost() && state.feed.start_filling().is_some()
+            });
+        if behind {
+            self.carry_out(room, Step::Fill);
+        }
     }
 
-    /// Makes up for deliveries that the mailbox had no room for.
+    /// Makes up for deliveries that were lost, or may have been: compares every room with the store.
+    ///
+    /// One pass runs at a time; what is lost meanwhile is found by another one after it.
     fn recover(self: &Rc<Self>) {
-        tracing::debug!("mailbox overflowed; comparing with the store");
-        let rooms: Vec<RoomId> = self.rooms.borrow().keys().copied().collect();
+        self.cut_revoked();
+        if self.recovery.get() != Recovery::None {
+            self.recovery.set(Recovery::Again);
+            return;
+        }
+        self.recovery.set(Recovery::Once);
         let shard = Rc::clone(self);
         drop(tokio::task::spawn_local(async move {
-            for room in rooms {
-                let streams = shard.node.bus.list_streaming(room).await;
-                if let Some(state) = shard.rooms.borrow_mut().get_mut(&room) {
-                    state.feed.refresh_streams(streams);
+            while shard.recovery.get() != Recovery::None {
+                shard.recovery.set(Recovery::Once);
+                let rooms: Vec<RoomId> = shard.rooms.borrow().keys().copied().collect();
+                for room in rooms {
+                    shard.catch_up_with_store(room).await;
+                    let streams = shard.node.bus.list_streaming(room).await;
+                    if let Some(state) = shard.rooms.borrow_mut().get_mut(&room) {
+                        state.feed.refresh_streams(streams);
+                    }
                 }
-                shard.catch_up_with_store(room).await;
+                if shard.recovery.get() == Recovery::Once {
+                    shard.recovery.set(Recovery::None);
+                }
             }
         }));
-        self.cut_revoked();
     }
 
-    /// Fills the room when the store is ahead of it.
+    /// Fills the room when the store is ahead of it. Asks until there is an answer, because a room
+    /// that is not compared could miss its newest event.
     pub(super) async fn catch_up_with_store(self: &Rc<Self>, room: RoomId) {
-        let Ok(Some(head)) = self.node.store.find_head(room).await else { return };
+        let mut pause = Duration::from_millis(50);
+        let head = loop {
+            match self.node.store.find_head(room).await {
+                Ok(head) => break head,
+                Err(_) if self.node.lifecycle.phase() < Phase::Draining => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_MAX);
+                }
+                Err(_) => return,
+            }
+        };
+        let Some(head) = head else { return self.close_room(room) };
         let behind = match self.rooms.borrow_mut().get_mut(&room) {
             Some(state) if state.feed.delivered() < head.seq => {
                 state.feed.start_filling().is_some()
@@ -313,5 +376,12 @@ impl Shard {
                 }
             }
         }
+    }
+}
+
+fn size(delivery: &Delivery) -> usize {
+    match delivery {
+        Delivery::Event { json, .. } | Delivery::Signal { json, .. } => json.len(),
+        Delivery::Control(_) => 0,
     }
 }

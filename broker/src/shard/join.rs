@@ -38,7 +38,7 @@ enum Joined {
     /// It is live.
     Live,
     /// Older events are to be sent first.
-    CatchUp { after: u64 },
+    CatchUp { after: u64, turn: MemberId },
 }
 
 impl Shard {
@@ -54,11 +54,11 @@ impl Shard {
         let user = user.ok_or_else(|| Refusal::unavailable("The connection is closing."))?;
         let joiner = Joiner { id: conn.id, user, sink: Sink::Session(Rc::clone(conn)), re };
         let (access, joined) = self.join(&joiner, room, since).await?;
-        if let Joined::CatchUp { after } = joined {
+        if let Joined::CatchUp { after, turn } = joined {
             let shard = Rc::clone(self);
             let room = access.room.id;
             drop(tokio::task::spawn_local(async move {
-                shard.send_older(room, joiner, after).await;
+                shard.send_older(room, joiner, turn, after).await;
             }));
         }
         self.mark_dirty(conn);
@@ -90,8 +90,8 @@ impl Shard {
         };
         // A request that is gone drops the stream, which ends it.
         drop(answer.send(opened));
-        if let Some((room, Joined::CatchUp { after })) = rest {
-            self.send_older(room, joiner, after).await;
+        if let Some((room, Joined::CatchUp { after, turn })) = rest {
+            self.send_older(room, joiner, turn, after).await;
         }
     }
 
@@ -128,7 +128,11 @@ impl Shard {
         match self.readiness(id, seq) {
             Ready::Yes => Ok(()),
             Ready::Behind => {
-                self.catch_up_with_store(id).await;
+                // In a task of its own: a joiner that goes away must not leave the room half filled.
+                let shard = Rc::clone(self);
+                let filling = async move { shard.catch_up_with_store(id).await };
+                let patience = self.node.config.limits.handshake_timeout;
+                drop(tokio::time::timeout(patience, tokio::task::spawn_local(filling)).await);
                 Ok(())
             }
             // Whoever opens the room, or fills it, wakes all who wait; the caller looks again.
@@ -139,7 +143,10 @@ impl Shard {
             }
             Ready::Absent => {
                 self.add_room(id)?;
-                self.open(id).await
+                let shard = Rc::clone(self);
+                let opening = async move { shard.open(id).await };
+                let opened = tokio::task::spawn_local(opening).await;
+                opened.unwrap_or_else(|_| Err(Refusal::unavailable("The room cannot be opened.")))
             }
         }
     }
@@ -225,13 +232,13 @@ impl Shard {
         let head = feed.head();
         let limits = &self.node.config.limits;
         let start = start(since, &head, limits.replay_events as u64);
-        let outbox = limits.outbox.get();
+        let room_left = joiner.sink.room_left(limits.outbox.get());
         let mut catching_up = None;
         let mut replay = Vec::new();
         if let Start::Replay { after } = start {
             let assembled = assemble(feed, after, older);
             let few = head.seq - after <= u64::from(AT_ONCE);
-            match assembled.filter(|replay| fits(replay, outbox)) {
+            match assembled.filter(|replay| fits(replay, room_left)) {
                 Some(events) => replay = events,
                 None if older.is_empty() && few => return Ok(Attached::NeedsOlder { after }),
                 None => catching_up = Some(after),
@@ -263,6 +270,7 @@ impl Shard {
         for json in &replay {
             joiner.sink.push(Class::Durable, json);
         }
+        let catching_up = catching_up.map(|after| (after, self.next_member()));
         let muted_until = access.membership.and_then(|member| member.muted_until);
         room.empty_since = None;
         room.members.insert(
@@ -271,14 +279,15 @@ impl Shard {
                 user: joiner.user,
                 sink: joiner.sink.clone(),
                 muted_until,
-                catching_up: catching_up.is_some(),
+                catching_up: catching_up.map(|(_, turn)| turn),
             },
         );
         if let Sink::Session(conn) = &joiner.sink {
             let subscription = Subscription { slug: access.room.slug.clone() };
             conn.rooms.borrow_mut().insert(access.room.id, subscription);
         }
-        let joined = catching_up.map_or(Joined::Live, |after| Joined::CatchUp { after });
+        let joined =
+            catching_up.map_or(Joined::Live, |(after, turn)| Joined::CatchUp { after, turn });
         Ok(Attached::Yes(joined))
     }
 
@@ -297,21 +306,29 @@ impl Shard {
     }
 
     /// Sends older events in pages, at the reader's pace, and then joins the live ones.
-    async fn send_older(self: Rc<Self>, id: RoomId, joiner: Joiner, mut after: u64) {
+    async fn send_older(
+        self: Rc<Self>,
+        id: RoomId,
+        joiner: Joiner,
+        turn: MemberId,
+        mut after: u64,
+    ) {
         let outbox = self.node.config.limits.outbox.get();
-        loop {
-            if self.finish_catching_up(id, &joiner, after) {
-                return;
-            }
+        while !self.finish_catching_up(id, &joiner, turn, after) {
             match self.node.store.read_events(id, after, AT_ONCE / 4).await {
                 Ok(events) => {
                     for event in events {
-                        after = event.seq;
+                        let seq = event.seq;
                         let json = wire::json(&Frame::Event(Box::new(event)));
                         joiner.sink.wait_for_room(json.len(), outbox).await;
-                        if joiner.sink.is_closed() {
-                            return;
+                        // In one step with the push. Up to what the room has delivered the member is
+                        // known to be one; the store may be ahead.
+                        match self.delivered_to(id, &joiner, turn) {
+                            Some(delivered) if seq <= delivered => {}
+                            Some(_) => break,
+                            None => return,
                         }
+                        after = seq;
                         joiner.sink.push(Class::Durable, &json);
                         joiner.sink.mark_dirty(&self);
                     }
@@ -322,18 +339,31 @@ impl Shard {
         }
     }
 
+    /// Returns how far the room has delivered, if the member is still being sent older events by
+    /// this turn.
+    fn delivered_to(&self, id: RoomId, joiner: &Joiner, turn: MemberId) -> Option<u64> {
+        let rooms = self.rooms.borrow();
+        let room = rooms.get(&id)?;
+        let member = room.members.get(&joiner.id)?;
+        let goes_on = member.catching_up == Some(turn) && !joiner.sink.is_closed();
+        goes_on.then(|| room.feed.delivered())
+    }
+
     /// Makes the member live when what is left is in memory. `true` when there is nothing more to
     /// do, also because the member is gone.
-    fn finish_catching_up(&self, id: RoomId, joiner: &Joiner, after: u64) -> bool {
+    fn finish_catching_up(&self, id: RoomId, joiner: &Joiner, turn: MemberId, after: u64) -> bool {
+        if self.delivered_to(id, joiner, turn).is_none() {
+            return true;
+        }
         let mut rooms = self.rooms.borrow_mut();
         let Some(room) = rooms.get_mut(&id) else { return true };
         let Replay::Ready(rest) = room.feed.replay(after) else { return false };
-        if !fits(&rest, self.node.config.limits.outbox.get()) {
+        if !fits(&rest, joiner.sink.room_left(self.node.config.limits.outbox.get())) {
             return false;
         }
         let (head, streaming) = (room.feed.head(), room.feed.streaming());
         let Some(member) = room.members.get_mut(&joiner.id) else { return true };
-        member.catching_up = false;
+        member.catching_up = None;
         for json in &rest {
             joiner.sink.push(Class::Durable, json);
         }
@@ -403,9 +433,8 @@ fn assemble(feed: &Feed, after: u64, older: &[(u64, Bytes)]) -> Option<Vec<Bytes
     }
 }
 
-/// Tells whether a replay leaves the reader room for what comes live.
-fn fits(replay: &[Bytes], outbox: usize) -> bool {
-    replay.iter().map(Bytes::len).sum::<usize>() <= outbox / 2
+fn fits(replay: &[Bytes], room_left: usize) -> bool {
+    replay.iter().map(Bytes::len).sum::<usize>() <= room_left
 }
 
 impl Joiner {
@@ -427,6 +456,15 @@ impl Sink {
         if let Self::Session(conn) = self {
             shard.mark_dirty(conn);
         }
+    }
+
+    /// Returns the bytes that a replay may take: half of the outbox is for what comes live.
+    fn room_left(&self, outbox: usize) -> usize {
+        let waiting = match self {
+            Self::Session(conn) => conn.queued_bytes(),
+            Self::Stream(queue) => queue.queued_bytes(),
+        };
+        (outbox / 2).saturating_sub(waiting)
     }
 
     fn is_closed(&self) -> bool {

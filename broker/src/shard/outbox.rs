@@ -59,6 +59,11 @@ impl Outbox {
         Ok(shed)
     }
 
+    /// Tells whether a frame finds room without anything being dropped.
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        self.bytes + len <= self.max_bytes
+    }
+
     /// Returns the bytes that wait.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

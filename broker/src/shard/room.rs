@@ -38,11 +38,15 @@ pub(crate) struct Feed {
     epoch: String,
     delivered: u64,
     reset_through: u64,
-    /// Members who left up to here are known to have left.
-    departures_through: u64,
+    /// Memberships that were read before this position may be outdated.
+    memberships_changed_at: u64,
     ring: Ring,
     streams: HashMap<MessageId, StreamingReply>,
     pending: VecDeque<Delivery>,
+    /// An event found no place among those that wait.
+    lost: bool,
+    /// Where the log stood when the room was opened.
+    opened_at: u64,
 }
 
 /// What to do with a delivery.
@@ -96,10 +100,12 @@ impl Feed {
             epoch: String::new(),
             delivered: 0,
             reset_through: 0,
-            departures_through: 0,
+            memberships_changed_at: 0,
             ring: Ring { events: VecDeque::new(), bytes: 0, max_events, max_bytes },
             streams: HashMap::new(),
             pending: VecDeque::new(),
+            lost: false,
+            opened_at: 0,
         }
     }
 
@@ -117,14 +123,15 @@ impl Feed {
 
     /// Tells whether a membership that was read when the log stood at `seq` still says the truth.
     pub(crate) fn is_current(&self, seq: u64) -> bool {
-        seq >= self.departures_through
+        seq >= self.memberships_changed_at
     }
 
     /// Sets the position; from now on, what arrives is delivered. `streams` must have been read
     /// after `head`.
     pub(crate) fn open(&mut self, head: Head, streams: Vec<StreamingReply>) {
         self.phase = Phase::Live;
-        self.departures_through = head.seq;
+        self.memberships_changed_at = head.seq;
+        self.opened_at = head.seq;
         self.delivered = head.seq;
         self.reset_through = head.reset_through;
         self.epoch = head.epoch;
@@ -184,6 +191,11 @@ impl Feed {
         }
     }
 
+    /// Tells whether an event was lost since the last call; the store must then be read again.
+    pub(crate) fn take_lost(&mut self) -> bool {
+        std::mem::take(&mut self.lost)
+    }
+
     /// Ends filling: what comes next is delivered again.
     pub(crate) fn filled(&mut self) {
         self.phase = Phase::Live;
@@ -210,9 +222,16 @@ impl Feed {
         }
     }
 
+    fn begin_stream(&mut self, message: MessageId) {
+        let reply = StreamingReply { message, turn: 1, chunk: 0, text: String::new() };
+        self.streams.entry(message).or_insert(reply);
+    }
+
     fn hold(&mut self, delivery: Delivery) {
         if self.pending.len() < PENDING_MAX {
             self.pending.push_back(delivery);
+        } else {
+            self.lost |= matches!(delivery, Delivery::Event { .. });
         }
     }
 
@@ -223,8 +242,19 @@ impl Feed {
                 Arrival::Seen => {
                     // The end of a reply may have been read from the store before its text so far
                     // was asked for.
-                    if let EventBody::MessageCompleted(completed) = &event.body {
-                        self.streams.remove(&completed.message);
+                    match &event.body {
+                        EventBody::MessageCompleted(completed) => {
+                            self.streams.remove(&completed.message);
+                        }
+                        // Committed before the room was opened and told after: the bus did not
+                        // know it when the texts so far were asked for.
+                        EventBody::MessageCreated(message)
+                            if message.status == MessageStatus::Streaming
+                                && event.seq <= self.opened_at =>
+                        {
+                            self.begin_stream(message.id);
+                        }
+                        _ => {}
                     }
                     Step::Nothing
                 }
@@ -280,9 +310,7 @@ impl Feed {
         let mut effect = Effect::None;
         match &event.body {
             EventBody::MessageCreated(message) if message.status == MessageStatus::Streaming => {
-                let reply =
-                    StreamingReply { message: message.id, turn: 1, chunk: 0, text: String::new() };
-                self.streams.entry(message.id).or_insert(reply);
+                self.begin_stream(message.id);
             }
             EventBody::MessageCompleted(completed) => {
                 self.streams.remove(&completed.message);
@@ -295,10 +323,12 @@ impl Feed {
                 self.reset_through = event.seq - 1;
             }
             EventBody::MemberLeft(change) => {
-                self.departures_through = event.seq;
+                self.memberships_changed_at = event.seq;
                 effect = Effect::Left(change.user.id);
             }
             EventBody::MemberRoleChanged(change) => {
+                // A membership that was read before does not know of it.
+                self.memberships_changed_at = event.seq;
                 effect = Effect::Muted(change.user.id, change.muted_until);
             }
             EventBody::MessageCreated(_)

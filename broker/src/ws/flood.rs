@@ -33,10 +33,17 @@ impl Flood {
     /// Takes one command from the budget.
     pub(super) fn check(&mut self) -> Outcome<()> {
         let Some(bucket) = &self.bucket else { return Ok(()) };
-        bucket.check().map_err(|until| {
-            self.refused += 1;
-            Refusal::rate_limited(until.wait_time_from(DefaultClock::default().now()))
-        })
+        match bucket.check() {
+            Ok(()) => {
+                self.refused = self.refused.saturating_sub(1);
+                Ok(())
+            }
+            Err(until) => {
+                self.refused += 1;
+                let wait = until.wait_time_from(DefaultClock::default().now());
+                Err(Refusal::rate_limited(wait))
+            }
+        }
     }
 
     /// Tells whether the client goes on although it was refused again and again.

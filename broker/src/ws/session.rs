@@ -9,6 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use parlor_protocol::close::CloseCode;
 use parlor_protocol::command::Command;
 use parlor_protocol::frame::Frame;
+use parlor_runtime::Phase;
 use tokio::time::Instant;
 
 use super::command::{Action, execute};
@@ -19,7 +20,8 @@ use super::socket::{Reader, Received};
 use crate::admission::Permit;
 use crate::node::Caller;
 use crate::refusal::Refusal;
-use crate::shard::conn::CloseReason;
+use crate::shard::Shard;
+use crate::shard::conn::{CloseReason, Conn};
 use crate::shard::outbox::Class;
 
 /// Time for a farewell to reach a client that may be reading slowly.
@@ -41,18 +43,41 @@ pub(super) struct Session {
     pub(super) bad_frames: u32,
 }
 
+/// A connection's place in its shard; dropping it removes the connection from everything.
+struct Registered {
+    shard: Rc<Shard>,
+    conn: Rc<Conn>,
+}
+
+impl Registered {
+    fn new(shard: &Rc<Shard>, conn: &Rc<Conn>) -> Self {
+        shard.add(conn);
+        Self { shard: Rc::clone(shard), conn: Rc::clone(conn) }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.shard.remove(&self.conn);
+    }
+}
+
 impl Session {
     /// Serves the connection to its end.
     pub(super) async fn run(mut self, begun: Bytes, caller: Option<Caller>) {
         let shard = Rc::clone(&self.context.shard);
         let conn = Rc::clone(&self.context.conn);
-        shard.add(&conn);
+        // Leaves everything also when the session panics.
+        let registered = Registered::new(&shard, &conn);
+        if shard.node.lifecycle.phase() >= Phase::Draining {
+            conn.finish_and_close(CloseReason::Contract(CloseCode::Draining));
+        }
         if let Some(caller) = caller {
             log_in(&shard, &conn, &self.context.places, caller).await;
             self.flush();
         }
         let reason = self.serve(&begun).await;
-        shard.remove(&conn);
+        drop(registered);
         shard.node.metrics.ws.closed.with_label_values(&[reason.label()]).inc();
         let caller = conn.caller.borrow().clone();
         tracing::info!(
@@ -189,6 +214,7 @@ impl Session {
                 return self.answer_bad_frame(refusal, id);
             }
         };
+        self.bad_frames = self.bad_frames.saturating_sub(1);
         if let Err(refusal) = self.flood.check() {
             self.refuse_flood(refusal, command.id().map(str::to_owned));
             return None;

@@ -78,6 +78,8 @@ pub enum Control {
     UserRevoked(UserId),
     /// This room is gone: end its subscriptions.
     RoomDeleted(RoomId),
+    /// Something may have been committed that nobody was told: compare with the store.
+    StoreMayBeAhead,
 }
 
 /// The receiving end of a subscription. Dropping it ends the subscription.

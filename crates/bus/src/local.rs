@@ -197,6 +197,9 @@ impl Bus for LocalBus {
     }
 
     fn publish_control(&self, control: Control) {
+        if let Control::RoomDeleted(room) = control {
+            self.forget(room, |_| true);
+        }
         for subscriber in 0..SUBSCRIBERS_MAX {
             self.deliver(subscriber, Delivery::Control(control));
         }

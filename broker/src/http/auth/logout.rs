@@ -33,6 +33,8 @@ async fn log_out(
     InQuery(query): InQuery<LogoutQuery>,
 ) -> Outcome<StatusCode> {
     let now = node.now();
+    // First, because a page that goes away takes the rest of this call with it.
+    node.end_session(caller.session);
     if query.all {
         for session in node.store.revoke_sessions_of(caller.user.id, None, now).await? {
             node.end_session(session);
