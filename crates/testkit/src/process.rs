@@ -168,8 +168,8 @@ impl Parlor {
             self.kill().await;
         }
         let next = Self::launch(self.builder.clone(), Arc::clone(&self.home)).await;
-        let before = std::mem::replace(self, next);
-        self.output.prepend(&before.output);
+        next.output.prepend(&self.output);
+        *self = next;
     }
 
     /// Returns HTTP calls of someone who is not logged in.
@@ -195,6 +195,18 @@ impl Parlor {
         let answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}"));
         assert!(answer.status().is_success(), "GET {path}: {}", answer.status());
         answer.text().await.unwrap()
+    }
+}
+
+/// A server that panicked has failed its test, even if nobody noticed.
+impl Drop for Parlor {
+    fn drop(&mut self) {
+        let panicked = self.output.has_panicked();
+        assert!(
+            !panicked || std::thread::panicking(),
+            "the server panicked:\n{}",
+            self.output.tail()
+        );
     }
 }
 

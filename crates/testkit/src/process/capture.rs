@@ -59,6 +59,12 @@ impl Capture {
         String::from_utf8_lossy(&text.bytes).into_owned()
     }
 
+    /// Tells whether a thread of the process has panicked.
+    pub(super) fn has_panicked(&self) -> bool {
+        let text = self.stderr.lock().unwrap();
+        String::from_utf8_lossy(&text.bytes).contains("panicked at")
+    }
+
     /// Returns the last lines of what was written, for a failed test.
     pub(super) fn tail(&self) -> String {
         let text = self.stderr.lock().unwrap();
