@@ -8,6 +8,8 @@ import { Server } from './server';
 
 /** What a browser itself says when a server is not there; it is not the page's doing. */
 const OUTAGE = /net::ERR_|WebSocket connection to '[^']+' failed/;
+/** What it says when a server refuses something. */
+const REFUSAL = /the server responded with a status of 4\d\d/;
 
 export class House {
   readonly #visitors: Visitor[] = [];
@@ -57,11 +59,13 @@ export class House {
   }
 
   /** Ends all visits and asserts that no page complained or asked another host. */
-  async leave({ outage = false } = {}): Promise<void> {
+  async leave({ outage = false, refusal = false } = {}): Promise<void> {
     const visitors = this.#visitors.splice(0);
     for (const { page } of visitors) await page.context().close();
+    const expected = (text: string) =>
+      (outage && OUTAGE.test(text)) || (refusal && REFUSAL.test(text));
     const complaints = visitors.flatMap((visitor) => visitor.complaints);
-    expect(complaints.filter((text) => !(outage && OUTAGE.test(text)))).toEqual([]);
+    expect(complaints.filter((text) => !expected(text))).toEqual([]);
     expect(visitors.flatMap((visitor) => visitor.outside)).toEqual([]);
   }
 

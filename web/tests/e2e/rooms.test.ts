@@ -33,7 +33,7 @@ test('a private room is for those who are invited', async () => {
   expect(await bob.page.getByRole('dialog').getByText(name).count()).toBe(0);
   await bob.page.getByRole('button', { name: 'Close', exact: true }).click();
   await ada.page.getByLabel('User name to invite').fill(bob.name);
-  await ada.page.getByRole('button', { name: 'Invite' }).click();
+  await ada.page.getByRole('button', { name: 'Invite', exact: true }).click();
   await ada.page.getByTestId('member').filter({ hasText: bob.name }).waitFor();
   await say(ada.page, 'only for us');
   await bob.page.reload();

@@ -67,8 +67,10 @@ test('a newcomer is told how to talk to the bot', async () => {
   const slug = unique('fresh');
   await house.call(ada, 'POST', '/v1/rooms', { name: slug, slug, kind: 'public', bots: ['guide'] });
   await ada.page.goto(`${house.url}/#/${slug}`);
+  const suggestion = ada.page.getByTestId('hint').getByRole('button', { name: '@guide hello' });
+  await suggestion.waitFor();
   await picture(ada.page, 'hint');
-  await ada.page.getByTestId('hint').getByRole('button').click();
+  await suggestion.click();
   await ada.page.keyboard.press('Enter');
   const reply = await replyTo(ada.page, ada, '@guide hello');
   expect(await ending(reply)).toBe('completed');
@@ -169,6 +171,14 @@ test('text that tries to run, load or lure does nothing', async () => {
 test('a message is edited and deleted by its author, and others see it', async () => {
   const ada = await house.welcome('ada');
   const bob = await house.welcome('bob');
+  const slug = unique('desk');
+  // A room of their own, where nothing else moves what they point at.
+  const room = { name: slug, slug, kind: 'private', members: [bob.name] };
+  await house.call(ada, 'POST', '/v1/rooms', room);
+  for (const { page } of [ada, bob]) {
+    await page.goto(`${house.url}/#/${slug}`);
+    await page.getByRole('heading', { name: slug }).waitFor();
+  }
   const first = unique('first');
   const second = unique('second');
   await say(ada.page, first);

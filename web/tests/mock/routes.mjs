@@ -51,6 +51,7 @@ export function routes(state, method, path, call) {
 
 const OPEN = {
   'GET /openapi.json': () => ({ body: OPENAPI }),
+  'GET /info': () => ({ body: { version: 'mock', registration: 'open', setup_required: false } }),
   'POST /v1/auth/register': (state, { body }) => register(state, body),
   'POST /v1/auth/setup': (state, { body }) => {
     if (body.token !== state.setupToken) {

@@ -118,7 +118,7 @@ function command(state, peer, frame, everyMs) {
 
 async function handle(state, request, response) {
   const url = new URL(request.url, 'http://mock');
-  if (!url.pathname.startsWith('/v1/') && url.pathname !== '/openapi.json') {
+  if (!url.pathname.startsWith('/v1/') && !['/openapi.json', '/info'].includes(url.pathname)) {
     await serveFile(url.pathname, response);
     return;
   }

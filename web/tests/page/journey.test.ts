@@ -37,7 +37,7 @@ test('a reply is seen by all, joined late, and stopped by somebody else', async 
   const two = await stage.register('mary');
   const live = two.page.locator('[data-testid=message][data-status=streaming]');
   await live.getByText('Lists and links').first().waitFor();
-  await live.getByTestId('stop').click();
+  await two.page.getByTestId('stop-writing').click();
   const stopped = '[data-testid=message][data-status=cancelled]';
   await one.page.locator(stopped).waitFor();
   await two.page.locator(stopped).waitFor();

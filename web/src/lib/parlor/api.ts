@@ -2,7 +2,18 @@
 
 import type { HttpClient } from './http';
 import type { Login } from './tokens';
-import type { Member, Message, Page, Room, RoomKind, TokenGrant, User } from './types';
+import type {
+  Invite,
+  InvitePreview,
+  Member,
+  Message,
+  Page,
+  Room,
+  RoomKind,
+  ServerInfo,
+  TokenGrant,
+  User,
+} from './types';
 
 export type ExportFormat = 'markdown' | 'jsonl' | 'json';
 
@@ -17,8 +28,9 @@ export interface NewRoom {
 export class Api {
   constructor(private readonly http: HttpClient) {}
 
-  register(username: string, password: string): Promise<Login> {
-    return this.#enter('/v1/auth/register', { username, password });
+  /** Makes an account; the room of an invite is joined, too. */
+  register(username: string, password: string, invite?: string): Promise<Login> {
+    return this.#enter('/v1/auth/register', { username, password, invite });
   }
 
   login(username: string, password: string): Promise<Login> {
@@ -62,8 +74,9 @@ export class Api {
     return this.http.json('GET', `/v1/rooms/${encodeURIComponent(room)}`);
   }
 
-  join(room: string, username: string): Promise<unknown> {
-    return this.http.json('PUT', memberPath(room, username), { body: {} });
+  /** Joins, or invites somebody else; `invite` is the code of a link that was given to me. */
+  join(room: string, username: string, invite?: string): Promise<unknown> {
+    return this.http.json('PUT', memberPath(room, username), { body: { invite } });
   }
 
   leave(room: string, username: string): Promise<unknown> {
@@ -100,6 +113,19 @@ export class Api {
     const path = `/v1/rooms/${encodeURIComponent(room)}/export`;
     const options = { query: { format }, headers: { accept: '*/*' }, timeoutMs: 0 };
     return (await this.http.send('GET', path, options)).blob();
+  }
+
+  /** Makes a link that lets its holders join. */
+  createInvite(room: string): Promise<Invite> {
+    return this.http.json('POST', `/v1/rooms/${encodeURIComponent(room)}/invites`);
+  }
+
+  findInvite(code: string): Promise<InvitePreview> {
+    return this.http.json('GET', `/v1/invites/${encodeURIComponent(code)}`, { auth: false });
+  }
+
+  info(): Promise<ServerInfo> {
+    return this.http.json('GET', '/info', { auth: false });
   }
 
   profile(): Promise<User> {

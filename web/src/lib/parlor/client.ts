@@ -111,10 +111,10 @@ export class ParlorClient {
     return this.#make(room);
   }
 
-  async join(slug: string): Promise<Room> {
+  async join(slug: string, invite?: string): Promise<Room> {
     const login = this.vault.current();
     if (!login) throw new ParlorError('unauthenticated', 'log in first');
-    await this.api.join(slug, login.user.username);
+    await this.api.join(slug, login.user.username, invite);
     return this.#enter(await this.api.getRoom(slug));
   }
 

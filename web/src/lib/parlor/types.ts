@@ -55,6 +55,28 @@ export interface Room {
   participants?: UserRef[];
 }
 
+/** What a server tells about itself. */
+export interface ServerInfo {
+  version: string;
+  registration: 'open' | 'invite' | 'closed';
+  setup_required?: boolean;
+}
+
+/** A link that lets its holders join a room. */
+export interface Invite {
+  code: string;
+  room: string;
+  expires_at: string;
+  uses_left: number;
+}
+
+/** Where an invite leads to. */
+export interface InvitePreview extends Invite {
+  slug: string;
+  name: string;
+  members: number;
+}
+
 export interface Member {
   user: UserRef;
   role: Role;

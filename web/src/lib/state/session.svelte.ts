@@ -10,6 +10,7 @@ import {
   browserPorts,
   ParlorClient,
   type ConnectionState,
+  type InvitePreview,
   type Login,
   type NewRoom,
   type Room,
@@ -31,6 +32,8 @@ export class Session {
   notice = $state('');
   /** A sentence on why nobody is logged in any more; empty when that was wanted. */
   ended = $state('');
+  /** Where the invite link that was opened leads to, until it has been followed. */
+  invite = $state.raw<InvitePreview | null>(null);
   room = $derived(this.rooms.find((room) => room.id === this.roomId) ?? null);
 
   readonly client = new ParlorClient({ base: location.origin, ports: browserPorts() });
@@ -50,6 +53,8 @@ export class Session {
       if (this.login) void this.client.refreshRooms().catch(() => undefined);
     });
     if (this.login) void this.#start();
+    const code = /^\/invite\/([^/]+)$/.exec(location.pathname)?.[1];
+    if (code) void this.#readInvite(code);
   }
 
   /** Runs what a person asked for, and shows the reason when it fails. */
@@ -69,8 +74,8 @@ export class Session {
     else location.hash = addressOf(slug);
   }
 
-  async join(slug: string): Promise<void> {
-    this.open((await this.client.join(slug)).slug);
+  async join(slug: string, invite?: string): Promise<void> {
+    this.open((await this.client.join(slug, invite)).slug);
   }
 
   async create(room: NewRoom): Promise<void> {
@@ -102,7 +107,26 @@ export class Session {
       if (!document.hidden) void this.client.refreshRooms().catch(() => undefined);
     }, REFRESH_MS);
     await this.client.start().catch(() => undefined);
-    if (this.login) this.#openFromAddress();
+    if (!this.login) return;
+    this.#openFromAddress();
+    await this.#followInvite();
+  }
+
+  async #readInvite(code: string): Promise<void> {
+    try {
+      this.invite = await this.client.api.findInvite(code);
+    } catch (error) {
+      this.ended = this.notice = sentence(asParlorError(error).detail);
+    }
+    await this.#followInvite();
+  }
+
+  async #followInvite(): Promise<void> {
+    const { invite } = this;
+    if (!invite || !this.login) return;
+    this.invite = null;
+    history.replaceState(null, '', '/');
+    await this.attempt(this.join(invite.slug, invite.code));
   }
 
   #loginChanged(login: Login | null): void {
