@@ -103,11 +103,11 @@ async fn database_of_a_newer_version_or_of_something_else_is_left_alone() {
 async fn key_that_is_damaged_is_not_replaced() {
     let mut server = Parlor::start().await;
     let data = server.data_dir();
-    let key = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path());
-    let key = key.filter(|path| path.to_string_lossy().contains("secret")).next().unwrap();
+    let mut files = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path());
+    let key = files.find(|path| path.to_string_lossy().contains("secret")).unwrap();
     let whole = std::fs::read(&key).unwrap();
     server.terminate().await;
-    for content in [&b""[..], b"short", whole.get(..8).unwrap()] {
+    for content in [&b""[..], b"short", &whole[..8]] {
         std::fs::write(&key, content).unwrap();
         let outcome = server.rebuilder().run().await;
         assert_ne!(outcome.code(), 0);

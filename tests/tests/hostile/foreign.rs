@@ -12,7 +12,7 @@ use crate::raw::PATIENCE;
 use crate::stage::{HALL, Stage};
 
 /// Logs in, follows a room, writes, reads, errs, and says goodbye. Writes what it saw as JSON.
-const NODE: &str = r#"
+const NODE: &str = r"
 const [base, username, password, room] = process.argv.slice(1);
 const post = async (path, body, token) => {
   const headers = { 'content-type': 'application/json' };
@@ -73,7 +73,7 @@ const many = await Promise.all(
 seen.statuses = [...new Set(many.map(({ status }) => status))];
 console.log(JSON.stringify(seen));
 process.exit(0);
-"#;
+";
 
 #[tokio::test]
 async fn node_logs_in_follows_writes_and_reads() {
@@ -173,11 +173,7 @@ async fn curl_follows_a_room_and_resumes() {
             .filter_map(|data| serde_json::from_str::<Value>(data).unwrap()["seq"].as_u64())
             .collect();
         // The first is `subscribed`, which tells the head.
-        assert_eq!(
-            ids.get(1..).unwrap(),
-            [first.seq + 1, first.seq + 2, first.seq + 3],
-            "{seen:?}"
-        );
+        assert_eq!(ids[1..], [first.seq + 1, first.seq + 2, first.seq + 3], "{seen:?}");
         drop(curl);
     }
     stage.unharmed().await;

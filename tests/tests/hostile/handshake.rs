@@ -183,7 +183,7 @@ async fn request_that_is_no_http_is_refused() {
         "POST /v1/auth/token HTTP/1.1\r\nHost: parlor.test\r\nContent-Type: application/json\r\n";
     let get = "GET /healthz HTTP/1.1\r\nHost: parlor.test\r\n";
     let chunked = "Transfer-Encoding: chunked\r\n";
-    let many: String = (0..200).map(|n| format!("X-{n}: y\r\n")).collect();
+    let many = "X-Many: y\r\n".repeat(200);
     let cases: Vec<(&str, Vec<u8>, &[u16])> = vec![
         ("garbage", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".to_vec(), &[400]),
         ("NULs", vec![0; 500], &[400]),

@@ -63,11 +63,11 @@ impl Frame {
         match self.payload.len() {
             short @ 0..126 => bytes.push(masked | u8::try_from(short).unwrap()),
             length @ 126..65_536 => {
-                bytes.push(masked | 126);
+                bytes.push(masked + 126);
                 bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
             }
             length => {
-                bytes.push(masked | 127);
+                bytes.push(masked + 127);
                 bytes.extend((length as u64).to_be_bytes());
             }
         }

@@ -62,7 +62,7 @@ async fn bodies_that_are_not_what_is_asked_for_are_refused() {
         r#"{"body":" \t\n\r"}"#,
         r#"{"body":"\u200b\ufeff\u3000"}"#,
         "\u{feff}{\"body\":\"x\"}",
-        r#"{'body':'x'}"#,
+        r"{'body':'x'}",
         r#"{"body":NaN}"#,
         r#"{"body":1e999}"#,
         "{\"body\":\"a\nb\"}",

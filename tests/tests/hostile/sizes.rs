@@ -74,7 +74,7 @@ async fn message_of_sixty_thousand_fragments_is_one_message() {
 async fn hundred_thousand_fragments_are_bounded() {
     let stage = Stage::start().await;
     let before = stage.server.resident_bytes();
-    let mut sent = cut(TEXT, &[b'x'; 100_000], 1);
+    let mut sent = cut(TEXT, &vec![b'x'; 100_000], 1);
     sent.push(Frame::text("never read"));
     run(&stage, &[case("one byte each", &sent, Expect::Closed(4513))], &[WHOLE]).await;
     let grown = stage.server.resident_bytes().saturating_sub(before);

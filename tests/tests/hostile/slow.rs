@@ -62,7 +62,7 @@ async fn connection_without_a_request_is_closed() {
         ("nothing", b"", b""),
         ("one letter", b"G", b""),
         ("the letter that HTTP/2 begins with", b"P", b""),
-        ("half of HTTP/2's preface", PREFACE.get(..12).unwrap(), b""),
+        ("half of HTTP/2's preface", &PREFACE[..12], b""),
         ("HTTP/2's preface only", PREFACE, b""),
         ("HTTP/2 without a request", &preface, b""),
         ("HTTP/2 with settings again and again", &preface, SETTINGS),

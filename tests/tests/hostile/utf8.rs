@@ -104,7 +104,7 @@ async fn text_that_ends_within_a_character_closes_with_1007() {
             let mut sent = cut(TEXT, &text, 1);
             cases.push(case(format!("{name} in fragments"), &sent, Expect::Closed(1007)));
             // The last fragment is empty, so only the end of the message tells.
-            sent.iter_mut().for_each(|frame| *frame = frame.clone().part());
+            sent = sent.into_iter().map(Frame::part).collect();
             sent.push(Frame::new(CONTINUATION, ""));
             cases.push(case(format!("{name}, empty end"), &sent, Expect::Closed(1007)));
         }
