@@ -9,6 +9,7 @@
 )]
 
 mod drain;
+mod faults;
 mod harness;
 mod http;
 mod session;

@@ -252,3 +252,30 @@ proptest! {
         prop_assert_eq!(&order, &(1..=order.len() as u64).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn reply_that_began_before_the_room_was_opened_is_streamed_though_it_is_told_after() {
+    // The bus did not know of it yet when it was asked for the texts so far.
+    let mut feed = live(5);
+    assert!(matches!(feed.accept(delivery(message(5, 77, "streaming"))), Step::Nothing));
+    for chunk in 1..=4 {
+        assert!(matches!(feed.accept(delta(1, chunk, "t")), Step::Signal(_)), "piece {chunk}");
+    }
+    let [reply] = feed.streaming().try_into().unwrap();
+    assert_eq!((reply.chunk, reply.text.as_str()), (4, "tttt"));
+}
+
+#[test]
+fn event_that_found_no_place_among_those_that_wait_is_known_to_be_lost() {
+    let mut feed = live(5);
+    feed.start_filling().unwrap();
+    for _ in 0..PENDING_MAX {
+        feed.accept(delta(1, 1, "t"));
+    }
+    feed.accept(delta(1, 1, "a signal may be lost"));
+    assert!(!feed.take_lost());
+    feed.accept(delivery(message(6, 1, "complete")));
+    feed.filled();
+    assert!(feed.take_lost());
+    assert!(!feed.take_lost(), "it is read from the store once");
+}
