@@ -9,14 +9,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::{HeaderMap, Request};
+use ::http::{Request, Version};
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
-use ipnet::IpNet;
 use parlor_bus::Mailbox;
 use parlor_runtime::Lifecycle;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -32,8 +31,12 @@ use crate::shard::Shard;
 use crate::stream::{OpenStream, ShardHandle};
 use crate::ws;
 
+mod answers;
+mod forwarded;
 mod timed;
 
+use answers::Answers;
+use forwarded::{client_address, is_trusted};
 pub(crate) use timed::Timed;
 
 /// Connections that the kernel holds until they are accepted.
@@ -214,10 +217,12 @@ async fn serve(
     node.metrics.http.connections.inc();
     let draining = node.lifecycle.draining();
     let asked = Cell::new(false);
+    let answers = Answers::new();
     let service = service_fn(|mut request: Request<Incoming>| {
         asked.set(true);
         let (shard, handle) = (Rc::clone(&shard), handle.clone());
         let (mut router, permit) = (router.clone(), Rc::clone(&permit));
+        let watch = (request.version() == Version::HTTP_2).then(|| Arc::clone(&answers));
         async move {
             let proxies = &shard.node.config.server.trusted_proxies;
             let address = client_address(peer, request.headers(), proxies);
@@ -230,7 +235,11 @@ async fn serve(
             }
             request.extensions_mut().insert(ClientAddress(address));
             request.extensions_mut().insert(handle);
-            router.call(request.map(Body::new)).await
+            let response = router.call(request.map(Body::new)).await?;
+            Ok(match watch {
+                Some(answers) => response.map(|body| answers.watch(body)),
+                None => response,
+            })
         }
     });
     let mut builder = auto::Builder::new(LocalExecutor);
@@ -263,6 +272,7 @@ async fn serve(
             result = serving.as_mut() => { drop(result); true }
             () = draining.cancelled() => false,
             () = silent => true,
+            () = answers.stalled(limits.write_timeout) => true,
         };
         if !finished {
             serving.as_mut().graceful_shutdown();
@@ -275,34 +285,6 @@ async fn serve(
 
 /// hyper's own least for its buffer.
 const MIN_HEAD: usize = 8_192;
-
-fn is_trusted(proxies: &[IpNet], address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    proxies.iter().any(|proxy| proxy.contains(&address))
-}
-
-/// Returns the address of whoever asked: the last one in `X-Forwarded-For` that is not a trusted
-/// proxy, if the connection comes from one.
-fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
-    if !is_trusted(proxies, peer) {
-        return peer;
-    }
-    let forwarded = headers.get_all("x-forwarded-for");
-    let hops: Vec<&str> = forwarded
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .collect();
-    let mut address = peer;
-    for hop in hops.iter().rev() {
-        let Ok(hop) = hop.trim().parse() else { break };
-        address = hop;
-        if !is_trusted(proxies, hop) {
-            break;
-        }
-    }
-    address
-}
 
 /// Runs hyper's tasks on the shard's thread.
 #[derive(Debug, Clone, Copy)]
@@ -317,33 +299,6 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn forwarded(value: &'static str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert("x-forwarded-for", http_value(value));
-        headers
-    }
-
-    fn http_value(value: &'static str) -> ::http::HeaderValue {
-        ::http::HeaderValue::from_static(value)
-    }
-
-    #[test]
-    fn forwarded_address_counts_only_from_a_trusted_proxy() {
-        let proxies = ["10.0.0.0/8".parse().unwrap()];
-        let headers = forwarded("203.0.113.9, 198.51.100.7, 10.0.0.2");
-        let address = |peer: &str| client_address(peer.parse().unwrap(), &headers, &proxies);
-        assert_eq!(address("10.0.0.1"), "198.51.100.7".parse::<IpAddr>().unwrap());
-        assert_eq!(address("192.0.2.1"), "192.0.2.1".parse::<IpAddr>().unwrap());
-    }
-
-    #[test]
-    fn garbage_in_the_header_is_not_an_address() {
-        let proxies = ["10.0.0.0/8".parse().unwrap()];
-        let headers = forwarded("203.0.113.9, unknown");
-        let address = client_address("10.0.0.1".parse().unwrap(), &headers, &proxies);
-        assert_eq!(address, "10.0.0.1".parse::<IpAddr>().unwrap());
-    }
 
     #[test]
     fn port_that_is_in_use_is_found_out() {

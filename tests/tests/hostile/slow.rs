@@ -15,6 +15,24 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// An HTTP/2 SETTINGS frame without settings.
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 
+/// An HTTP/2 PING frame.
+const PING: &[u8] = &[0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+
+/// A connection of HTTP/2 that asks for a page and opens no window for it, or one of a few bytes.
+fn without_window(window: u8) -> Vec<u8> {
+    let settings = [&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0], &[window][..]].concat();
+    let path = b"/openapi.json";
+    let host = b"parlor.test";
+    // GET and http are in HPACK's table, the others are literals.
+    let mut block = vec![0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
+    block.extend(path);
+    block.extend([0x01, u8::try_from(host.len()).unwrap()]);
+    block.extend(host);
+    // HEADERS, with the end of the stream and of the headers, on stream 1.
+    let head = [0, 0, u8::try_from(block.len()).unwrap(), 1, 5, 0, 0, 0, 1];
+    [PREFACE, &settings, &head, &block].concat()
+}
+
 /// A server that is patient for a second.
 fn impatient() -> Builder {
     Parlor::builder()
@@ -58,7 +76,8 @@ async fn connection_without_a_request_is_closed() {
     let login = format!("{}x\r\n\r\n{{", post("/v1/auth/token"));
     let publish = format!("{}{token}\r\n\r\n{{", post(&format!("/v1/rooms/{HALL}/messages")));
     let preface = [PREFACE, SETTINGS].concat();
-    let cases: [(&str, &[u8], &[u8]); 11] = [
+    let (closed, narrow) = (without_window(0), without_window(9));
+    let cases: [(&str, &[u8], &[u8]); 13] = [
         ("nothing", b"", b""),
         ("one letter", b"G", b""),
         ("the letter that HTTP/2 begins with", b"P", b""),
@@ -66,6 +85,8 @@ async fn connection_without_a_request_is_closed() {
         ("HTTP/2's preface only", PREFACE, b""),
         ("HTTP/2 without a request", &preface, b""),
         ("HTTP/2 with settings again and again", &preface, SETTINGS),
+        ("HTTP/2 that takes no answer", &closed, PING),
+        ("HTTP/2 that takes a few bytes of it", &narrow, PING),
         ("half a head", HEAD.as_bytes(), b""),
         ("a head without end", HEAD.as_bytes(), b"X-Slow: yes\r\n"),
         ("a body without end", login.as_bytes(), b" "),
