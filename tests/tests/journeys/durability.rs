@@ -82,8 +82,9 @@ async fn acknowledged_messages_survive_being_killed_ten_times() {
     assert_eq!(written.len(), total);
 
     repeat_all(&users, &written, &history).await;
-    until("every reply has ended", Duration::from_secs(90), async || replies_ended(&owner).await)
-        .await;
+    // A bot writes one reply at a time in one room.
+    let patience = Duration::from_secs(60 + 2 * (total / CALL_EVERY) as u64);
+    until("every reply has ended", patience, async || replies_ended(&owner).await).await;
     HEAD.store(owner.log("durable").await.len() as u64, Ordering::Relaxed);
     readers.join_all().await;
     let summary = settle(history, &owner, "durable").await;

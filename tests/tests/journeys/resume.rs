@@ -63,7 +63,13 @@ async fn client_that_leaves_200_times_has_the_same_list_as_one_that_stays() {
     let mut listing = JoinSet::new();
     listing.spawn(list(feed, updates, Arc::clone(&listed)));
     let watch = async {
-        let end = write_ends(&mut writing).await;
+        let end = loop {
+            tokio::select! {
+                biased;
+                end = write_ends(&mut writing) => break end,
+                seen = steady.next() => assert!(!matches!(seen, Seen::Ended(_)), "{seen:?}"),
+            }
+        };
         steady.read_to(end).await;
         end
     };
