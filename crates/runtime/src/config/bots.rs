@@ -12,8 +12,6 @@ section! {
         enabled: bool = true;
         /// Replies that are written at the same time.
         concurrency: usize = 8, where |n| (1..=10_000).contains(n) => "must be from 1 to 10000";
-        /// Replies that may wait in one room; further calls are told that the bot is busy.
-        queue_per_room: usize = 10, where |n| *n >= 1 => "must be at least 1";
         /// Right to one reply; a worker that does not renew it for so long loses it to another.
         lease: Duration = Duration::from_secs(30), where |d| (1..=600).contains(&d.as_secs()) => "must be from 1s to 10m";
         /// How often the text so far is stored.

@@ -283,7 +283,10 @@ fn read_text(path: &Path) -> Result<String, ReadError> {
             Err(ReadError::Other("must not be larger than 1MiB".to_owned()))
         }
         Ok(_) => Ok(text),
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(ReadError::Missing),
+        // Below something that is not a folder there is no file either.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(ReadError::Missing)
+        }
         Err(error) => Err(ReadError::Other(format!("must be readable: {error}"))),
     }
 }
