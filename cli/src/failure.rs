@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use parlor_broker::start::StartError;
 use parlor_client::ClientError;
 use parlor_protocol::code::Code;
 use parlor_runtime::{ConfigProblems, exit};
@@ -48,6 +49,9 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
             OpenError::InUse { .. } => exit::TRY_LATER,
             _ => exit::UNAVAILABLE,
         };
+    }
+    if let Some(StartError::Listen { .. }) = find::<StartError>(error) {
+        return exit::UNAVAILABLE;
     }
     match find::<ClientError>(error) {
         Some(ClientError::Address) => exit::USAGE,

@@ -4,6 +4,7 @@
 pub(crate) mod providers;
 
 use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,6 +182,15 @@ fn start_bots(
     Ok(())
 }
 
+/// Returns an address that a browser on this machine can open.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
+        _ => address,
+    }
+}
+
 /// Tells where the server is: a machine reads the line on stdout, a person the words on stderr.
 fn announce(config: &Config, broker: &Broker) -> anyhow::Result<()> {
     let address = broker.address();
@@ -189,7 +199,7 @@ fn announce(config: &Config, broker: &Broker) -> anyhow::Result<()> {
             .server
             .public_url
             .as_ref()
-            .map_or_else(|| format!("http://{address}"), ToString::to_string);
+            .map_or_else(|| format!("http://{}", reachable(address)), ToString::to_string);
         let url = url.trim_end_matches('/');
         writeln!(
             std::io::stderr().lock(),
@@ -202,4 +212,17 @@ fn announce(config: &Config, broker: &Broker) -> anyhow::Result<()> {
     writeln!(out, "listening on http://{address}")?;
     out.flush()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn link_names_an_address_that_can_be_opened() {
+        let reachable = |text: &str| reachable(text.parse().unwrap()).to_string();
+        assert_eq!(reachable("0.0.0.0:7777"), "127.0.0.1:7777");
+        assert_eq!(reachable("[::]:7777"), "[::1]:7777");
+        assert_eq!(reachable("192.0.2.1:80"), "192.0.2.1:80");
+    }
 }

@@ -193,14 +193,17 @@ async fn tasks_on_other_threads_are_drained_and_waited_for() {
 async fn stuck_tasks_on_other_threads_are_dropped_and_counted() {
     let lifecycle = lifecycle(0, 0);
     let on_thread = lifecycle.clone();
+    let (spawned, both_are_there) = tokio::sync::oneshot::channel();
     lifecycle
         .spawn_thread("shard-0", move || async move {
             on_thread.spawn_local("stuck session", pending());
+            spawned.send(()).unwrap();
             on_thread.draining().cancelled().await;
             pending::<()>().await;
         })
         .unwrap();
 
+    both_are_there.await.unwrap();
     assert_eq!(lifecycle.shut_down().await, Stopped::Aborted { tasks: 2 });
 }
 
