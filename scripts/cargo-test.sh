@@ -11,8 +11,8 @@ profile=$1
 shift
 PARLOR_CHROMIUM=$(scripts/require.sh --path chromium)
 export PARLOR_CHROMIUM
-# Only the README's example in Python needs it, so a machine without Python can do without.
-PARLOR_PYTHON=$(scripts/require.sh --path python-websockets || true)
+# The README has an example in Python, for a client that nobody here wrote.
+PARLOR_PYTHON=$(scripts/require.sh --path python-websockets)
 export PARLOR_PYTHON
 
 if cargo nextest --version >/dev/null 2>&1; then

@@ -123,9 +123,10 @@ install_python_websockets() {
     say "installing websockets $WEBSOCKETS_VERSION for Python into target/tools/python"
     mkdir -p target/tools
     {
-        python3 -m venv target/tools/python &&
+        { python3 -m venv target/tools/python ||
+            { apt_install python3-venv && python3 -m venv target/tools/python; }; } &&
             target/tools/python/bin/python3 -m pip install --quiet "websockets==$WEBSOCKETS_VERSION"
-    } </dev/null >&2 || fail "Python 3 with venv and the library websockets could not be set up"
+    } </dev/null >&2 || fail "Python 3 with venv and the library websockets could not be set up. Debian, Ubuntu: apt-get install python3-venv. macOS: xcode-select --install"
 }
 
 require() {

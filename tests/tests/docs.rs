@@ -88,11 +88,12 @@ async fn commands_of_the_readme_work_as_they_stand() {
 
 #[tokio::test]
 async fn websocket_example_of_the_readme_works_as_it_stands() {
-    // `make test` names a Python with the library where it can be had.
-    let Some(python) = std::env::var_os("PARLOR_PYTHON").filter(|python| !python.is_empty()) else {
-        println!("not run: PARLOR_PYTHON names no Python with the library websockets");
-        return;
-    };
+    // `make test` sets one up.
+    let python = std::env::var_os("PARLOR_PYTHON").filter(|python| !python.is_empty());
+    let python = python.expect(
+        "set PARLOR_PYTHON to a Python with the library websockets, such as \
+         `scripts/require.sh --path python-websockets` prints; `make test` does it",
+    );
     let server = server().await;
     let home = tempfile::tempdir().unwrap();
     let token = server.register("grace").await.token().await;
