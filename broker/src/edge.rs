@@ -194,12 +194,11 @@ fn accept(
     node.lifecycle.spawn_local("http", serving);
 }
 
-/// Has the system give up a connection whose client takes nothing. Without it a stalled reader of
-/// an HTTP answer would keep its connection for as long as it likes; sessions see to it
-/// themselves, earlier.
+/// Has the system give up a connection whose other end has vanished, as the last resort: answers and
+/// sessions are watched by timers of their own, which end earlier.
 fn limit_silence(socket: &TcpStream, write_timeout: Duration) {
     #[cfg(target_os = "linux")]
-    drop(socket2::SockRef::from(socket).set_tcp_user_timeout(Some(write_timeout * 2)));
+    drop(socket2::SockRef::from(socket).set_tcp_user_timeout(Some(write_timeout * 6)));
     #[cfg(not(target_os = "linux"))]
     let _ = (socket, write_timeout);
 }

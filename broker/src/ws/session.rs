@@ -24,8 +24,12 @@ use crate::shard::Shard;
 use crate::shard::conn::{CloseReason, Conn};
 use crate::shard::outbox::Class;
 
-/// Time for a farewell to reach a client that may be reading slowly.
+/// Time for a farewell to reach a client.
 const LINGER: Duration = Duration::from_secs(5);
+/// So many times the write timeout a reader that had stalled may take to come to its farewell: it
+/// has the system's buffers to read first. It holds its place among the connections meanwhile, but
+/// next to no memory.
+const SLOW_LINGER: u32 = 3;
 /// Bytes that are read and thrown away while saying goodbye, so that the goodbye is not lost to a
 /// reset.
 const DISCARD_MAX: usize = 1024 * 1024;
@@ -293,8 +297,19 @@ impl Session {
                 }
             }
         };
-        // A client that does not take its farewell is left.
-        drop(tokio::time::timeout(LINGER, farewell).await);
+        let node = &self.context.shard.node;
+        let slow = reason == CloseReason::Contract(CloseCode::SlowConsumer);
+        let patience = if slow { node.config.limits.write_timeout * SLOW_LINGER } else { LINGER };
+        let draining = node.lifecycle.draining();
+        tokio::pin!(farewell);
+        tokio::select! {
+            biased;
+            () = farewell.as_mut() => {}
+            // A client that does not take its farewell is left.
+            () = tokio::time::sleep(patience) => {}
+            // A stop does not wait for those who have been slow before.
+            () = draining.cancelled(), if slow => {}
+        }
     }
 }
 
