@@ -291,6 +291,12 @@ impl Shard {
 
     /// A user's membership has ended: nothing more for them.
     fn end_membership(&self, id: RoomId, user: UserId) {
+        let left = Frame::Error(Refused {
+            re: None,
+            code: Code::NotAMember,
+            detail: format!("You are not a member of the room {id} any more."),
+            retry_after_ms: None,
+        });
         let mut rooms = self.rooms.borrow_mut();
         let Some(room) = rooms.get_mut(&id) else { return };
         room.members.retain(|_, member| {
@@ -298,7 +304,14 @@ impl Shard {
                 return true;
             }
             match &member.sink {
-                Sink::Session(conn) => drop(conn.rooms.borrow_mut().remove(&id)),
+                Sink::Session(conn) => {
+                    conn.rooms.borrow_mut().remove(&id);
+                    // Whoever was still being sent older events does not come to this one.
+                    if member.catching_up.is_some() {
+                        conn.send(&left);
+                        self.mark_dirty(conn);
+                    }
+                }
                 Sink::Stream(queue) => queue.end(),
             }
             false
