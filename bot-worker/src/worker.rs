@@ -232,7 +232,8 @@ impl Work {
                     | Control::StoreMayBeAhead,
                 )
                 | Delivery::Event { .. }
-                | Delivery::Signal { .. } => {}
+                | Delivery::Signal { .. }
+                | Delivery::Ahead { .. } => {}
             }
         }
     }

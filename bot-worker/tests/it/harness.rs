@@ -325,7 +325,7 @@ impl Observer {
                 }
                 _ => {}
             },
-            Delivery::Control(_) => {}
+            Delivery::Ahead { .. } | Delivery::Control(_) => {}
         }
     }
 }

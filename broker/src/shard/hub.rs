@@ -63,6 +63,7 @@ impl Shard {
         match delivery {
             Delivery::Event { ref event, .. } => self.deliver(event.room, delivery),
             Delivery::Signal { ref signal, .. } => self.deliver(signal.room, delivery),
+            Delivery::Ahead { room, .. } => self.deliver(room, delivery),
             Delivery::Control(Control::SessionRevoked(session)) => self.cut_session(session),
             Delivery::Control(Control::UserRevoked(user)) => self.cut_user(user),
             Delivery::Control(Control::RoomDeleted(room)) => self.close_room(room),
@@ -395,6 +396,6 @@ impl Shard {
 fn size(delivery: &Delivery) -> usize {
     match delivery {
         Delivery::Event { json, .. } | Delivery::Signal { json, .. } => json.len(),
-        Delivery::Control(_) => 0,
+        Delivery::Ahead { .. } | Delivery::Control(_) => 0,
     }
 }

@@ -231,7 +231,7 @@ impl Feed {
         if self.pending.len() < PENDING_MAX {
             self.pending.push_back(delivery);
         } else {
-            self.lost |= matches!(delivery, Delivery::Event { .. });
+            self.lost |= matches!(delivery, Delivery::Event { .. } | Delivery::Ahead { .. });
         }
     }
 
@@ -272,7 +272,11 @@ impl Feed {
                 | SignalBody::BotStatus(_)
                 | SignalBody::App(_) => Step::Signal(json),
             },
-            Delivery::Control(_) => Step::Nothing,
+            Delivery::Ahead { seq, .. } if seq > self.delivered => {
+                self.phase = Phase::Filling;
+                Step::Fill
+            }
+            Delivery::Ahead { .. } | Delivery::Control(_) => Step::Nothing,
         }
     }
 

@@ -10,7 +10,7 @@ use parlor_protocol::event::Event;
 use parlor_protocol::frame::StreamingReply;
 use parlor_protocol::id::{JobId, RoomId, SessionId, UserId};
 use parlor_protocol::signal::Signal;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Carries events, signals and controls between nodes.
 #[async_trait]
@@ -21,8 +21,14 @@ pub trait Bus: Send + Sync + Debug {
     /// Tells the room's followers a signal.
     fn publish_signal(&self, signal: Signal);
 
-    /// Tells every subscriber.
+    /// Tells every subscriber of every process.
     fn publish_control(&self, control: Control);
+
+    /// Tells the subscribers of this process only.
+    fn deliver_control(&self, control: Control);
+
+    /// Tells the room's followers of this process only that the store has events up to `seq`.
+    fn deliver_ahead(&self, room: RoomId, seq: u64);
 
     /// Adds a subscriber whose mailbox holds at most `capacity` deliveries.
     ///
@@ -38,6 +44,21 @@ pub trait Bus: Send + Sync + Debug {
 
     /// Returns the replies of a room that are being written, with their text so far.
     async fn list_streaming(&self, room: RoomId) -> Vec<StreamingReply>;
+
+    /// Tells whether what is published reaches other processes at the moment.
+    fn status(&self) -> watch::Receiver<BusStatus>;
+
+    /// Sends what is queued, for a bounded time, and ends. Nothing may be published after it.
+    async fn close(&self);
+}
+
+/// Whether a bus carries anything to other processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BusStatus {
+    /// It does, or there are none.
+    Connected,
+    /// It does not: what is published elsewhere is only seen in the store.
+    Away,
 }
 
 /// Names a subscriber of one bus.
@@ -60,6 +81,13 @@ pub enum Delivery {
         signal: Arc<Signal>,
         /// The frame.
         json: Bytes,
+    },
+    /// The store has events of the room up to this one. Those that are missing have to be read.
+    Ahead {
+        /// The room.
+        room: RoomId,
+        /// Its newest event.
+        seq: u64,
     },
     /// Something for the nodes themselves.
     Control(Control),

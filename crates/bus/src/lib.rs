@@ -8,5 +8,5 @@
 mod contract;
 mod local;
 
-pub use contract::{Bus, Control, Delivery, Mailbox, SubscriberId};
+pub use contract::{Bus, BusStatus, Control, Delivery, Mailbox, SubscriberId};
 pub use local::LocalBus;

@@ -11,9 +11,9 @@ use parlor_protocol::frame::{Frame, StreamingReply};
 use parlor_protocol::id::{MessageId, RoomId};
 use parlor_protocol::message::MessageStatus;
 use parlor_protocol::signal::{MessageDelta, Signal, SignalBody};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use crate::contract::{Bus, Control, Delivery, Mailbox, SubscriberId};
+use crate::contract::{Bus, BusStatus, Control, Delivery, Mailbox, SubscriberId};
 
 /// As many as a room's bitmap of followers has bits.
 const SUBSCRIBERS_MAX: usize = 64;
@@ -29,6 +29,7 @@ pub struct LocalBus {
     /// reply, so a plain lock will do.
     streaming: Mutex<HashMap<RoomId, HashMap<MessageId, StreamingReply>>>,
     dropped: AtomicU64,
+    status: watch::Sender<BusStatus>,
 }
 
 #[derive(Debug)]
@@ -45,6 +46,7 @@ impl Default for LocalBus {
             followers: papaya::HashMap::new(),
             streaming: Mutex::default(),
             dropped: AtomicU64::new(0),
+            status: watch::Sender::new(BusStatus::Connected),
         }
     }
 }
@@ -205,6 +207,14 @@ impl Bus for LocalBus {
         }
     }
 
+    fn deliver_control(&self, control: Control) {
+        self.publish_control(control);
+    }
+
+    fn deliver_ahead(&self, room: RoomId, seq: u64) {
+        self.fan_out(room, &Delivery::Ahead { room, seq });
+    }
+
     fn subscribe(&self, capacity: usize) -> Option<Mailbox> {
         let place = self.next.fetch_add(1, Ordering::Relaxed);
         let id = u8::try_from(place).ok()?;
@@ -226,6 +236,12 @@ impl Bus for LocalBus {
     async fn list_streaming(&self, room: RoomId) -> Vec<StreamingReply> {
         self.streaming().get(&room).map(|room| room.values().cloned().collect()).unwrap_or_default()
     }
+
+    fn status(&self) -> watch::Receiver<BusStatus> {
+        self.status.subscribe()
+    }
+
+    async fn close(&self) {}
 }
 
 #[cfg(test)]
