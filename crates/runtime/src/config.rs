@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 pub mod auth;
 pub mod bots;
+pub mod bus;
 mod check;
+pub mod cluster;
 mod duration;
 pub mod limits;
 pub mod llm;
@@ -17,9 +19,12 @@ pub mod log;
 pub mod origin;
 mod print;
 pub mod problem;
+pub mod program;
 pub mod provider;
+pub mod relay;
 pub mod section;
 pub mod server;
+pub mod service;
 pub mod setting;
 pub mod size;
 pub mod source;
@@ -33,18 +38,23 @@ mod tests;
 
 pub use auth::{AuthConfig, Registration};
 pub use bots::BotsConfig;
+pub use bus::BusConfig;
+pub use cluster::ClusterConfig;
 pub use limits::LimitsConfig;
 pub use llm::{LlmConfig, OllamaHost};
 pub use load::Loaded;
 pub use log::{LogConfig, LogFormat};
 pub use origin::WebOrigin;
 pub use problem::{ConfigProblem, ConfigProblems};
+pub use program::Program;
 pub use provider::{ProviderConfig, ProviderProtocol};
+pub use relay::RelayConfig;
 pub use server::ServerConfig;
+pub use service::place;
 pub use size::ByteSize;
 pub use source::{Origins, Source, Sources};
 pub use stop::LifecycleConfig;
-pub use store::{BusConfig, ClusterConfig, StoreConfig};
+pub use store::StoreConfig;
 pub use variables::Variable;
 
 use section::{Key, Section};
@@ -68,6 +78,8 @@ pub struct Config {
     pub bus: BusConfig,
     /// `[cluster]`
     pub cluster: ClusterConfig,
+    /// `[relay]`
+    pub relay: RelayConfig,
     /// `[log]`
     pub log: LogConfig,
     /// `[lifecycle]`
@@ -83,7 +95,7 @@ impl Config {
         config
     }
 
-    fn sections(&self) -> [&dyn Section; 10] {
+    fn sections(&self) -> [&dyn Section; 11] {
         [
             &self.server,
             &self.auth,
@@ -93,6 +105,7 @@ impl Config {
             &self.store,
             &self.bus,
             &self.cluster,
+            &self.relay,
             &self.log,
             &self.lifecycle,
         ]
@@ -108,6 +121,7 @@ impl Config {
             "store" => &mut self.store,
             "bus" => &mut self.bus,
             "cluster" => &mut self.cluster,
+            "relay" => &mut self.relay,
             "log" => &mut self.log,
             "lifecycle" => &mut self.lifecycle,
             _ => return None,

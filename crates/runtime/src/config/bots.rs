@@ -1,5 +1,6 @@
 //! `[bots]`.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::section::section;
@@ -12,6 +13,8 @@ section! {
         enabled: bool = true;
         /// Replies that are written at the same time.
         concurrency: usize = 8, where |n| (1..=10_000).contains(n) => "must be from 1 to 10000";
+        /// Replies that one provider writes at the same time for this process.
+        provider_concurrency: usize = 8, where |n| (1..=10_000).contains(n) => "must be from 1 to 10000";
         /// Right to one reply; a worker that does not renew it for so long loses it to another.
         lease: Duration = Duration::from_secs(30), where |d| (1..=600).contains(&d.as_secs()) => "must be from 1s to 10m";
         /// How often the text so far is stored.
@@ -32,5 +35,9 @@ section! {
         max_hops: u32 = 3, where |n| *n <= 20 => "must be at most 20";
         /// Replies of one bot to another in a minute.
         pair_limit_per_minute: u32 = 10, where |n| *n >= 1 => "must be at least 1";
+        /// Where `parlor bot-worker` tells its health and metrics. When it is not set, nowhere.
+        listen: Option<SocketAddr> = None;
+        /// `parlor bot-worker` finishes replies for so long when it is stopped, then gives the rest to other workers.
+        drain: Duration = Duration::from_mins(1), where |d| d.as_secs() <= 3_600 => "must be at most 1h";
     }
 }

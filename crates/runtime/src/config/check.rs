@@ -19,8 +19,11 @@ impl Config {
 
 /// Returns every rule between keys that does not hold.
 pub(super) fn complaints(config: &Config) -> Vec<Complaint> {
-    let rules =
-        account_rules(config).into_iter().chain(size_rules(config)).chain(time_rules(config));
+    let rules = account_rules(config)
+        .into_iter()
+        .chain(size_rules(config))
+        .chain(time_rules(config))
+        .chain(service_rules(config));
     let broken = rules.filter(|(holds, ..)| !holds);
     let complaint = |(_, keys, allowed): Rule| Complaint { keys, allowed: allowed.to_owned() };
     broken.map(complaint).chain(provider_complaint(config)).collect()
@@ -103,6 +106,39 @@ fn time_rules(Config { limits, bots, llm, lifecycle, .. }: &Config) -> [Rule; 4]
             lifecycle.pre_stop + lifecycle.drain <= lifecycle.abort_after,
             ["lifecycle.abort_after", "lifecycle.drain"],
             "lifecycle.abort_after must be at least lifecycle.pre_stop and lifecycle.drain together",
+        ),
+    ]
+}
+
+fn service_rules(Config { store, bus, cluster, relay, .. }: &Config) -> [Rule; 5] {
+    let shared = store.postgres().is_some();
+    [
+        (
+            shared || bus.url.is_none(),
+            ["bus.url", "store.url"],
+            "bus.url (NATS_URL) needs a database that nodes share: set DATABASE_URL to \
+             postgres://…; a file in the data folder belongs to one process",
+        ),
+        (
+            shared || cluster.url.is_none(),
+            ["cluster.url", "store.url"],
+            "cluster.url (REDIS_URL) needs a database that nodes share: set DATABASE_URL to \
+             postgres://…; a file in the data folder belongs to one process",
+        ),
+        (
+            bus.tls_cert.is_some() == bus.tls_key.is_some(),
+            ["bus.tls_cert", "bus.tls_key"],
+            "bus.tls_cert and bus.tls_key must be set together",
+        ),
+        (
+            bus.credentials.is_none() || bus.nkey_seed.is_none(),
+            ["bus.credentials", "bus.nkey_seed"],
+            "bus.credentials and bus.nkey_seed must not be set both",
+        ),
+        (
+            relay.tail_every_away <= relay.tail_every,
+            ["relay.tail_every_away", "relay.tail_every"],
+            "relay.tail_every_away must not be longer than relay.tail_every",
         ),
     ]
 }

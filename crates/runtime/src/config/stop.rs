@@ -6,8 +6,10 @@ use super::section::section;
 use crate::lifecycle::Timing;
 
 section! {
-    /// How a node stops.
+    /// How a process starts and stops.
     lifecycle: LifecycleConfig {
+        /// A start waits so long for services that are not there yet.
+        start_timeout: Duration = Duration::from_secs(30), where |d| d.as_secs() <= 3_600 => "must be at most 1h";
         /// After the request to stop the node says for so long that it is not ready, but works as before.
         pre_stop: Duration = Duration::ZERO, where |d| d.as_secs() <= 3_600 => "must be at most 1h";
         /// Connections are closed evenly over this time.

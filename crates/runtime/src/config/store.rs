@@ -1,69 +1,47 @@
-//! `[store]`, `[bus]` and `[cluster]`.
-//!
-//! This version keeps everything in one process. Addresses of services that it cannot use are
-//! refused, so that nobody believes to run a cluster.
+//! `[store]`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use super::section::section;
+use super::service::names_host;
 use crate::secret::Secret;
 
 section! {
     /// Where rooms, messages and users are kept.
     store: StoreConfig {
-        /// `sqlite:` for the file in the data folder, or `sqlite:PATH`. It may hold a password, so it is not shown.
-        url: Option<Secret<String>> = None, also "DATABASE_URL", where |url| url.as_ref().is_none_or(|url| sqlite_part(url.expose()).is_some()) => "must be empty or begin with sqlite: in this version, which keeps its data in SQLite; PostgreSQL is not supported yet";
-        /// Connections that read.
-        readers: usize = 4, where |n| (1..=64).contains(n) => "must be from 1 to 64";
-    }
-}
-
-section! {
-    /// How nodes tell each other what happened.
-    bus: BusConfig {
-        /// Address of NATS. This version runs as one node and refuses it.
-        url: Option<Secret<String>> = None, also "NATS_URL", where |url| url.is_none() => "must not be set in this version, which runs as one node; NATS is not supported yet";
-    }
-}
-
-section! {
-    /// What nodes share about presence, logouts and rates.
-    cluster: ClusterConfig {
-        /// Address of Redis. This version runs as one node and refuses it.
-        url: Option<Secret<String>> = None, also "REDIS_URL", where |url| url.is_none() => "must not be set in this version, which runs as one node; Redis is not supported yet";
+        /// `postgres://USER:PASSWORD@HOST/DATABASE` for the database that nodes share. When it is not set, or `sqlite:`, a file in the data folder. It may hold a password, so it is not shown.
+        url: Option<Secret<String>> = None, also "DATABASE_URL", where |url| url.as_ref().is_none_or(|url| is_sqlite(url.expose()) || is_postgres(url.expose())) => "must be postgres://USER:PASSWORD@HOST/DATABASE, or sqlite: for the file in the data folder, which server.data_dir names";
+        /// Transactions that append at the same time, with PostgreSQL.
+        lanes: usize = 2, where |n| (1..=16).contains(n) => "must be from 1 to 16";
+        /// Connections that read, with PostgreSQL.
+        read_connections: usize = 8, where |n| (1..=256).contains(n) => "must be from 1 to 256";
+        /// Connections that follow what other nodes wrote.
+        tail_connections: usize = 1, where |n| (1..=8).contains(n) => "must be from 1 to 8";
+        /// The database gives up a reading statement after so long.
+        statement_timeout: Duration = Duration::from_secs(10), where |d| (100..=300_000).contains(&d.as_millis()) => "must be from 100ms to 5m";
+        /// Time to connect to the database.
+        connect_timeout: Duration = Duration::from_secs(5), where |d| (100..=300_000).contains(&d.as_millis()) => "must be from 100ms to 5m";
+        /// An append whose outcome is not known is repeated for so long.
+        append_deadline: Duration = Duration::from_secs(5), where |d| (100..=300_000).contains(&d.as_millis()) => "must be from 100ms to 5m";
+        /// File with the certificates (PEM) that the database's is checked against, besides the well-known ones.
+        tls_ca: Option<PathBuf> = None;
+        /// Brings the database to this version at the start. When `false`, `parlor migrate` does.
+        migrate: bool = true;
     }
 }
 
 impl StoreConfig {
-    /// Returns the database's file.
-    pub fn sqlite_path(&self, data_dir: &Path) -> PathBuf {
-        match self.url.as_ref().and_then(|url| sqlite_part(url.expose())) {
-            Some(path) if !path.is_empty() => PathBuf::from(path),
-            _ => data_dir.join("parlor.db"),
-        }
+    /// Returns the address of PostgreSQL; nothing when the store is a file in the data folder.
+    pub fn postgres(&self) -> Option<&str> {
+        self.url.as_ref().map(|url| url.expose().as_str()).filter(|url| is_postgres(url))
     }
 }
 
-/// Returns the path in `sqlite:PATH` or `sqlite://PATH`.
-fn sqlite_part(url: &str) -> Option<&str> {
-    let path = url.strip_prefix("sqlite:")?;
-    Some(path.strip_prefix("//").unwrap_or(path))
+fn is_sqlite(url: &str) -> bool {
+    matches!(url.trim(), "sqlite:" | "sqlite://")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn database_is_in_the_data_folder_unless_a_path_is_given() {
-        let at = |url: Option<&str>| {
-            let config = StoreConfig { url: url.map(Secret::from), ..StoreConfig::default() };
-            config.sqlite_path(Path::new("/data"))
-        };
-
-        assert_eq!(at(None), Path::new("/data/parlor.db"));
-        assert_eq!(at(Some("sqlite:")), Path::new("/data/parlor.db"));
-        assert_eq!(at(Some("sqlite:/srv/chat.db")), Path::new("/srv/chat.db"));
-        assert_eq!(at(Some("sqlite:///srv/chat.db")), Path::new("/srv/chat.db"));
-    }
+fn is_postgres(url: &str) -> bool {
+    names_host(url, &["postgres", "postgresql"])
 }

@@ -102,7 +102,9 @@ fn names_known_from_elsewhere_work() {
         ("GROQ_API_KEY", "gsk"),
         ("OPENAI_API_KEY", "sk"),
         ("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1"),
-        ("DATABASE_URL", "sqlite:chat.db"),
+        ("DATABASE_URL", "postgres://parlor:pw@db/parlor"),
+        ("NATS_URL", "nats://bus:4222,nats://bus2:4222"),
+        ("REDIS_URL", "rediss://cache:6379/1"),
         ("PARLOR_ADMIN_USERNAME", "root"),
         ("PARLOR_ADMIN_PASSWORD", " swordfish "),
         ("PARLOR_AUTH__REGISTRATION", "closed"),
@@ -121,7 +123,9 @@ fn names_known_from_elsewhere_work() {
     assert_eq!(config.llm.groq_api_key.unwrap().expose(), "gsk");
     assert_eq!(config.llm.openai_api_key.unwrap().expose(), "sk");
     assert_eq!(config.llm.openai_base_url.unwrap().as_str(), "http://127.0.0.1:8000/v1");
-    assert_eq!(config.store.sqlite_path(Path::new("/data")), Path::new("chat.db"));
+    assert_eq!(config.store.postgres(), Some("postgres://parlor:pw@db/parlor"));
+    assert_eq!(config.bus.nats(), Some("nats://bus:4222,nats://bus2:4222"));
+    assert_eq!(config.cluster.redis(), Some("rediss://cache:6379/1"));
     assert_eq!(config.auth.admin_username.as_deref(), Some("root"));
     assert_eq!(config.auth.admin_password.unwrap().expose(), " swordfish ");
     assert_eq!(config.auth.registration, Registration::Closed);
@@ -197,7 +201,7 @@ fn every_problem_is_told_with_its_key_its_source_and_what_is_allowed() {
         ("PARLOR_AUTH__PASSWORD_MIN", "4"),
         ("PARLOR_AUTH__REGISTRATON", "open"),
         ("TEMPERATURE", "hot"),
-        ("NATS_URL", "nats://bus.example:4222"),
+        ("NATS_URL", "bus.example:4222"),
     ]);
     let sources = sources.with_file(&path).with_flag("--data-dir", "server.data_dir", "");
 
@@ -211,8 +215,8 @@ fn every_problem_is_told_with_its_key_its_source_and_what_is_allowed() {
 fn value_of_a_secret_is_never_shown() {
     let (_folder, path) = with_file("[auth]\nsecret_key = \"hunter2\"\n");
     let sources = environment(&[
-        ("DATABASE_URL", "postgres://parlor:hunter2@db/parlor"),
-        ("REDIS_URL", "redis://:hunter2@cache"),
+        ("DATABASE_URL", "mysql://parlor:hunter2@db/parlor"),
+        ("REDIS_URL", "http://:hunter2@cache"),
         ("PARLOR_LLM__PROVIDERS", "{name = \"x\", kind = \"ollama\", api_key = \"hunter2\"}"),
     ]);
 
@@ -239,17 +243,59 @@ fn named_file_must_exist() {
 }
 
 #[test]
-fn services_that_this_version_cannot_use_are_refused() {
+fn addresses_of_services_are_checked_for_their_form() {
     for (variable, url, part) in [
-        ("DATABASE_URL", "postgres://db/parlor", "PostgreSQL is not supported yet"),
-        ("NATS_URL", "nats://bus:4222", "NATS is not supported yet"),
-        ("REDIS_URL", "redis://cache:6379", "Redis is not supported yet"),
+        ("DATABASE_URL", "mysql://db/parlor", "postgres://USER:PASSWORD@HOST/DATABASE"),
+        ("DATABASE_URL", "postgres:///parlor", "postgres://USER:PASSWORD@HOST/DATABASE"),
+        ("DATABASE_URL", "sqlite:chat.db", "server.data_dir"),
+        ("NATS_URL", "bus:4222", "nats://HOST:PORT"),
+        ("NATS_URL", "nats://bus:4222,,nats://bus2", "separated by commas"),
+        ("REDIS_URL", "cache:6379", "redis://HOST:PORT"),
     ] {
         let said = problems(load(&[(variable, url)]));
 
-        assert_eq!(said.len(), 1);
+        assert_eq!(said.len(), 1, "{said:?}");
         assert!(said[0].contains(part) && said[0].contains(variable), "{said:?}");
     }
+    assert_eq!(load(&[("DATABASE_URL", "sqlite:")]).unwrap().config.store.postgres(), None);
+}
+
+#[test]
+fn services_of_a_cluster_need_a_database_that_nodes_share() {
+    for (variable, url) in [("NATS_URL", "nats://bus:4222"), ("REDIS_URL", "redis://cache")] {
+        for database in ["", "sqlite:"] {
+            let said = problems(load(&[(variable, url), ("DATABASE_URL", database)]));
+
+            assert_eq!(said.len(), 1, "{said:?}");
+            assert!(said[0].contains("DATABASE_URL") && said[0].contains(variable), "{said:?}");
+        }
+        load(&[(variable, url), ("DATABASE_URL", "postgres://db/parlor")]).unwrap();
+    }
+}
+
+#[test]
+fn each_program_says_what_it_cannot_do_without() {
+    let missing = |program: Program, variables: &[(&str, &str)]| {
+        let Loaded { config, origins, .. } = load(variables).unwrap();
+        let keys = |problems: ConfigProblems| {
+            problems.0.into_iter().map(|problem| problem.key).collect::<Vec<_>>()
+        };
+        config.require(program, &origins).map_err(keys).err().unwrap_or_default()
+    };
+    let database = ("DATABASE_URL", "postgres://db/parlor");
+    let bus = ("NATS_URL", "nats://bus:4222");
+    let cache = ("REDIS_URL", "redis://cache");
+    let secret = ("SECRET_KEY", "0123456789abcdef0123456789abcdef");
+
+    assert_eq!(missing(Program::Serve, &[]), Vec::<String>::new());
+    assert_eq!(missing(Program::Serve, &[database]), ["auth.secret_key"]);
+    assert_eq!(missing(Program::Serve, &[database, secret]), Vec::<String>::new());
+    assert_eq!(missing(Program::Broker, &[]), ["store.url", "bus.url", "cluster.url"]);
+    assert_eq!(missing(Program::Broker, &[database, bus, cache]), ["auth.secret_key"]);
+    assert_eq!(missing(Program::BotWorker, &[database, bus]), ["cluster.url"]);
+    let nothing: Vec<String> = Vec::new();
+    assert_eq!(missing(Program::BotWorker, &[database, bus, cache]), nothing);
+    assert_eq!(missing(Program::Broker, &[database, bus, cache, secret]), nothing);
 }
 
 #[test]
