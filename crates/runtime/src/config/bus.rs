@@ -14,7 +14,7 @@ section! {
         url: Option<Secret<String>> = None, also "NATS_URL", where |url| url.as_ref().is_none_or(|url| url.expose().split(',').all(|one| names_host(one, &["nats", "tls"]))) => "must be nats://HOST:PORT or tls://HOST:PORT, several separated by commas";
         /// Content of a NATS credentials file.
         credentials: Option<Secret<String>> = None;
-        /// Seed of an NKey.
+        /// Seed of an `NKey`.
         nkey_seed: Option<Secret<String>> = None;
         /// File with the certificates (PEM) that the server's is checked against, besides the well-known ones.
         tls_ca: Option<PathBuf> = None;
