@@ -5,5 +5,6 @@
 pub mod fake_llm;
 pub mod history;
 pub mod process;
+pub mod services;
 pub mod socket;
 pub mod tcp_proxy;
