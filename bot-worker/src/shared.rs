@@ -34,19 +34,13 @@ impl Shared {
         self.clock.now().into()
     }
 
-    /// Gives a job back, due at `due`.
-    pub(crate) async fn release(&self, job: JobId, generation: u32, due: Timestamp) {
-        if let Err(error) = self.store.release_job(job, generation, due).await {
+    /// Gives a job back, due after `delay`.
+    pub(crate) async fn release(&self, job: JobId, generation: u32, delay: Duration) {
+        if let Err(error) = self.store.release_job(job, generation, delay).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "job could not be given back, it is due when its lease ends"
             );
         }
-    }
-
-    /// Returns the time after `wait`.
-    pub(crate) fn after(&self, wait: Duration) -> Timestamp {
-        let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-        Timestamp::from_millis(self.now().as_millis().saturating_add(wait))
     }
 }

@@ -183,15 +183,15 @@ impl Turn {
         let give_back = async {
             if self.draft.chunk() > 0 {
                 let text = self.draft.told().to_owned();
-                let until = self.shared.after(self.shared.config.lease);
+                let lease = self.shared.config.lease;
                 let (store, chunk) = (&self.shared.store, self.draft.chunk());
                 if let Err(error) =
-                    store.checkpoint_reply(job, generation, chunk, text, until).await
+                    store.checkpoint_reply(job, generation, chunk, text, lease).await
                 {
                     tracing::debug!(%error, "text so far was not stored");
                 }
             }
-            self.shared.release(job, generation, self.shared.now()).await;
+            self.shared.release(job, generation, Duration::ZERO).await;
         };
         if timeout(GIVE_BACK_PATIENCE, give_back).await.is_err() {
             tracing::warn!("job was not given back in time, it is due when its lease ends");
@@ -201,8 +201,7 @@ impl Turn {
     /// Leaves a job that cannot be ended for later, each time for longer.
     async fn park(&self) {
         let wait = Duration::from_secs(1 << self.job.attempt.min(12)).min(PARK_MAX);
-        let due = self.shared.after(wait);
-        self.shared.release(self.job.id, self.job.generation, due).await;
+        self.shared.release(self.job.id, self.job.generation, wait).await;
     }
 
     fn provider_name(&self) -> String {

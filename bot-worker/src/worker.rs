@@ -163,8 +163,7 @@ impl Work {
         let shared = Arc::clone(&self.shared);
         let claim: Claim = Box::pin(async move {
             let asked_at = Instant::now();
-            let until = shared.after(shared.config.lease);
-            let claimed = shared.store.claim_job(shared.worker, shared.now(), until).await;
+            let claimed = shared.store.claim_job(shared.worker, shared.config.lease, &[]).await;
             (asked_at, claimed)
         });
         self.look = false;
@@ -179,8 +178,8 @@ impl Work {
         let early_cancels = std::mem::take(&mut self.early_cancels);
         match claimed {
             Ok(Some(job)) if self.stopping => {
-                let now = self.shared.now();
-                Arc::clone(&self.shared).release(job.id, job.generation, now).await;
+                let shared = Arc::clone(&self.shared);
+                shared.release(job.id, job.generation, Duration::ZERO).await;
             }
             Ok(Some(job)) => {
                 self.look = true;
@@ -260,8 +259,7 @@ impl Work {
         if let (Some(running), Outcome::Panicked) = (running, outcome) {
             tracing::error!(job.id = %running.job, "turn panicked");
             let wait = Duration::from_millis(500 << running.attempt.min(6));
-            let due = self.shared.after(wait);
-            Arc::clone(&self.shared).release(running.job, running.generation, due).await;
+            Arc::clone(&self.shared).release(running.job, running.generation, wait).await;
         }
     }
 

@@ -80,7 +80,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     lifecycle.obey_signals().context("handle signals")?;
     let store = open_store(&config)?;
     // Whoever held a job was a process before this one: the folder is locked.
-    store.release_all_leases(SystemClock.now().into()).await?;
+    store.release_all_leases().await?;
     let secret = match &config.auth.secret_key {
         Some(secret) => secret.clone(),
         None => secrets_file::read_or_create(&config.server.data_dir)?,

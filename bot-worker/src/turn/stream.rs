@@ -167,18 +167,18 @@ impl Turn {
     fn renew(&self, times: &mut Times) -> Renewal {
         let store = Arc::clone(&self.shared.store);
         let (job, generation) = (self.job.id, self.job.generation);
-        let until = self.shared.after(self.shared.config.lease);
+        let lease = self.shared.config.lease;
         let asked_at = Instant::now();
         let chunk = self.draft.chunk();
         if chunk == times.checkpoint {
             return Box::pin(
-                async move { (asked_at, store.renew_lease(job, generation, until).await) },
+                async move { (asked_at, store.renew_lease(job, generation, lease).await) },
             );
         }
         times.checkpoint = chunk;
         let text = self.draft.told().to_owned();
         Box::pin(async move {
-            (asked_at, store.checkpoint_reply(job, generation, chunk, text, until).await)
+            (asked_at, store.checkpoint_reply(job, generation, chunk, text, lease).await)
         })
     }
 

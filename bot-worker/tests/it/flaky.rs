@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parlor_domain::log::Head;
@@ -19,8 +20,8 @@ use parlor_store::record::{
     UserConflict, Window,
 };
 use parlor_store::{
-    Append, AppendRefused, Appended, Bots, Intent, Jobs, Log, Operations, Rooms, Sessions,
-    SqliteStore, StoreError, Users,
+    Append, AppendRefused, Appended, Bots, Intent, Jobs, Log, Operations, QueuedJob, Rooms,
+    Sessions, SqliteStore, StoreError, Tail, TailPage, TailPosition, Users,
 };
 use uuid::Uuid;
 
@@ -139,20 +140,20 @@ impl Jobs for FlakyStore {
     async fn claim_job(
         &self,
         worker: Uuid,
-        at: Timestamp,
-        lease_until: Timestamp,
+        lease: Duration,
+        busy_providers: &[String],
     ) -> Result<Option<ClaimedJob>> {
         if next(&self.claims).is_some() {
             return Err(StoreError::Overloaded);
         }
-        self.inner.claim_job(worker, at, lease_until).await
+        self.inner.claim_job(worker, lease, busy_providers).await
     }
 
-    async fn renew_lease(&self, job: JobId, generation: u32, until: Timestamp) -> Result<Lease> {
+    async fn renew_lease(&self, job: JobId, generation: u32, lease: Duration) -> Result<Lease> {
         if next(&self.renewals).is_some() {
             return Err(StoreError::Unavailable(None));
         }
-        self.inner.renew_lease(job, generation, until).await
+        self.inner.renew_lease(job, generation, lease).await
     }
 
     async fn checkpoint_reply(
@@ -161,16 +162,16 @@ impl Jobs for FlakyStore {
         generation: u32,
         chunk: u32,
         text: String,
-        until: Timestamp,
+        lease: Duration,
     ) -> Result<Lease> {
         if next(&self.renewals).is_some() {
             return Err(StoreError::Unavailable(None));
         }
-        self.inner.checkpoint_reply(job, generation, chunk, text, until).await
+        self.inner.checkpoint_reply(job, generation, chunk, text, lease).await
     }
 
-    async fn release_job(&self, job: JobId, generation: u32, due: Timestamp) -> Result<()> {
-        self.inner.release_job(job, generation, due).await
+    async fn release_job(&self, job: JobId, generation: u32, delay: Duration) -> Result<()> {
+        self.inner.release_job(job, generation, delay).await
     }
 
     async fn cancel_reply(
@@ -183,8 +184,12 @@ impl Jobs for FlakyStore {
         self.inner.cancel_reply(room, message, actor, at).await
     }
 
-    async fn release_all_leases(&self, at: Timestamp) -> Result<u64> {
-        self.inner.release_all_leases(at).await
+    async fn release_all_leases(&self) -> Result<u64> {
+        self.inner.release_all_leases().await
+    }
+
+    async fn list_waiting(&self, room: RoomId, limit: u32) -> Result<Vec<QueuedJob>> {
+        self.inner.list_waiting(room, limit).await
     }
 
     async fn count_jobs(&self) -> Result<(u64, u64)> {
@@ -206,6 +211,13 @@ macro_rules! unused {
 
 type Conflicting<T> = std::result::Result<T, UserConflict>;
 type Refusable = std::result::Result<(), AppendRefused>;
+
+unused! { Tail:
+    fn tail_start() -> Result<TailPosition>;
+    fn read_tail(&TailPosition, u32) -> Result<TailPage>;
+    fn list_heads(&[RoomId]) -> Result<Vec<(RoomId, Head)>>;
+    fn prune_tail(Duration) -> Result<u64>;
+}
 
 unused! { Users:
     fn create_user(NewUser) -> Result<Conflicting<Account>>;
@@ -263,6 +275,10 @@ impl Operations for FlakyStore {
 
     async fn check_health(&self) -> Result<()> {
         self.inner.check_health().await
+    }
+
+    async fn pin(&self, key: &str, value: &str) -> Result<String> {
+        self.inner.pin(key, value).await
     }
 
     async fn close(&self) {

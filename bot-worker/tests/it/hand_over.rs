@@ -7,7 +7,7 @@ use parlor_protocol::message::MessageStatus;
 use parlor_store::Jobs as _;
 use parlor_testkit::fake_llm::{FakeLlm, Script};
 
-use crate::harness::{Puppet, World, fake_providers, now, quick, within};
+use crate::harness::{Puppet, World, fake_providers, quick, within};
 
 #[tokio::test]
 async fn reply_of_a_worker_that_died_is_written_anew_and_ends_once() {
@@ -54,7 +54,7 @@ async fn worker_that_was_overtaken_writes_nothing() {
     let reply = observer.streaming().await;
 
     first.stop.cancel();
-    world.store.release_all_leases(now()).await.unwrap();
+    world.store.release_all_leases().await.unwrap();
     let second = world.start(heir.providers());
     let new_call = heir.call().await;
     old_call.text(" and finished").await;
@@ -88,7 +88,7 @@ async fn worker_that_learns_that_its_lease_is_lost_falls_silent() {
     observer.streaming().await;
 
     worker.stop.cancel();
-    world.store.release_all_leases(now()).await.unwrap();
+    world.store.release_all_leases().await.unwrap();
     call.dropped().await;
     worker.ended().await;
 
@@ -218,7 +218,7 @@ async fn text_that_no_checkpoint_holds_is_taken_back() {
     call.text("never stored").await;
     let reply = observer.streaming().await;
     first.crash().await;
-    world.store.release_all_leases(now()).await.unwrap();
+    world.store.release_all_leases().await.unwrap();
 
     let config = BotWorkerConfig { max_attempts: 1, ..quick() };
     let second = world.start_with(config, puppet.providers());

@@ -164,7 +164,8 @@ pub enum Appended {
         /// The bots that were called.
         jobs: Vec<QueuedJob>,
     },
-    /// The same had been done before; this is the first answer (`message.created`).
+    /// The same had been done before; this is the first answer: `message.created`, or
+    /// `message.completed` for the end of a reply.
     Repeat {
         /// The event of the first time, with the message as it is now.
         event: Event,

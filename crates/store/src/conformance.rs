@@ -14,6 +14,7 @@ pub mod operations;
 pub mod replay;
 pub mod rooms;
 pub mod sessions;
+pub mod tail;
 pub mod users;
 pub mod world;
 
@@ -67,6 +68,9 @@ macro_rules! store_conformance {
                 worker_that_lost_its_lease_can_write_nothing,
                 lease_is_prolonged_and_given_back,
                 bot_works_at_one_message_of_a_room_at_a_time,
+                rooms_take_turns,
+                job_of_a_busy_provider_is_passed_over,
+                waiting_jobs_are_listed_with_their_places,
                 reply_is_stopped_by_either_of_its_names,
                 stopped_job_does_not_wait_for_its_next_attempt,
                 checkpoint_is_seen_by_those_who_come_later,
@@ -112,6 +116,7 @@ macro_rules! store_conformance {
             $crate::store_conformance!(@tests $factory, operations {
                 store_proves_that_it_works,
                 closed_store_has_written_what_was_queued,
+                first_pinned_value_stays,
             });
             $crate::store_conformance!(@tests $factory, replay {
                 random_histories_agree_with_the_model_and_the_log,
@@ -137,6 +142,10 @@ macro_rules! store_conformance {
                 login_ends_when_idle_and_at_its_absolute_end,
                 oldest_logins_make_room_for_a_new_one,
                 logout_ends_one_login_or_all_others,
+            });
+            $crate::store_conformance!(@tests $factory, tail {
+                heads_of_rooms_are_listed_without_those_that_do_not_exist,
+                tail_is_read_from_where_it_stood,
             });
             $crate::store_conformance!(@tests $factory, users {
                 account_is_found_by_id_and_by_name_in_any_case,

@@ -1,6 +1,7 @@
 //! The contract of a store. See the crate's documentation for what every method guarantees.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parlor_domain::log::Head;
@@ -13,7 +14,7 @@ use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::ServerRole;
 use uuid::Uuid;
 
-use crate::append::{Append, AppendRefused, Appended};
+use crate::append::{Append, AppendRefused, Appended, QueuedJob};
 use crate::error::StoreError;
 use crate::record::{
     Account, BotRecord, CancelOutcome, Checkpoint, ClaimedJob, CreatedRoom, Credentials,
@@ -21,18 +22,19 @@ use crate::record::{
     RoomAccess, RoomConflict, RoomFilter, RoomListing, Rotated, Rotation, SessionRecord,
     UserConflict, Window,
 };
+use crate::tail::{TailPage, TailPosition};
 
 /// The result of a call to the store.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Everything that a node needs of its store.
 pub trait Store:
-    Users + Sessions + Rooms + Log + Jobs + Bots + Operations + Send + Sync + Debug
+    Users + Sessions + Rooms + Log + Tail + Jobs + Bots + Operations + Send + Sync + Debug
 {
 }
 
 impl<T> Store for T where
-    T: Users + Sessions + Rooms + Log + Jobs + Bots + Operations + Send + Sync + Debug
+    T: Users + Sessions + Rooms + Log + Tail + Jobs + Bots + Operations + Send + Sync + Debug
 {
 }
 
@@ -226,22 +228,46 @@ pub trait Log {
     async fn list_streaming(&self, room: RoomId) -> Result<Vec<Checkpoint>>;
 }
 
+/// What was committed, by whichever node, for those that were not told in time.
+#[async_trait]
+pub trait Tail {
+    /// Returns where the tail stands now.
+    async fn tail_start(&self) -> Result<TailPosition>;
+
+    /// Reads what was committed after a position, at most `limit` commits.
+    ///
+    /// May tell a commit twice and never leaves one out, however long a transaction was open.
+    async fn read_tail(&self, position: &TailPosition, limit: u32) -> Result<TailPage>;
+
+    /// Returns the state of the logs of several rooms; rooms that do not exist are left out.
+    async fn list_heads(&self, rooms: &[RoomId]) -> Result<Vec<(RoomId, Head)>>;
+
+    /// Forgets commits that are older than `keep`, and returns how many. Whoever has not read for
+    /// so long has to compare everything.
+    async fn prune_tail(&self, keep: Duration) -> Result<u64>;
+}
+
 /// Jobs: the durable duty of a bot to answer a message exactly once.
+///
+/// Leases and waits are measured by the clock of the store, so workers need not agree on the time.
 #[async_trait]
 pub trait Jobs {
-    /// Claims the oldest job that is due and that nobody holds, with a new generation.
+    /// Claims a job that is due and that nobody holds, with a new generation.
     ///
-    /// At most one job of the same bot in the same room is held at a time. A job whose lease has
-    /// expired is due again.
+    /// Of these it takes one of the room with the fewest held jobs, and there the oldest. At most
+    /// one job of the same bot in the same room is held at a time. A job whose lease has expired
+    /// is due again. Jobs of bots whose provider is in `busy_providers` are passed over, unless they
+    /// only have to be ended because someone has stopped them; bots that name no provider have the
+    /// provider `""`.
     async fn claim_job(
         &self,
         worker: Uuid,
-        at: Timestamp,
-        lease_until: Timestamp,
+        lease: Duration,
+        busy_providers: &[String],
     ) -> Result<Option<ClaimedJob>>;
 
-    /// Prolongs a lease.
-    async fn renew_lease(&self, job: JobId, generation: u32, until: Timestamp) -> Result<Lease>;
+    /// Prolongs a lease: it ends `lease` from now.
+    async fn renew_lease(&self, job: JobId, generation: u32, lease: Duration) -> Result<Lease>;
 
     /// Stores the text so far and prolongs the lease.
     async fn checkpoint_reply(
@@ -250,11 +276,11 @@ pub trait Jobs {
         generation: u32,
         chunk: u32,
         text: String,
-        until: Timestamp,
+        lease: Duration,
     ) -> Result<Lease>;
 
-    /// Gives a job back, due at `due`; does nothing when the claim is stale.
-    async fn release_job(&self, job: JobId, generation: u32, due: Timestamp) -> Result<()>;
+    /// Gives a job back, due after `delay`; does nothing when the claim is stale.
+    async fn release_job(&self, job: JobId, generation: u32, delay: Duration) -> Result<()>;
 
     /// Asks to stop a reply, named by its own id or by the message that called the bot.
     async fn cancel_reply(
@@ -267,7 +293,10 @@ pub trait Jobs {
 
     /// Makes every held job due at once. Only for a process that is the store's only user: whoever
     /// held them is gone.
-    async fn release_all_leases(&self, at: Timestamp) -> Result<u64>;
+    async fn release_all_leases(&self) -> Result<u64>;
+
+    /// Lists the jobs of a room that nobody holds, with their places in its queue.
+    async fn list_waiting(&self, room: RoomId, limit: u32) -> Result<Vec<QueuedJob>>;
 
     /// Counts the jobs that wait and those that are held.
     async fn count_jobs(&self) -> Result<(u64, u64)>;
@@ -308,6 +337,10 @@ pub trait Operations {
 
     /// Proves with a small write that the store works.
     async fn check_health(&self) -> Result<()>;
+
+    /// Notes `value` under `key` when nothing is noted there, and returns what is noted: the first
+    /// value that anyone gave.
+    async fn pin(&self, key: &str, value: &str) -> Result<String>;
 
     /// Writes what is queued and closes. Later calls answer [`StoreError::Unavailable`].
     async fn close(&self);

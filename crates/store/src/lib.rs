@@ -14,8 +14,10 @@ pub mod contract;
 pub mod error;
 pub mod record;
 pub mod sqlite;
+pub mod tail;
 
 pub use append::{Append, AppendRefused, Appended, Intent, NewMessage, QueuedJob, ReplyEnd};
-pub use contract::{Bots, Jobs, Log, Operations, Rooms, Sessions, Store, Users};
+pub use contract::{Bots, Jobs, Log, Operations, Rooms, Sessions, Store, Tail, Users};
 pub use error::StoreError;
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
+pub use tail::{Commit, TailPage, TailPosition};

@@ -6,7 +6,6 @@ use parlor_broker::node::Node;
 use parlor_protocol::id::{MessageId, RoomId};
 use parlor_protocol::message::{MessageStatus, Usage};
 use parlor_protocol::signal::{MessageDelta, Signal, SignalBody};
-use parlor_protocol::time::Timestamp;
 use parlor_store::record::ClaimedJob;
 use parlor_store::{Append, Intent, ReplyEnd};
 use reqwest::header::HeaderMap;
@@ -208,8 +207,8 @@ impl<'a> Worker<'a> {
     pub(crate) async fn begin(node: &'a Node) -> Self {
         let worker = uuid::Uuid::from_u128(7);
         let job = loop {
-            let until = Timestamp::from_millis(node.now().as_millis() + 60_000);
-            if let Some(job) = node.store.claim_job(worker, node.now(), until).await.unwrap() {
+            let lease = Duration::from_mins(1);
+            if let Some(job) = node.store.claim_job(worker, lease, &[]).await.unwrap() {
                 break job;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -8,7 +8,7 @@ use parlor_protocol::user::{UserKind, UserRef};
 use uuid::Uuid;
 
 use super::Factory;
-use super::world::{World, complete, start};
+use super::world::{LEASE, World, complete, start};
 use crate::append::{AppendRefused, Intent};
 use crate::record::{BotRecord, Lease, UserConflict};
 
@@ -88,8 +88,7 @@ pub async fn ended_bot_leaves_no_open_reply(factory: &dyn Factory) {
     let job = world.claim().await.unwrap();
     let message = MessageId(Uuid::new_v4());
     world.add(room, &guide, start(job.id, 1, message)).await;
-    let until = world.later(30_000);
-    store.checkpoint_reply(job.id, 1, 1, "so far".to_owned(), until).await.unwrap();
+    store.checkpoint_reply(job.id, 1, 1, "so far".to_owned(), LEASE).await.unwrap();
 
     let events = store.delete_bot(guide.id, world.now()).await.unwrap().unwrap();
 
@@ -104,7 +103,7 @@ pub async fn ended_bot_leaves_no_open_reply(factory: &dyn Factory) {
     let stored = world.message(room, message).await;
     assert_eq!((stored.body.as_str(), stored.status), ("so far", MessageStatus::Interrupted));
     assert_eq!(store.count_jobs().await.unwrap(), (0, 0));
-    assert_eq!(store.renew_lease(job.id, 1, until).await.unwrap(), Lease::Lost);
+    assert_eq!(store.renew_lease(job.id, 1, LEASE).await.unwrap(), Lease::Lost);
     let late = complete(job.id, 1, message, MessageStatus::Completed, "late");
     assert!(world.append(room, &guide, late).await.is_err());
     assert_eq!(store.find_bot("guide").await.unwrap(), None);
@@ -126,10 +125,9 @@ pub async fn removed_bot_is_asked_to_stop(factory: &dyn Factory) {
 
     world.add(room, &ada, Intent::Kick { user: guide.id }).await;
 
-    let until = world.later(30_000);
-    let held = world.store().renew_lease(job.id, 1, until).await.unwrap();
+    let held = world.store().renew_lease(job.id, 1, LEASE).await.unwrap();
     assert_eq!(held, Lease::Held { cancel_requested: true });
-    let held = world.store().renew_lease(spared.id, 1, until).await.unwrap();
+    let held = world.store().renew_lease(spared.id, 1, LEASE).await.unwrap();
     assert_eq!(held, Lease::Held { cancel_requested: false });
     let end = complete(job.id, 1, MessageId(Uuid::new_v4()), MessageStatus::Cancelled, "");
     world.add(room, &guide, end).await;
@@ -151,8 +149,7 @@ pub async fn bot_that_is_switched_off_ends_what_it_owes(factory: &dyn Factory) {
     off.await.unwrap().unwrap();
 
     assert!(world.say(room, &ada, "three").await.1.is_empty());
-    let until = world.later(30_000);
-    let held = world.store().renew_lease(running.id, 1, until).await.unwrap();
+    let held = world.store().renew_lease(running.id, 1, LEASE).await.unwrap();
     assert_eq!(held, Lease::Held { cancel_requested: true });
     let end = |job| complete(job, 1, MessageId(Uuid::new_v4()), MessageStatus::Cancelled, "");
     world.add(room, &guide, end(running.id)).await;

@@ -1,5 +1,7 @@
 //! Jobs: queued with their trigger, claimed with a lease, ended once.
 
+use std::time::Duration;
+
 use parlor_domain::permission::Refused;
 use parlor_protocol::event::{EventBody, MessageCompleted};
 use parlor_protocol::http::Trigger;
@@ -9,10 +11,10 @@ use parlor_protocol::room::RoomKind;
 use parlor_protocol::user::UserRef;
 use uuid::Uuid;
 
-use super::world::{World, complete, start, text};
+use super::world::{LEASE, World, complete, start, text};
 use super::{Factory, MAX_HOPS};
 use crate::append::{AppendRefused, Appended, Intent, NewMessage};
-use crate::record::{BegunReply, CancelOutcome, Checkpoint, ClaimedJob, Lease};
+use crate::record::{BegunReply, BotRecord, CancelOutcome, Checkpoint, ClaimedJob, Lease};
 
 /// Ada, the bot that is called by every message, and their room.
 async fn one_bot(world: &World) -> (UserRef, UserRef, RoomId) {
@@ -80,8 +82,8 @@ pub async fn job_is_claimed_once_with_all_that_it_needs(factory: &dyn Factory) {
 
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..8 {
-        let (store, at, until) = (world.shared(), world.now(), world.later(30_000));
-        tasks.spawn(async move { store.claim_job(Uuid::new_v4(), at, until).await.unwrap() });
+        let store = world.shared();
+        tasks.spawn(async move { store.claim_job(Uuid::new_v4(), LEASE, &[]).await.unwrap() });
     }
     let claims: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
 
@@ -107,6 +109,8 @@ pub async fn reply_begins_once_and_ends_once(factory: &dyn Factory) {
     let ended = world
         .add(room, &guide, complete(job.id, 1, new_reply(), MessageStatus::Completed, "hi Ada"))
         .await;
+    let repeated = complete(job.id, 1, message, MessageStatus::Completed, "hi Ada");
+    let repeated = world.append(room, &guide, repeated).await.unwrap();
     let twice = complete(job.id, 1, message, MessageStatus::Completed, "hi again");
     let twice = world.append(room, &guide, twice).await;
 
@@ -119,6 +123,7 @@ pub async fn reply_begins_once_and_ends_once(factory: &dyn Factory) {
     );
     assert!(matches!(again, Appended::Repeat { event } if event.seq == begun[0].seq));
     assert_eq!(completed(&ended[0].body).message, message, "the id of the beginning counts");
+    assert_eq!(repeated, Appended::Repeat { event: ended[0].clone() }, "the answer was lost");
     assert_eq!(twice, Err(AppendRefused::StaleGeneration));
     let stored = world.message(room, message).await;
     assert_eq!((stored.body.as_str(), stored.status), ("hi Ada", MessageStatus::Completed));
@@ -166,22 +171,21 @@ pub async fn worker_that_lost_its_lease_can_write_nothing(factory: &dyn Factory)
     let zombie = world.claim().await.unwrap();
     let message = new_reply();
     world.add(room, &guide, start(zombie.id, 1, message)).await;
-    let until = world.later(30_000);
-    let held = store.checkpoint_reply(zombie.id, 1, 4, "so far".to_owned(), until).await.unwrap();
+    let so_far = "so far".to_owned();
+    let held = store.checkpoint_reply(zombie.id, 1, 4, so_far, LEASE).await.unwrap();
     assert_eq!(held, Lease::Held { cancel_requested: false });
     assert!(world.claim().await.is_none(), "the lease holds");
 
-    world.advance(30_000);
+    store.renew_lease(zombie.id, 1, Duration::ZERO).await.unwrap();
     let heir = world.claim().await.unwrap();
 
     assert_eq!((heir.id, heir.generation, heir.attempt), (zombie.id, 2, 2));
     let begun = BegunReply { message, text: "so far".to_owned() };
     assert_eq!(heir.begun, Some(begun));
-    let until = world.later(30_000);
-    assert_eq!(store.renew_lease(zombie.id, 1, until).await.unwrap(), Lease::Lost);
-    let late = store.checkpoint_reply(zombie.id, 1, 5, "zombie".to_owned(), until).await.unwrap();
+    assert_eq!(store.renew_lease(zombie.id, 1, LEASE).await.unwrap(), Lease::Lost);
+    let late = store.checkpoint_reply(zombie.id, 1, 5, "zombie".to_owned(), LEASE).await.unwrap();
     assert_eq!(late, Lease::Lost);
-    store.release_job(zombie.id, 1, world.now()).await.unwrap();
+    store.release_job(zombie.id, 1, Duration::ZERO).await.unwrap();
     let stale = Err(AppendRefused::StaleGeneration);
     assert_eq!(world.append(room, &guide, start(zombie.id, 1, message)).await, stale);
     let end = complete(zombie.id, 1, message, MessageStatus::Completed, "zombie");
@@ -205,24 +209,23 @@ pub async fn lease_is_prolonged_and_given_back(factory: &dyn Factory) {
     let store = world.store();
     let (ada, _, room) = one_bot(&world).await;
     world.said(room, &ada, "hello").await;
-    let job = world.claim().await.unwrap();
+    let job = world.claim_for(Duration::ZERO).await.unwrap();
 
-    world.advance(20_000);
-    let held = store.renew_lease(job.id, 1, world.later(30_000)).await.unwrap();
-    world.advance(20_000);
+    let held = store.renew_lease(job.id, 1, LEASE).await.unwrap();
     assert_eq!(held, Lease::Held { cancel_requested: false });
     assert!(world.claim().await.is_none());
-    store.release_job(job.id, 1, world.later(5_000)).await.unwrap();
+    store.release_job(job.id, 1, LEASE).await.unwrap();
     assert!(world.claim().await.is_none(), "not due yet");
     assert_eq!(store.count_jobs().await.unwrap(), (1, 0));
-    world.advance(5_000);
+    assert_eq!(store.renew_lease(job.id, 1, LEASE).await.unwrap(), Lease::Lost);
+    world.said(room, &ada, "hello again").await;
+    let job = world.claim().await.unwrap();
+    store.release_job(job.id, 1, Duration::ZERO).await.unwrap();
     assert_eq!(world.claim().await.unwrap().generation, 2);
-    assert_eq!(store.release_all_leases(world.now()).await.unwrap(), 1);
+    assert_eq!(store.release_all_leases().await.unwrap(), 1);
     assert_eq!(world.claim().await.unwrap().generation, 3);
-    assert_eq!(
-        store.renew_lease(JobId(Uuid::new_v4()), 1, world.now()).await.unwrap(),
-        Lease::Lost
-    );
+    let unknown = store.renew_lease(JobId(Uuid::new_v4()), 1, LEASE).await.unwrap();
+    assert_eq!(unknown, Lease::Lost);
 }
 
 /// A bot answers one message of a room after the other, oldest first; rooms do not wait for each
@@ -243,6 +246,72 @@ pub async fn bot_works_at_one_message_of_a_room_at_a_time(factory: &dyn Factory)
     assert_eq!(world.claim().await.unwrap().trigger.id, two);
 }
 
+/// Of the jobs that are due, one of the room with the fewest held ones is next: a busy room does not
+/// keep the others waiting.
+pub async fn rooms_take_turns(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let (ada, guide, room) = one_bot(&world).await;
+    let critic = world.bot("critic", Trigger::Always).await;
+    let third = world.bot("third", Trigger::Always).await;
+    for bot in [&critic, &third] {
+        world.add(room, &ada, Intent::Invite { user: bot.id }).await;
+    }
+    let other = world.public(&ada, &[&guide]).await;
+    world.said(room, &ada, "three are called").await;
+    world.said(other, &ada, "one is called").await;
+
+    let mut rooms = Vec::new();
+    while let Some(job) = world.claim().await {
+        rooms.push(job.room);
+    }
+
+    assert_eq!(rooms, [room, other, room, room]);
+}
+
+/// Jobs of a provider that is busy are passed over, unless they only have to be ended.
+pub async fn job_of_a_busy_provider_is_passed_over(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let (ada, _, room) = one_bot(&world).await;
+    let (user, record) = world.new_bot("plain", Trigger::Always);
+    let record = BotRecord { provider: None, ..record };
+    let plain = world.store().create_bot(user, record).await.unwrap().unwrap().user;
+    let other = world.public(&ada, &[&plain]).await;
+    let first = world.said(room, &ada, "one").await;
+    world.said(other, &ada, "two").await;
+    let claim = |busy: &[&str]| {
+        let busy: Vec<String> = busy.iter().map(|name| (*name).to_owned()).collect();
+        let store = world.shared();
+        async move { store.claim_job(Uuid::new_v4(), LEASE, &busy).await.unwrap() }
+    };
+
+    assert_eq!(claim(&["demo", ""]).await, None);
+    assert_eq!(claim(&["demo", "elsewhere"]).await.unwrap().room, other);
+    assert_eq!(claim(&["demo"]).await, None);
+    world.store().cancel_reply(room, first, ada.id, world.now()).await.unwrap().unwrap();
+    let stopped = claim(&["demo"]).await.unwrap();
+    assert!(stopped.room == room && stopped.cancel_requested);
+}
+
+/// Whoever waits can be told their place: those that are held come first.
+pub async fn waiting_jobs_are_listed_with_their_places(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let (ada, guide, room) = one_bot(&world).await;
+    let other = world.public(&ada, &[&guide]).await;
+    let mut jobs = Vec::new();
+    for body in ["one", "two", "three", "four"] {
+        jobs.push(world.say(room, &ada, body).await.1.remove(0));
+    }
+    world.said(other, &ada, "elsewhere").await;
+    let held = world.claim().await.unwrap();
+    assert_eq!(held.id, jobs[0].job);
+
+    let waiting = world.store().list_waiting(room, 2).await.unwrap();
+    assert_eq!(waiting, jobs[1..3]);
+    world.store().renew_lease(held.id, 1, Duration::ZERO).await.unwrap();
+    let all = world.store().list_waiting(room, 10).await.unwrap();
+    assert_eq!(all, jobs, "a lease that has ended holds nothing");
+}
+
 /// Any member who may write stops a reply, by the reply or by the message that called.
 pub async fn reply_is_stopped_by_either_of_its_names(factory: &dyn Factory) {
     let world = World::open(factory).await;
@@ -261,7 +330,7 @@ pub async fn reply_is_stopped_by_either_of_its_names(factory: &dyn Factory) {
     assert_eq!(by_stranger, Err(AppendRefused::Rule(Refused::NotAMember)));
     let asked = store.cancel_reply(room, message, bob.id, world.now()).await.unwrap();
     assert_eq!(asked, Ok(CancelOutcome::Requested(job.id)));
-    let held = store.renew_lease(job.id, 1, world.later(30_000)).await.unwrap();
+    let held = store.renew_lease(job.id, 1, LEASE).await.unwrap();
     assert_eq!(held, Lease::Held { cancel_requested: true });
     let by_trigger = store.cancel_reply(room, trigger, bob.id, world.now()).await.unwrap();
     assert_eq!(by_trigger, Ok(CancelOutcome::Requested(job.id)));
@@ -284,7 +353,7 @@ pub async fn stopped_job_does_not_wait_for_its_next_attempt(factory: &dyn Factor
     let (ada, _, room) = one_bot(&world).await;
     let trigger = world.said(room, &ada, "hello").await;
     let job = world.claim().await.unwrap();
-    world.store().release_job(job.id, 1, world.later(600_000)).await.unwrap();
+    world.store().release_job(job.id, 1, LEASE).await.unwrap();
 
     let asked = world.store().cancel_reply(room, trigger, ada.id, world.now()).await.unwrap();
 
@@ -303,8 +372,7 @@ pub async fn checkpoint_is_seen_by_those_who_come_later(factory: &dyn Factory) {
     assert!(store.list_streaming(room).await.unwrap().is_empty());
 
     world.add(room, &guide, start(job.id, 1, message)).await;
-    let until = world.later(30_000);
-    store.checkpoint_reply(job.id, 1, 8, "so far".to_owned(), until).await.unwrap();
+    store.checkpoint_reply(job.id, 1, 8, "so far".to_owned(), LEASE).await.unwrap();
 
     let seen = Checkpoint { message, turn: 1, chunk: 8, text: "so far".to_owned() };
     assert_eq!(store.list_streaming(room).await.unwrap(), [seen]);
@@ -392,7 +460,7 @@ pub async fn redaction_stops_the_replies_to_it(factory: &dyn Factory) {
     world.add(room, &ada, Intent::Redact { message: queued }).await;
 
     assert_eq!(growing, Err(AppendRefused::NotChangeable), "a reply is stopped first");
-    let held = world.store().renew_lease(job.id, 1, world.later(1000)).await.unwrap();
+    let held = world.store().renew_lease(job.id, 1, LEASE).await.unwrap();
     assert_eq!(held, Lease::Held { cancel_requested: true });
     world.add(room, &guide, complete(job.id, 1, message, MessageStatus::Cancelled, "")).await;
     let next = world.claim().await.unwrap();

@@ -11,7 +11,7 @@ use parlor_protocol::room::Role;
 use uuid::Uuid;
 
 use super::Factory;
-use super::world::{World, assert_dense, complete, start, text};
+use super::world::{LEASE, World, assert_dense, complete, start, text};
 use crate::append::{AppendRefused, Appended, Intent, NewMessage};
 use crate::record::Window;
 
@@ -130,7 +130,7 @@ pub async fn redacted_text_is_nowhere_any_more(factory: &dyn Factory) {
     let reply = MessageId(Uuid::new_v4());
     world.add(room, &guide, start(job.id, 1, reply)).await;
     let so_far = format!("{} {long}", texts[3]);
-    world.store().checkpoint_reply(job.id, 1, 1, so_far, world.later(30_000)).await.unwrap();
+    world.store().checkpoint_reply(job.id, 1, 1, so_far, LEASE).await.unwrap();
     let end = complete(job.id, 1, reply, MessageStatus::Completed, &format!("{} {long}", texts[2]));
     world.add(room, &guide, end).await;
     let kept = world.said(room, &ada, "was bleibt").await;

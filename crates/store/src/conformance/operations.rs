@@ -33,3 +33,13 @@ pub async fn closed_store_has_written_what_was_queued(factory: &dyn Factory) {
     let remains = world.remains().await;
     assert!(remains.windows(13).any(|bytes| bytes == b"the last line"));
 }
+
+/// The first value that is noted under a key is what everyone gets.
+pub async fn first_pinned_value_stays(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+
+    assert_eq!(store.pin("color", "red").await.unwrap(), "red");
+    assert_eq!(store.pin("color", "blue").await.unwrap(), "red");
+    assert_eq!(store.pin("shape", "round").await.unwrap(), "round");
+}

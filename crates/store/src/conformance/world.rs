@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use parlor_protocol::event::Event;
 use parlor_protocol::http::Trigger;
@@ -32,6 +33,8 @@ impl std::fmt::Debug for World {
     }
 }
 
+/// Longer than a test lasts.
+pub const LEASE: Duration = Duration::from_mins(10);
 /// The start of time in the world.
 const START: i64 = 1_800_000_000_000;
 
@@ -253,10 +256,14 @@ impl World {
         members.into_iter().find(|member| member.user.id == user.id)
     }
 
-    /// Claims a job for 30 seconds.
+    /// Claims a job for longer than a test lasts.
     pub async fn claim(&self) -> Option<ClaimedJob> {
-        let lease_until = self.later(30_000);
-        self.store.claim_job(Uuid::new_v4(), self.now(), lease_until).await.unwrap()
+        self.claim_for(LEASE).await
+    }
+
+    /// Claims a job; one without length is due again at once.
+    pub async fn claim_for(&self, lease: Duration) -> Option<ClaimedJob> {
+        self.store.claim_job(Uuid::new_v4(), lease, &[]).await.unwrap()
     }
 }
 

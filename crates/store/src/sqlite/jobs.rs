@@ -1,5 +1,7 @@
 //! Jobs: claimed with a lease and a generation, ended by an intent.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use parlor_domain::permission::Action;
 use parlor_protocol::id::{JobId, MessageId, RoomId, UserId};
@@ -13,7 +15,7 @@ use super::codec::{count, id, id_opt};
 use super::fault::{Fault, Outcome, Stop};
 use super::sql::{bots, jobs as sql};
 use super::{Rules, query, rows};
-use crate::append::AppendRefused;
+use crate::append::{AppendRefused, QueuedJob};
 use crate::contract::{Jobs, Result};
 use crate::record::{BegunReply, CancelOutcome, ClaimedJob, Lease};
 
@@ -22,21 +24,22 @@ impl Jobs for SqliteStore {
     async fn claim_job(
         &self,
         worker: Uuid,
-        at: Timestamp,
-        lease_until: Timestamp,
+        lease: Duration,
+        busy_providers: &[String],
     ) -> Result<Option<ClaimedJob>> {
+        let busy = busy_providers.to_vec();
         self.write(move |conn| {
-            let due = query::find(conn, sql::FIND_DUE, [at.as_millis()], |row| id(row, 0))?;
+            let busy = serde_json::to_string(&busy)?;
+            let due = query::find(conn, sql::FIND_DUE, [busy], |row| id(row, 0))?;
             let Some(job) = due else { return Ok(None) };
-            claim(conn, job, worker, lease_until).map(Some)
+            claim(conn, job, worker, lease).map(Some)
         })
         .await
     }
 
-    async fn renew_lease(&self, job: JobId, generation: u32, until: Timestamp) -> Result<Lease> {
+    async fn renew_lease(&self, job: JobId, generation: u32, lease: Duration) -> Result<Lease> {
         self.write(move |conn| {
-            let params = params![job.0.as_bytes(), generation, until.as_millis()];
-            lease(conn, sql::RENEW, params)
+            hold(conn, sql::RENEW, params![job.0.as_bytes(), generation, length(lease)])
         })
         .await
     }
@@ -47,18 +50,18 @@ impl Jobs for SqliteStore {
         generation: u32,
         chunk: u32,
         text: String,
-        until: Timestamp,
+        lease: Duration,
     ) -> Result<Lease> {
         self.write(move |conn| {
-            let params = params![job.0.as_bytes(), generation, until.as_millis(), chunk, text];
-            lease(conn, sql::CHECKPOINT, params)
+            let params = params![job.0.as_bytes(), generation, length(lease), chunk, text];
+            hold(conn, sql::CHECKPOINT, params)
         })
         .await
     }
 
-    async fn release_job(&self, job: JobId, generation: u32, due: Timestamp) -> Result<()> {
+    async fn release_job(&self, job: JobId, generation: u32, delay: Duration) -> Result<()> {
         self.write(move |conn| {
-            let params = params![job.0.as_bytes(), generation, due.as_millis()];
+            let params = params![job.0.as_bytes(), generation, length(delay)];
             query::execute(conn, sql::RELEASE, params)?;
             Ok(())
         })
@@ -81,9 +84,22 @@ impl Jobs for SqliteStore {
         .await
     }
 
-    async fn release_all_leases(&self, at: Timestamp) -> Result<u64> {
-        self.write(move |conn| Ok(query::execute(conn, sql::RELEASE_ALL, [at.as_millis()])? as u64))
-            .await
+    async fn release_all_leases(&self) -> Result<u64> {
+        self.write(|conn| Ok(query::execute(conn, sql::RELEASE_ALL, [])? as u64)).await
+    }
+
+    async fn list_waiting(&self, room: RoomId, limit: u32) -> Result<Vec<QueuedJob>> {
+        self.read(move |conn| {
+            let open = query::list(conn, sql::LIST_OPEN_IN_ROOM, [room.0.as_bytes()], |row| {
+                Ok((id(row, 0)?, rows::user_ref(row, 1)?, row.get(5)?))
+            })?;
+            let places = open.into_iter().zip(1..);
+            let waiting = places.filter_map(|((job, bot, held), position): ((_, _, bool), _)| {
+                (!held).then_some(QueuedJob { job, bot, position })
+            });
+            Ok(waiting.take(limit as usize).collect())
+        })
+        .await
     }
 
     async fn count_jobs(&self) -> Result<(u64, u64)> {
@@ -94,13 +110,8 @@ impl Jobs for SqliteStore {
     }
 }
 
-fn claim(
-    conn: &Connection,
-    job: JobId,
-    worker: Uuid,
-    lease_until: Timestamp,
-) -> Outcome<ClaimedJob> {
-    let params = params![job.0.as_bytes(), worker.as_bytes(), lease_until.as_millis()];
+fn claim(conn: &Connection, job: JobId, worker: Uuid, lease: Duration) -> Outcome<ClaimedJob> {
+    let params = params![job.0.as_bytes(), worker.as_bytes(), length(lease)];
     query::execute(conn, sql::CLAIM, params)?;
     let (room, trigger, bot, generation, cancel_requested, reply, text) =
         query::get(conn, sql::FIND, [job.0.as_bytes()], |row| {
@@ -130,7 +141,12 @@ fn claim(
     })
 }
 
-fn lease(conn: &Connection, statement: &str, params: impl Params) -> Outcome<Lease> {
+/// Returns a duration in milliseconds.
+fn length(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 2)
+}
+
+fn hold(conn: &Connection, statement: &str, params: impl Params) -> Outcome<Lease> {
     let held = query::find(conn, statement, params, |row| row.get(0))?;
     Ok(held.map_or(Lease::Lost, |cancel_requested| Lease::Held { cancel_requested }))
 }
@@ -155,8 +171,7 @@ fn cancel(
     }
     let open: Vec<JobId> = jobs.into_iter().filter_map(|(job, open)| open.then_some(job)).collect();
     for job in &open {
-        let params = params![job.0.as_bytes(), at.as_millis()];
-        query::execute(conn, sql::REQUEST_CANCEL, params)?;
+        query::execute(conn, sql::REQUEST_CANCEL, [job.0.as_bytes()])?;
     }
     Ok(open.first().map_or(CancelOutcome::Ended, |job| CancelOutcome::Requested(*job)))
 }

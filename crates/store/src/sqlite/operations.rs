@@ -23,6 +23,16 @@ impl Operations for SqliteStore {
         .await
     }
 
+    async fn pin(&self, key: &str, value: &str) -> Result<String> {
+        // The keys of the store itself have no dot.
+        let (key, value) = (format!("pin.{key}"), value.to_owned());
+        self.write(move |conn| {
+            query::execute(conn, sql::SET_FIRST, [&key, &value])?;
+            Ok(query::get(conn, sql::GET, [&key], |row| row.get(0))?)
+        })
+        .await
+    }
+
     async fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.readers.close().await;

@@ -105,8 +105,7 @@ impl Users for SqliteStore {
                 let params = params![user.0.as_bytes(), at.as_millis(), bytes(None)];
                 query::list(conn, sessions::REVOKE_ALL, params, |_| Ok(()))?;
                 // A bot that is switched off stops what it does.
-                let cancel = params![user.0.as_bytes(), at.as_millis()];
-                query::execute(conn, jobs::REQUEST_CANCEL_EVERYWHERE, cancel)?;
+                query::execute(conn, jobs::REQUEST_CANCEL_EVERYWHERE, [user.0.as_bytes()])?;
             }
             find(conn, user)
         })

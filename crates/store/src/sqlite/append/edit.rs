@@ -52,8 +52,7 @@ pub(super) fn redact(desk: &mut Desk<'_>, message: MessageId) -> Step<Appended> 
     query::execute(desk.conn, sql::REDACT, key)?;
     query::execute(desk.conn, sql::REDACT_EVENTS, [message.0.as_bytes()])?;
     // Nobody needs an answer to what is gone. The workers end these replies as cancelled.
-    let cancel = params![message.0.as_bytes(), at];
-    query::execute(desk.conn, jobs::REQUEST_CANCEL_OF_TRIGGER, cancel)?;
+    query::execute(desk.conn, jobs::REQUEST_CANCEL_OF_TRIGGER, [message.0.as_bytes()])?;
     desk.add_event(EventBody::MessageRedacted(MessageRedacted { message }))?;
     Ok(desk.added())
 }

@@ -161,8 +161,7 @@ pub(in crate::sqlite) fn remove(
     query::execute(desk.conn, sql::DELETE, key)?;
     query::execute(desk.conn, sql::COUNT_DOWN, [desk.room_key()])?;
     if user.kind == UserKind::Bot {
-        let params = params![key[0], key[1], desk.at.as_millis()];
-        query::execute(desk.conn, jobs::REQUEST_CANCEL_OF_BOT, params)?;
+        query::execute(desk.conn, jobs::REQUEST_CANCEL_OF_BOT, key)?;
     }
     let change = MemberChange { user, role: member.role, reason: Some(reason), muted_until: None };
     desk.add_event(EventBody::MemberLeft(change))

@@ -10,7 +10,7 @@ use rusqlite::params;
 use super::publish::{call_bots, insert};
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended, ReplyEnd};
-use crate::sqlite::codec::{Word as _, code_word, id, id_opt, integer};
+use crate::sqlite::codec::{Word as _, code_word, count, id, id_opt, integer};
 use crate::sqlite::query;
 use crate::sqlite::sql::{jobs, messages as sql};
 
@@ -49,6 +49,9 @@ pub(super) fn start(
 }
 
 pub(super) fn complete(desk: &mut Desk<'_>, claim: &Claim, end: ReplyEnd) -> Step<Appended> {
+    if let Some(seq) = find_own_end(desk, claim, &end)? {
+        return desk.repeat(seq);
+    }
     let job = hold(desk, claim)?;
     let reply = job.reply.unwrap_or(claim.message);
     let seq = match job.reply {
@@ -98,8 +101,29 @@ pub(super) fn complete(desk: &mut Desk<'_>, claim: &Claim, end: ReplyEnd) -> Ste
     Ok(desk.added())
 }
 
+/// Finds the end that the same claim has written before with the same words: its first answer may
+/// have been lost.
+fn find_own_end(desk: &Desk<'_>, claim: &Claim, end: &ReplyEnd) -> Step<Option<u64>> {
+    let Some((job, false)) = find(desk, claim)? else { return Ok(None) };
+    let Some(reply) = job.reply else { return Ok(None) };
+    let written = desk.message_facts(reply)?;
+    if written.body != end.body || written.status != end.status {
+        return Ok(None);
+    }
+    let key = [reply.0.as_bytes()];
+    Ok(query::find(desk.conn, sql::FIND_END, key, |row| count(row, 0))?)
+}
+
 /// Checks that the claim is the newest and that the job is open.
 fn hold(desk: &Desk<'_>, claim: &Claim) -> Step<HeldJob> {
+    match find(desk, claim)? {
+        Some((job, true)) => Ok(job),
+        _ => Err(AppendRefused::StaleGeneration.into()),
+    }
+}
+
+/// Finds the job if the claim is its newest, and tells whether it is held rather than ended.
+fn find(desk: &Desk<'_>, claim: &Claim) -> Step<Option<(HeldJob, bool)>> {
     let found = query::find(desk.conn, jobs::FIND, [claim.job.0.as_bytes()], |row| {
         let job = HeldJob {
             trigger: id(row, 2)?,
@@ -107,19 +131,15 @@ fn hold(desk: &Desk<'_>, claim: &Claim) -> Step<HeldJob> {
             hops: row.get(4)?,
             reply: id_opt(row, 8)?,
         };
-        let running = row.get::<_, String>(5)? == "running";
-        Ok((job, id::<RoomId>(row, 1)?, running, row.get::<_, u32>(6)?))
+        Ok((job, id::<RoomId>(row, 1)?, row.get::<_, String>(5)?, row.get::<_, u32>(6)?))
     })?;
-    match found {
-        Some((job, room, true, generation))
-            if room == desk.room.id
-                && job.bot == desk.actor.id
-                && generation == claim.generation =>
-        {
-            Ok(job)
-        }
-        _ => Err(AppendRefused::StaleGeneration.into()),
-    }
+    Ok(found.and_then(|(job, room, state, generation)| {
+        let same = room == desk.room.id
+            && job.bot == desk.actor.id
+            && generation == claim.generation
+            && state != "queued";
+        same.then_some((job, state == "running"))
+    }))
 }
 
 /// Adds the reply, empty, and returns its position.

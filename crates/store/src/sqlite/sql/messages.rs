@@ -36,6 +36,7 @@ statements! {
     /// What deciding about a message needs.
     FIND_FACTS = "SELECT seq, sender, status, redacted_at, hops, body FROM messages \
                   WHERE id = ?1 AND room = ?2";
+    FIND_END = "SELECT seq FROM events WHERE message = ?1 AND type = 'message.completed'";
     FIND_THREAD = "SELECT thread FROM messages WHERE id = ?1 AND room = ?2";
     FIND_FIRST_OF_CLIENT = "SELECT seq FROM messages \
                             WHERE room = ?1 AND sender = ?2 AND client_id = ?3";

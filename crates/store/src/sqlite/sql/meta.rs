@@ -39,6 +39,7 @@ statements! {
     GET = "SELECT value FROM meta WHERE key = ?1";
     SET = "INSERT INTO meta (key, value) VALUES (?1, ?2) \
            ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    SET_FIRST = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING";
     /// A write that proves that the disk takes writes.
     BEAT = "INSERT INTO meta (key, value) VALUES ('beat', '1') \
             ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1";
