@@ -15,7 +15,7 @@ pub mod username;
 
 pub use access::{Access, AccessRefused, AccessTokens, NewAccess};
 pub use email::{EmailRefused, check_email};
-pub use key::KeyTooShort;
+pub use key::{KeyTooShort, fingerprint};
 pub use password::{HashError, HashParams, NewPasswordError, PasswordHasher};
 pub use password_rule::{Known, PasswordRefused, PasswordRule};
 pub use profile::{DisplayNameRefused, check_display_name};
