@@ -36,6 +36,12 @@ impl StoreConfig {
     pub fn postgres(&self) -> Option<&str> {
         self.url.as_ref().map(|url| url.expose().as_str()).filter(|url| is_postgres(url))
     }
+
+    /// Returns how many appends of one node the store carries out at the same time.
+    pub fn writers(&self) -> usize {
+        // SQLite has one writer; more would only wait for each other.
+        if self.postgres().is_some() { self.lanes } else { 1 }
+    }
 }
 
 fn is_sqlite(url: &str) -> bool {
