@@ -34,7 +34,8 @@ test-web: web
 	chromium=$$(scripts/require.sh --path chromium) && cd web && \
 		PARLOR_CHROMIUM="$$chromium" npm run --silent test:page
 
-# This version needs no Postgres, NATS or Redis. Tests that will need one ask scripts/require.sh.
+# Tests of the cluster start their own Postgres, NATS, Redis and so on; scripts/cargo-test.sh makes
+# sure that these are installed. Nothing that runs already is used.
 test-rust: web
 	@scripts/require.sh cargo cc
 	cargo build $(CARGO_FLAGS) -p parlor

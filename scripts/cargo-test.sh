@@ -14,6 +14,8 @@ export PARLOR_CHROMIUM
 # The README has an example in Python, for a client that nobody here wrote.
 PARLOR_PYTHON=$(scripts/require.sh --path python-websockets)
 export PARLOR_PYTHON
+# Tests of the cluster start private copies of its services.
+scripts/require.sh postgres nats-server redis-server haproxy prometheus promtool faketime
 
 if cargo nextest --version >/dev/null 2>&1; then
     exec cargo nextest run "$@" --workspace --profile "$profile" </dev/null

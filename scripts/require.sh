@@ -4,9 +4,10 @@
 #   scripts/require.sh NAME...          fails with what to do when one is missing
 #   scripts/require.sh --path NAME      prints where it is
 #
-# Names: cargo cc node chromium cargo-deny python-websockets. What can be installed without asking is
-# installed: Chromium from Debian's or Ubuntu's packages when apt-get and root are there, the others
-# into target/tools. A new tool is a new pair of functions, find_NAME and install_NAME.
+# Names: cargo cc node chromium cargo-deny python-websockets postgres nats-server redis-server
+# haproxy prometheus promtool faketime. What can be installed without asking is installed: Debian's or
+# Ubuntu's packages when apt-get and root are there, the others into target/tools. A new tool is a new
+# pair of functions, find_NAME and install_NAME.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -31,11 +32,18 @@ first_of() {
     return 1
 }
 
+first_named() {
+    [ -n "$1" ] && command -v "$1"
+}
+
 apt_install() {
     command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ] || return 1
     say "installing the package $1 with apt-get"
     DEBIAN_FRONTEND=noninteractive
-    export DEBIAN_FRONTEND
+    # Where there is no systemd, packages start their services by the run level, and in this one they
+    # do not. The tests start their own copies.
+    RUNLEVEL=1
+    export DEBIAN_FRONTEND RUNLEVEL
     { apt-get install -y --no-install-recommends "$1" ||
         { apt-get update && apt-get install -y --no-install-recommends "$1"; }; } </dev/null >&2
 }
@@ -129,10 +137,53 @@ install_python_websockets() {
     } </dev/null >&2 || fail "Python 3 with venv and the library websockets could not be set up. Debian, Ubuntu: apt-get install python3-venv. macOS: xcode-select --install"
 }
 
+# Programs that tests start private copies of. They look in the same places as this does.
+find_service() {
+    first_of "$1" "/usr/sbin/$1" "/usr/local/sbin/$1" "/usr/local/bin/$1" "/opt/homebrew/bin/$1" \
+        "/opt/homebrew/sbin/$1"
+}
+install_service() {
+    apt_install "$2" && return 0
+    fail "the tests start their own $1, and it was not found. Debian, Ubuntu: apt-get install $2 (as root, make test does it itself). macOS: brew install $3. Elsewhere set $4 to the program"
+}
+
+find_postgres() {
+    first_named "${PARLOR_TEST_POSTGRES:-}" && return 0
+    # Debian keeps the server of each version in a folder that is not on the PATH.
+    first_of postgres /usr/lib/postgresql/*/bin/postgres /usr/pgsql-*/bin/postgres \
+        /opt/homebrew/opt/postgresql@*/bin/postgres /usr/local/opt/postgresql@*/bin/postgres
+}
+install_postgres() { install_service postgres postgresql postgresql@15 PARLOR_TEST_POSTGRES; }
+
+find_nats_server() { first_named "${PARLOR_TEST_NATS_SERVER:-}" || find_service nats-server; }
+install_nats_server() {
+    install_service nats-server nats-server nats-server PARLOR_TEST_NATS_SERVER
+}
+
+find_redis_server() { first_named "${PARLOR_TEST_REDIS_SERVER:-}" || find_service redis-server; }
+install_redis_server() {
+    install_service redis-server redis-server redis PARLOR_TEST_REDIS_SERVER
+}
+
+find_haproxy() { first_named "${PARLOR_TEST_HAPROXY:-}" || find_service haproxy; }
+install_haproxy() { install_service haproxy haproxy haproxy PARLOR_TEST_HAPROXY; }
+
+find_prometheus() { first_named "${PARLOR_TEST_PROMETHEUS:-}" || find_service prometheus; }
+install_prometheus() {
+    install_service prometheus prometheus prometheus PARLOR_TEST_PROMETHEUS
+}
+
+find_promtool() { first_named "${PARLOR_TEST_PROMTOOL:-}" || find_service promtool; }
+install_promtool() { install_service promtool prometheus prometheus PARLOR_TEST_PROMTOOL; }
+
+find_faketime() { first_named "${PARLOR_TEST_FAKETIME:-}" || find_service faketime; }
+install_faketime() { install_service faketime faketime libfaketime PARLOR_TEST_FAKETIME; }
+
 require() {
     function=$(printf '%s' "$1" | tr '-' '_')
     case $1 in
         cargo | cc | node | chromium | cargo-deny | python-websockets) ;;
+        postgres | nats-server | redis-server | haproxy | prometheus | promtool | faketime) ;;
         *) fail "scripts/require.sh does not know the tool $1" ;;
     esac
     "find_$function" && return 0

@@ -126,8 +126,8 @@ impl Daemon {
         let child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{} cannot be started: {error}", launch.name));
-        let _guardian = Guardian::of(child.id(), launch.quit, &self.folder);
-        *self.running.lock().unwrap() = Some(Running { child, _guardian });
+        let guardian = Guardian::of(child.id(), launch.quit, &self.folder);
+        *self.running.lock().unwrap() = Some(Running { child, _guardian: guardian });
     }
 
     fn open_log(&self) -> File {

@@ -66,7 +66,9 @@ pub(super) struct Programs {
 
 impl Programs {
     fn find() -> Self {
-        Self { server: PROGRAM.find(), owner: Owner::instead_of_root() }
+        // The other programs of the installation are beside the server itself, not beside a link.
+        let server = PROGRAM.find().canonicalize().unwrap();
+        Self { server, owner: Owner::instead_of_root() }
     }
 
     /// Returns a program that comes with the server.
