@@ -19,10 +19,24 @@ use crate::refusal::{Outcome, Refusal};
 /// How often the store is asked whether it works again after a write that failed.
 const DOUBT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Queues writes to rooms' logs. Clones share one queue.
+/// Queues writes to rooms' logs. Clones share the queues.
+///
+/// A room always has the same lane, so its writes keep their order; a slow commit of one lane does
+/// not hold up the others.
 #[derive(Debug, Clone)]
 pub struct Committer {
-    queue: mpsc::Sender<Entry>,
+    lanes: Arc<[mpsc::Sender<Entry>]>,
+}
+
+/// How much is committed at once.
+#[derive(Debug, Clone, Copy)]
+pub struct CommitterOptions {
+    /// Batches that commit at the same time.
+    pub lanes: usize,
+    /// Writes that may wait, in all lanes together.
+    pub queue: usize,
+    /// Writes in one batch.
+    pub batch: usize,
 }
 
 #[derive(Debug)]
@@ -49,23 +63,36 @@ impl Pending {
 }
 
 impl Committer {
-    /// Creates a committer for at most `queue` waiting writes and the worker that serves it.
+    /// Creates a committer and the workers that serve it, one for each lane.
     pub fn new(
-        store: Arc<dyn Store>,
-        bus: Arc<dyn Bus>,
-        queue: usize,
-        batch: usize,
-        metrics: CommitterMetrics,
-    ) -> (Self, CommitterWorker) {
-        let (sender, receiver) = mpsc::channel(queue);
-        let worker = CommitterWorker { store, bus, receiver, batch, metrics };
-        (Self { queue: sender }, worker)
+        store: &Arc<dyn Store>,
+        bus: &Arc<dyn Bus>,
+        options: CommitterOptions,
+        metrics: &CommitterMetrics,
+    ) -> (Self, Vec<CommitterWorker>) {
+        let lanes = options.lanes.max(1);
+        let (senders, workers): (Vec<_>, Vec<_>) = (0..lanes)
+            .map(|_| {
+                let (sender, receiver) = mpsc::channel((options.queue / lanes).max(1));
+                let worker = CommitterWorker {
+                    store: Arc::clone(store),
+                    bus: Arc::clone(bus),
+                    receiver,
+                    batch: options.batch,
+                    metrics: metrics.clone(),
+                };
+                (sender, worker)
+            })
+            .unzip();
+        (Self { lanes: senders.into() }, workers)
     }
 
     /// Queues a write without waiting; refused with `unavailable` when the queue is full.
     pub fn enqueue(&self, append: Append) -> Outcome<Pending> {
         let (answer, pending) = oneshot::channel();
-        match self.queue.try_send(Entry { append, answer }) {
+        // Ids are random in their last bits; the first ones are the time.
+        let lane = usize::from(append.room.0.as_bytes()[15]) % self.lanes.len();
+        match self.lanes[lane].try_send(Entry { append, answer }) {
             Ok(()) => Ok(Pending(pending)),
             Err(_) => {
                 Err(Refusal::unavailable("The server has too much to do; try again in a moment."))
@@ -79,7 +106,7 @@ impl Committer {
     }
 }
 
-/// The one task that commits.
+/// The one task that commits a lane.
 #[derive(Debug)]
 pub struct CommitterWorker {
     store: Arc<dyn Store>,

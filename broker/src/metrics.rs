@@ -23,6 +23,8 @@ pub struct Metrics {
     pub room: RoomMetrics,
     /// Group commits.
     pub committer: CommitterMetrics,
+    /// What the bus did not tell.
+    pub relay: RelayMetrics,
     /// Accounts.
     pub auth: AuthMetrics,
 }
@@ -85,6 +87,23 @@ pub struct CommitterMetrics {
     pub events: IntCounter,
 }
 
+/// What the bus did not tell.
+#[derive(Debug, Clone)]
+pub struct RelayMetrics {
+    /// Time of one read of the store's tail.
+    pub duration: Histogram,
+    /// Reads that failed.
+    pub failures: IntCounter,
+    /// Commits that were read.
+    pub commits: IntCounter,
+    /// When the tail was last read, in seconds since the Unix epoch.
+    pub read_at: IntGauge,
+    /// Changes of the store's epoch.
+    pub epoch_changes: IntCounter,
+    /// Reads of events that were not made, because the same one was under way.
+    pub shared_reads: IntCounter,
+}
+
 /// Accounts.
 #[derive(Debug, Clone)]
 pub struct AuthMetrics {
@@ -122,6 +141,7 @@ impl Metrics {
                 )?,
                 events: register.counter("parlor_store_events_total", "Events added to logs.")?,
             },
+            relay: RelayMetrics::new(&register)?,
             auth: AuthMetrics {
                 logins: register.counters(
                     "parlor_auth_logins_total",
@@ -212,6 +232,38 @@ impl RoomMetrics {
                 "parlor_room_publish_to_deliver_seconds",
                 "From the time of an event to its fan-out on this node.",
                 &LATENCY,
+            )?,
+        })
+    }
+}
+
+impl RelayMetrics {
+    fn new(register: &Register<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            duration: register.histogram(
+                "parlor_relay_tail_duration_seconds",
+                "Time of one read of the store's tail.",
+                &LATENCY,
+            )?,
+            failures: register.counter(
+                "parlor_relay_tail_failures_total",
+                "Reads of the store's tail that failed.",
+            )?,
+            commits: register.counter(
+                "parlor_relay_commits_total",
+                "Commits that were read from the store's tail, also of this node.",
+            )?,
+            read_at: register.gauge(
+                "parlor_relay_tail_read_timestamp_seconds",
+                "When the store's tail was last read.",
+            )?,
+            epoch_changes: register.counter(
+                "parlor_relay_epoch_changes_total",
+                "Changes of the store's epoch: it was restored or failed over.",
+            )?,
+            shared_reads: register.counter(
+                "parlor_relay_shared_reads_total",
+                "Reads of events that were not made, because the same one was under way.",
             )?,
         })
     }

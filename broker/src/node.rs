@@ -7,19 +7,21 @@ use parlor_bus::{Bus, Control};
 use parlor_cluster::{Presence, Revocations, Tickets, Transition};
 use parlor_llm::Providers;
 use parlor_protocol::code::Code;
-use parlor_protocol::id::{RoomRef, SessionId, UserId};
+use parlor_protocol::frame::StreamingReply;
+use parlor_protocol::id::{RoomId, RoomRef, SessionId, UserId};
 use parlor_protocol::limits::Limits;
 use parlor_protocol::signal::{self, Signal, SignalBody};
 use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::{ServerRole, User, UserRef};
 use parlor_runtime::{Clock, Config, Lifecycle};
 use parlor_store::Store;
-use parlor_store::record::RoomAccess;
+use parlor_store::record::{Checkpoint, RoomAccess};
 
 use crate::admission::Admission;
 use crate::committer::Committer;
 use crate::metrics::Metrics;
 use crate::rate::RateLimits;
+use crate::reads::EventReads;
 use crate::refusal::{Outcome, Refusal};
 use crate::setup::SetupToken;
 
@@ -38,6 +40,8 @@ pub struct Node {
     pub bus: Arc<dyn Bus>,
     /// The way into rooms' logs.
     pub committer: Committer,
+    /// Reads of events, shared by all shards.
+    pub reads: EventReads,
     /// Who is there.
     pub presence: Arc<dyn Presence>,
     /// Single-use tickets for the WebSocket.
@@ -145,12 +149,33 @@ impl Node {
         access.ok_or_else(|| Refusal::not_found("room"))
     }
 
+    /// Returns the replies of a room that are being written, with their text so far: what this node
+    /// was told, or at least the last checkpoint.
+    pub async fn list_streaming(&self, room: RoomId) -> Vec<StreamingReply> {
+        let mut replies = self.bus.list_streaming(room).await;
+        // Without the store the bus has to do.
+        for stored in self.store.list_streaming(room).await.unwrap_or_default() {
+            let Checkpoint { message, turn, chunk, text } = stored;
+            let stored = StreamingReply { message, turn, chunk, text };
+            match replies.iter_mut().find(|reply| reply.message == message) {
+                Some(told) if (told.turn, told.chunk) < (turn, chunk) => *told = stored,
+                Some(_) => {}
+                None => replies.push(stored),
+            }
+        }
+        replies
+    }
+
     /// Cuts a login's connections on every node and refuses its access tokens.
     pub fn end_session(&self, session: SessionId) {
-        let life = self.config.auth.access_token_expire;
-        let until = self.clock.now() + jiff::SignedDuration::try_from(life).unwrap_or_default();
-        self.revocations.revoke(session, Timestamp::new(until));
+        self.revocations.revoke(session, self.tokens_expire_by());
         self.bus.publish_control(Control::SessionRevoked(session));
+    }
+
+    /// Returns when the last access token that was given out until now will have expired.
+    pub fn tokens_expire_by(&self) -> Timestamp {
+        let life = self.config.auth.access_token_expire;
+        Timestamp::new(self.clock.now() + jiff::SignedDuration::try_from(life).unwrap_or_default())
     }
 
     /// Tells a change of presence to all rooms of the user.

@@ -1,6 +1,12 @@
-//! The one-time token for the first administrator.
+//! The way to the first administrator.
+//!
+//! A node that has its store to itself prints a link with a one-time token, and serves only its own
+//! machine until the link was used. Nodes that share a store cannot: another node would not know the
+//! token, and behind a proxy everyone comes from the same machine. They serve nobody until an
+//! administrator was made in the store.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parlor_protocol::time::Timestamp;
 
@@ -8,6 +14,7 @@ use parlor_protocol::time::Timestamp;
 #[derive(Default)]
 pub struct SetupToken {
     open: Mutex<Option<Open>>,
+    closed: AtomicBool,
 }
 
 struct Open {
@@ -39,9 +46,20 @@ impl SetupToken {
         self.lock().is_some()
     }
 
-    /// Ends the token: there is an administrator now.
+    /// Has the node serve nobody until [`SetupToken::clear`].
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Tells whether the node serves nobody, for want of an administrator.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// There is an administrator now: ends the token and opens the node.
     pub fn clear(&self) {
         *self.lock() = None;
+        self.closed.store(false, Ordering::Release);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Open>> {

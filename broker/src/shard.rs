@@ -9,6 +9,7 @@ mod housekeeping;
 mod hub;
 mod join;
 pub(crate) mod outbox;
+mod recovery;
 mod room;
 pub(crate) mod wire;
 
@@ -62,6 +63,8 @@ struct Room {
     /// Wakes those who wait for the room to be ready.
     ready: Rc<Notify>,
     empty_since: Option<Instant>,
+    /// When the texts so far of its replies were last asked for.
+    refreshed_at: Option<Instant>,
 }
 
 /// Someone who follows a room.

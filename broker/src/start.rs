@@ -18,11 +18,13 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admission::Admission;
 use crate::bootstrap::{self, BootstrapError};
-use crate::committer::Committer;
+use crate::committer::{Committer, CommitterOptions};
 use crate::edge::Listeners;
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::rate::RateLimits;
+use crate::reads::EventReads;
+use crate::relay::Relay;
 use crate::setup::SetupToken;
 
 /// How often limits, ended logins and idle users are looked at.
@@ -94,6 +96,7 @@ pub struct Broker {
     address: SocketAddr,
     setup_token: Option<String>,
     committing: JoinSet<()>,
+    relaying: JoinSet<()>,
 }
 
 impl Broker {
@@ -111,25 +114,38 @@ impl Broker {
         let address = config.server.listen;
         let listeners = bind(&config, address)?;
         let metrics = Metrics::new()?;
-        let (committer, worker) = Committer::new(
-            Arc::clone(&backends.store),
-            Arc::clone(&backends.bus),
-            config.limits.committer_queue,
-            config.limits.committer_batch,
-            metrics.committer.clone(),
+        let (committer, workers) = Committer::new(
+            &backends.store,
+            &backends.bus,
+            CommitterOptions {
+                lanes: config.store.writers(),
+                queue: config.limits.committer_queue,
+                batch: config.limits.committer_batch,
+            },
+            &metrics.committer,
         );
         let mut committing = JoinSet::new();
-        let watch = EndsProcess(lifecycle.clone());
-        committing.spawn(async move {
-            let _watch = watch;
-            worker.run().await;
-        });
+        for worker in workers {
+            let watch = EndsProcess(lifecycle.clone());
+            committing.spawn(async move {
+                let _watch = watch;
+                worker.run().await;
+            });
+        }
         let node = Arc::new(make_node(config, secret, backends, lifecycle, metrics, committer)?);
+        // Before anything is read that it keeps up to date.
+        let relay = Relay::start(&node).await.map_err(BootstrapError::from)?;
         let setup_token = bootstrap::prepare(&node, guide_prompt).await?;
         let address = listeners.address();
         listeners.serve(&node, lifecycle).map_err(StartError::Threads)?;
         lifecycle.spawn("sweep", sweep(Arc::clone(&node)));
-        Ok(Self { node, address, setup_token, committing })
+        let mut relaying = JoinSet::new();
+        let watch = EndsProcess(lifecycle.clone());
+        relaying.spawn(async move {
+            let _watch = watch;
+            relay.run().await;
+        });
+        Ok(Self { node, address, setup_token, committing, relaying })
     }
 
     /// Returns the node.
@@ -150,18 +166,30 @@ impl Broker {
     /// Commits what is left and closes the store. Call it when the lifecycle has ended. `false` when
     /// committing had failed before.
     pub async fn close(self) -> bool {
-        let Self { node, mut committing, .. } = self;
-        let store = Arc::clone(&node.store);
+        let Self { node, committing, mut relaying, .. } = self;
+        let (store, bus) = (Arc::clone(&node.store), Arc::clone(&node.bus));
+        relaying.shutdown().await;
         drop(node);
         // Whoever still holds the node was aborted; its writes are not waited for.
-        let ended = tokio::time::timeout(LAST_WRITES, committing.join_next()).await;
+        let ended = tokio::time::timeout(LAST_WRITES, all_ended(committing)).await;
+        // What was committed last is told last.
+        bus.close().await;
         store.close().await;
-        !matches!(ended, Ok(Some(Err(_))))
+        !matches!(ended, Ok(false))
     }
 }
 
-/// Ends the process when the task that owns it ends, also by a panic: without a committer nothing
-/// can be written.
+/// Waits for all tasks; `false` when one has panicked.
+async fn all_ended(mut tasks: JoinSet<()>) -> bool {
+    let mut cleanly = true;
+    while let Some(ended) = tasks.join_next().await {
+        cleanly &= ended.is_ok();
+    }
+    cleanly
+}
+
+/// Ends the process when the task that owns it ends, also by a panic: without committers nothing
+/// can be written, without the relay what others write is not told for sure.
 struct EndsProcess(Lifecycle);
 
 impl Drop for EndsProcess {
@@ -203,6 +231,7 @@ fn make_node(
         access_tokens: AccessTokens::new(secret, None)?,
         refresh_tokens: RefreshTokens::new(secret)?,
         lifecycle: lifecycle.clone(),
+        reads: EventReads::new(Arc::clone(&store), metrics.relay.shared_reads.clone()),
         revocations: Revocations::default(),
         setup: SetupToken::default(),
         config,

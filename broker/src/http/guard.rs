@@ -47,6 +47,9 @@ impl Gate {
     }
 
     async fn check(&self, origin: &Origin<'_>) -> Outcome<Option<Caller>> {
+        if self.access != Access::Open {
+            self.app.node().check_has_admin()?;
+        }
         match self.access {
             Access::Open => Ok(None),
             Access::Public => self.charge_address(origin).map(|()| None),

@@ -121,6 +121,8 @@ async fn get_readiness(State(app): State<App>) -> impl IntoResponse {
     let dependencies = app.health().dependencies(node).await;
     let reason = if node.lifecycle.phase() > Phase::Running {
         Some("draining".to_owned())
+    } else if let Err(refusal) = node.check_has_admin() {
+        Some(refusal.detail)
     } else {
         let broken = dependencies.iter().find(|(_, dependency)| !dependency.ok);
         broken.map(|(name, _)| format!("{name} does not work"))

@@ -15,14 +15,14 @@ use parlor_runtime::Phase;
 use super::conn::{CloseReason, Conn};
 use super::outbox::Class;
 use super::room::{Effect, Step};
-use super::{Recovery, Shard, Sink, wire};
+use super::{Shard, Sink, wire};
 
 /// Deliveries of one tick.
 const TICK: usize = 256;
 /// Sockets that are written before others get a turn: about a millisecond.
 const WRITES_BEFORE_YIELD: usize = 256;
 /// Longest pause before the store is asked again.
-const RETRY_MAX: Duration = Duration::from_secs(2);
+pub(super) const RETRY_MAX: Duration = Duration::from_secs(2);
 /// Events in one read from the store.
 const FILL_PAGE: u32 = 256;
 
@@ -85,11 +85,18 @@ impl Shard {
         match step {
             Step::Nothing => {}
             Step::Signal(json) => self.fan_out(room, Class::Signal, &json),
+            Step::SignalAfterHole(json) => {
+                self.fan_out(room, Class::Signal, &json);
+                self.refresh_streams(room);
+            }
             Step::Event(event) => {
                 let age = self.node.now().as_millis() - event.at.as_millis();
                 let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
                 self.node.metrics.room.publish_to_deliver.observe(age.as_secs_f64());
                 self.fan_out(room, Class::Durable, &event.json);
+                for signal in &event.then {
+                    self.fan_out(room, Class::Signal, signal);
+                }
                 match event.effect {
                     Effect::None => {}
                     Effect::Left(user) => self.end_membership(room, user),
@@ -168,11 +175,12 @@ impl Shard {
         let mut pause = Duration::from_millis(50);
         let mut unflushed = 0;
         loop {
-            let Some(after) = self.rooms.borrow().get(&room).map(|room| room.feed.delivered())
-            else {
-                return;
-            };
-            let events = match self.node.store.read_events(room, after, FILL_PAGE).await {
+            let position = self.rooms.borrow().get(&room).map(|room| {
+                let feed = &room.feed;
+                (feed.delivered(), feed.known())
+            });
+            let Some((after, known)) = position else { return };
+            let events = match self.node.reads.read(room, after, known, FILL_PAGE).await {
                 Ok(events) => events,
                 // Clients stay connected while the store is away.
                 Err(_) if self.node.lifecycle.phase() < Phase::Draining => {
@@ -184,11 +192,11 @@ impl Shard {
                 Err(_) => return,
             };
             let is_last = events.len() < FILL_PAGE as usize;
-            for event in events {
-                let json = wire::json(&Frame::Event(Box::new(event.clone())));
+            for event in events.iter() {
+                let json = wire::event(event);
                 let length = json.len();
                 let step = match self.rooms.borrow_mut().get_mut(&room) {
-                    Some(state) => state.feed.fill(&event, json),
+                    Some(state) => state.feed.fill(event, json),
                     None => return,
                 };
                 self.carry_out(room, step);
@@ -205,7 +213,7 @@ impl Shard {
             }
         }
         // Pieces of replies may have been lost together with the events.
-        let streams = self.node.bus.list_streaming(room).await;
+        let streams = self.node.list_streaming(room).await;
         if let Some(state) = self.rooms.borrow_mut().get_mut(&room) {
             state.feed.refresh_streams(streams);
         }
@@ -226,67 +234,13 @@ impl Shard {
         for delivery in pending {
             self.deliver(room, delivery);
         }
-        let behind =
-            self.rooms.borrow_mut().get_mut(&room).is_some_and(|state| {
-                state.feed.take_lost() && state.feed.start_filling().is_some()
-            });
+        let behind = self
+            .rooms
+            .borrow_mut()
+            .get_mut(&room)
+            .is_some_and(|state| state.feed.take_lost() && state.feed.start_filling(u64::MAX));
         if behind {
             self.carry_out(room, Step::Fill);
-        }
-    }
-
-    /// Makes up for deliveries that were lost, or may have been: compares every room with the store.
-    ///
-    /// One pass runs at a time; what is lost meanwhile is found by another one after it.
-    fn recover(self: &Rc<Self>) {
-        self.cut_revoked();
-        if self.recovery.get() != Recovery::None {
-            self.recovery.set(Recovery::Again);
-            return;
-        }
-        self.recovery.set(Recovery::Once);
-        let shard = Rc::clone(self);
-        drop(tokio::task::spawn_local(async move {
-            while shard.recovery.get() != Recovery::None {
-                shard.recovery.set(Recovery::Once);
-                let rooms: Vec<RoomId> = shard.rooms.borrow().keys().copied().collect();
-                for room in rooms {
-                    shard.catch_up_with_store(room).await;
-                    let streams = shard.node.bus.list_streaming(room).await;
-                    if let Some(state) = shard.rooms.borrow_mut().get_mut(&room) {
-                        state.feed.refresh_streams(streams);
-                    }
-                }
-                if shard.recovery.get() == Recovery::Once {
-                    shard.recovery.set(Recovery::None);
-                }
-            }
-        }));
-    }
-
-    /// Fills the room when the store is ahead of it. Asks until there is an answer, because a room
-    /// that is not compared could miss its newest event.
-    pub(super) async fn catch_up_with_store(self: &Rc<Self>, room: RoomId) {
-        let mut pause = Duration::from_millis(50);
-        let head = loop {
-            match self.node.store.find_head(room).await {
-                Ok(head) => break head,
-                Err(_) if self.node.lifecycle.phase() < Phase::Draining => {
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(RETRY_MAX);
-                }
-                Err(_) => return,
-            }
-        };
-        let Some(head) = head else { return self.close_room(room) };
-        let behind = match self.rooms.borrow_mut().get_mut(&room) {
-            Some(state) if state.feed.delivered() < head.seq => {
-                state.feed.start_filling().is_some()
-            }
-            _ => false,
-        };
-        if behind {
-            Rc::clone(self).fill(room).await;
         }
     }
 
@@ -323,7 +277,7 @@ impl Shard {
     }
 
     /// A room is gone: its members are told and removed.
-    fn close_room(&self, id: RoomId) {
+    pub(super) fn close_room(&self, id: RoomId) {
         let Some(room) = self.rooms.borrow_mut().remove(&id) else { return };
         self.node.bus.unfollow(self.subscriber, id);
         self.node.metrics.room.resident.dec();

@@ -111,11 +111,9 @@ impl Shard {
             match self.try_attach(joiner, &access, since, &older)? {
                 Attached::Yes(joined) => return Ok((access, joined)),
                 Attached::NeedsOlder { after } => {
-                    let events = self.node.store.read_events(id, after, AT_ONCE).await?;
-                    older = events
-                        .into_iter()
-                        .map(|event| (event.seq, wire::json(&Frame::Event(Box::new(event)))))
-                        .collect();
+                    let through = access.room.head.seq;
+                    let events = self.node.reads.read(id, after, through, AT_ONCE).await?;
+                    older = events.iter().map(|event| (event.seq, wire::event(event))).collect();
                 }
                 Attached::NotYet => {}
             }
@@ -182,6 +180,7 @@ impl Shard {
             members: indexmap::IndexMap::new(),
             ready: Rc::new(Notify::new()),
             empty_since: Some(tokio::time::Instant::now()),
+            refreshed_at: None,
         }
     }
 
@@ -190,7 +189,7 @@ impl Shard {
         self.node.bus.follow(self.subscriber, id);
         let head = self.node.store.find_head(id).await;
         // After the head: a reply that ends in between is then known to have ended.
-        let streams = self.node.bus.list_streaming(id).await;
+        let streams = self.node.list_streaming(id).await;
         match head {
             Ok(Some(head)) => {
                 if let Some(room) = self.rooms.borrow_mut().get_mut(&id) {
@@ -315,11 +314,12 @@ impl Shard {
     ) {
         let outbox = self.node.config.limits.outbox.get();
         while !self.finish_catching_up(id, &joiner, turn, after) {
-            match self.node.store.read_events(id, after, AT_ONCE / 4).await {
+            let delivered = self.delivered_to(id, &joiner, turn).unwrap_or(after);
+            match self.node.reads.read(id, after, delivered, AT_ONCE / 4).await {
                 Ok(events) => {
-                    for event in events {
+                    for event in events.iter() {
                         let seq = event.seq;
-                        let json = wire::json(&Frame::Event(Box::new(event)));
+                        let json = wire::event(event);
                         joiner.sink.wait_for_room(json.len(), outbox).await;
                         // In one step with the push. Up to what the room has delivered the member is
                         // known to be one; the store may be ahead.

@@ -19,6 +19,9 @@ use parlor_protocol::time::Timestamp;
 /// Deliveries that may wait while the room is opened or a hole is filled. Beyond it they are
 /// dropped; what is missing then is read from the store like any other hole.
 const PENDING_MAX: usize = 1_024;
+/// Pieces of replies whose beginning has not arrived. Beyond it the oldest are dropped; members see
+/// the hole and ask again.
+const EARLY_MAX: usize = 64;
 
 /// Whether the room is ready to deliver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +45,13 @@ pub(crate) struct Feed {
     memberships_changed_at: u64,
     ring: Ring,
     streams: HashMap<MessageId, StreamingReply>,
+    /// First pieces of replies that came before the event that begins them.
+    early: VecDeque<(MessageDelta, Bytes)>,
     pending: VecDeque<Delivery>,
     /// An event found no place among those that wait.
     lost: bool,
+    /// The store has events at least up to here; the largest number when that is not known.
+    known: u64,
     /// Where the log stood when the room was opened.
     opened_at: u64,
 }
@@ -56,6 +63,8 @@ pub(crate) enum Step {
     Event(Box<EventStep>),
     /// Tell the members this signal.
     Signal(Bytes),
+    /// Tell the members this piece of a reply; pieces before it were lost.
+    SignalAfterHole(Bytes),
     /// Read what is missing from the store and pass it to [`Feed::fill`].
     Fill,
     /// Nothing.
@@ -71,6 +80,8 @@ pub(crate) struct EventStep {
     pub(crate) at: Timestamp,
     /// What changes besides.
     pub(crate) effect: Effect,
+    /// Signals that were waiting for it, to be told after it.
+    pub(crate) then: Vec<Bytes>,
 }
 
 /// What an event means for the members on this shard.
@@ -103,8 +114,10 @@ impl Feed {
             memberships_changed_at: 0,
             ring: Ring { events: VecDeque::new(), bytes: 0, max_events, max_bytes },
             streams: HashMap::new(),
+            early: VecDeque::new(),
             pending: VecDeque::new(),
             lost: false,
+            known: 0,
             opened_at: 0,
         }
     }
@@ -119,6 +132,11 @@ impl Feed {
 
     pub(crate) fn delivered(&self) -> u64 {
         self.delivered
+    }
+
+    /// Returns how far a room that is being filled must be read; the largest number means to the end.
+    pub(crate) fn known(&self) -> u64 {
+        self.known
     }
 
     /// Tells whether a membership that was read when the log stood at `seq` still says the truth.
@@ -201,12 +219,19 @@ impl Feed {
         self.phase = Phase::Live;
     }
 
-    /// Starts filling because the store is known to be ahead.
-    pub(crate) fn start_filling(&mut self) -> Option<u64> {
-        (self.phase == Phase::Live).then(|| {
+    /// Starts filling because the store has events up to `known`. `false` when the room is not live.
+    pub(crate) fn start_filling(&mut self, known: u64) -> bool {
+        let starts = self.phase == Phase::Live;
+        if starts {
             self.phase = Phase::Filling;
-            self.delivered
-        })
+            self.known = known;
+        }
+        starts
+    }
+
+    /// Tells whether a reply is being written.
+    pub(crate) fn has_streams(&self) -> bool {
+        !self.streams.is_empty()
     }
 
     /// Corrects the texts so far after signals were lost.
@@ -259,7 +284,7 @@ impl Feed {
                     Step::Nothing
                 }
                 Arrival::Hole { .. } => {
-                    self.phase = Phase::Filling;
+                    self.start_filling(event.seq);
                     self.hold(Delivery::Event { event, json });
                     Step::Fill
                 }
@@ -273,7 +298,7 @@ impl Feed {
                 | SignalBody::App(_) => Step::Signal(json),
             },
             Delivery::Ahead { seq, .. } if seq > self.delivered => {
-                self.phase = Phase::Filling;
+                self.start_filling(seq);
                 Step::Fill
             }
             Delivery::Ahead { .. } | Delivery::Control(_) => Step::Nothing,
@@ -283,16 +308,7 @@ impl Feed {
     /// Keeps the text so far in step with what the members are told.
     fn accept_delta(&mut self, delta: &MessageDelta, json: Bytes) -> Step {
         let Some(reply) = self.streams.get_mut(&delta.message) else {
-            // After its end, or of a reply that was begun before a restart: the members know it as
-            // streaming, so only a new turn is told.
-            if delta.turn <= 1 || delta.chunk != 1 {
-                return Step::Nothing;
-            }
-            let (turn, chunk) = (delta.turn, delta.chunk);
-            let text = delta.text.clone();
-            let reply = StreamingReply { message: delta.message, turn, chunk, text };
-            self.streams.insert(delta.message, reply);
-            return Step::Signal(json);
+            return self.accept_delta_of_unknown(delta, json);
         };
         if delta.turn > reply.turn {
             (reply.turn, reply.chunk) = (delta.turn, 0);
@@ -304,17 +320,56 @@ impl Feed {
         if delta.chunk == reply.chunk + 1 {
             reply.chunk = delta.chunk;
             reply.text.push_str(&delta.text);
+            Step::Signal(json)
+        } else {
+            // Told all the same: clients see the hole and subscribe again.
+            Step::SignalAfterHole(json)
         }
-        // A piece after a hole is told all the same: clients see the hole and subscribe again.
-        Step::Signal(json)
+    }
+
+    /// A piece of a reply that has ended, that was begun before a restart, or whose beginning has not
+    /// arrived yet.
+    fn accept_delta_of_unknown(&mut self, delta: &MessageDelta, json: Bytes) -> Step {
+        if delta.turn > 1 && delta.chunk == 1 {
+            // The members know the reply as streaming, and this is a new turn.
+            let (turn, chunk) = (delta.turn, delta.chunk);
+            let text = delta.text.clone();
+            let reply = StreamingReply { message: delta.message, turn, chunk, text };
+            self.streams.insert(delta.message, reply);
+            return Step::Signal(json);
+        }
+        // Events and signals travel apart, so a piece may be here before its beginning. After the
+        // end it is never asked for.
+        if self.early.len() >= EARLY_MAX {
+            self.early.pop_front();
+        }
+        self.early.push_back((delta.clone(), json));
+        Step::Nothing
+    }
+
+    /// Returns the pieces of a reply that came before its beginning, in order.
+    fn take_early(&mut self, message: MessageId) -> Vec<Bytes> {
+        let early = std::mem::take(&mut self.early);
+        let (mut ours, others): (VecDeque<_>, VecDeque<_>) =
+            early.into_iter().partition(|(delta, _)| delta.message == message);
+        self.early = others;
+        ours.make_contiguous().sort_by_key(|(delta, _)| (delta.turn, delta.chunk));
+        ours.into_iter()
+            .filter_map(|(delta, json)| match self.accept_delta(&delta, json) {
+                Step::Signal(json) | Step::SignalAfterHole(json) => Some(json),
+                Step::Event(_) | Step::Fill | Step::Nothing => None,
+            })
+            .collect()
     }
 
     fn advance(&mut self, event: &Event, json: Bytes) -> Step {
         self.delivered = event.seq;
         let mut effect = Effect::None;
+        let mut then = Vec::new();
         match &event.body {
             EventBody::MessageCreated(message) if message.status == MessageStatus::Streaming => {
                 self.begin_stream(message.id);
+                then = self.take_early(message.id);
             }
             EventBody::MessageCompleted(completed) => {
                 self.streams.remove(&completed.message);
@@ -324,6 +379,7 @@ impl Feed {
             EventBody::HistoryReset(_) => {
                 self.ring.clear();
                 self.streams.clear();
+                self.early.clear();
                 self.reset_through = event.seq - 1;
             }
             EventBody::MemberLeft(change) => {
@@ -346,7 +402,7 @@ impl Feed {
             | EventBody::Unknown(_) => {}
         }
         self.ring.push(event.seq, json.clone());
-        Step::Event(Box::new(EventStep { json, at: event.at, effect }))
+        Step::Event(Box::new(EventStep { json, at: event.at, effect, then }))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use parlor_protocol::close::CloseCode;
+use parlor_protocol::event::Event;
 use parlor_protocol::frame::Frame;
 
 const TEXT: u8 = 0x81;
@@ -36,6 +37,11 @@ pub(crate) fn close_with(code: CloseCode) -> Bytes {
 pub(crate) fn json(frame: &Frame) -> Bytes {
     // These types hold no maps with keys that are not strings, which is all that could fail.
     serde_json::to_vec(frame).map(Bytes::from).unwrap_or_default()
+}
+
+/// Encodes an entry of a room's log as JSON.
+pub(crate) fn event(event: &Event) -> Bytes {
+    json(&Frame::Event(Box::new(event.clone())))
 }
 
 fn frame(opcode: u8, payload: &[u8]) -> Bytes {

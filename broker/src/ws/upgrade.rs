@@ -103,6 +103,7 @@ async fn accept(node: &Node, request: &Request<Incoming>) -> Result<Accepted, No
     if node.lifecycle.phase() != Phase::Running {
         return Err(Refusal::unavailable("The node is going away; connect again.").into());
     }
+    node.check_has_admin()?;
     let key = check_handshake(request)?;
     let headers = request.headers();
     check_origin(node, headers)?;

@@ -63,7 +63,7 @@ fn told(step: &Step) -> Option<u64> {
             let frame: Value = serde_json::from_slice(&event.json).unwrap();
             frame["seq"].as_u64()
         }
-        Step::Signal(_) | Step::Fill | Step::Nothing => None,
+        Step::Signal(_) | Step::SignalAfterHole(_) | Step::Fill | Step::Nothing => None,
     }
 }
 
@@ -268,7 +268,7 @@ fn reply_that_began_before_the_room_was_opened_is_streamed_though_it_is_told_aft
 #[test]
 fn event_that_found_no_place_among_those_that_wait_is_known_to_be_lost() {
     let mut feed = live(5);
-    feed.start_filling().unwrap();
+    assert!(feed.start_filling(u64::MAX));
     for _ in 0..PENDING_MAX {
         feed.accept(delta(1, 1, "t"));
     }
@@ -278,4 +278,60 @@ fn event_that_found_no_place_among_those_that_wait_is_known_to_be_lost() {
     feed.filled();
     assert!(feed.take_lost());
     assert!(!feed.take_lost(), "it is read from the store once");
+}
+
+#[test]
+fn pieces_that_come_before_the_beginning_of_their_reply_are_told_after_it() {
+    let mut feed = live(5);
+    for chunk in [1, 2] {
+        assert!(matches!(feed.accept(delta(1, chunk, "t")), Step::Nothing), "not begun yet");
+    }
+    let Step::Event(begun) = feed.accept(delivery(message(6, 77, "streaming"))) else {
+        panic!("it is the next event")
+    };
+    assert_eq!(begun.then.len(), 2);
+    assert!(matches!(feed.accept(delta(1, 3, "t")), Step::Signal(_)));
+    let [reply] = feed.streaming().try_into().unwrap();
+    assert_eq!((reply.chunk, reply.text.as_str()), (3, "ttt"));
+}
+
+#[test]
+fn pieces_without_a_beginning_are_bounded() {
+    let mut feed = live(5);
+    for chunk in 1..1_000 {
+        feed.accept(delta(1, chunk, "t"));
+    }
+    assert_eq!(feed.early.len(), EARLY_MAX);
+}
+
+#[test]
+fn piece_after_lost_ones_has_the_text_asked_for() {
+    let mut feed = live(5);
+    feed.accept(delivery(message(6, 77, "streaming")));
+    feed.accept(delta(1, 1, "one "));
+    assert!(matches!(feed.accept(delta(1, 3, "three")), Step::SignalAfterHole(_)));
+    let text = "one two three".to_owned();
+    let message = MessageId(Uuid::from_u128(77));
+    feed.refresh_streams(vec![StreamingReply { message, turn: 1, chunk: 3, text }]);
+    assert!(matches!(feed.accept(delta(1, 4, " four")), Step::Signal(_)));
+    let [reply] = feed.streaming().try_into().unwrap();
+    assert_eq!(reply.text, "one two three four");
+}
+
+#[test]
+fn room_that_the_store_is_ahead_of_is_filled_up_to_there() {
+    let mut feed = live(5);
+    let ahead = |seq| Delivery::Ahead { room: parlor_protocol::id::RoomId(Uuid::nil()), seq };
+    assert!(matches!(feed.accept(ahead(5)), Step::Nothing));
+    assert!(matches!(feed.accept(ahead(7)), Step::Fill));
+    assert_eq!(feed.known(), 7);
+    assert!(matches!(feed.accept(ahead(9)), Step::Nothing), "waits its turn");
+    for seq in [6, 7] {
+        let event = message(seq, 1, "complete");
+        feed.fill(&event, encode(&event));
+    }
+    feed.filled();
+    let pending = feed.take_pending();
+    let steps: Vec<_> = pending.into_iter().map(|delivery| feed.accept(delivery)).collect();
+    assert!(matches!(steps[..], [Step::Fill]), "{steps:?}");
 }

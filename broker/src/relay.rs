@@ -1,0 +1,208 @@
+//! What the bus did not tell: the store's tail, read a few times a second.
+//!
+//! The bus may lose anything at any moment. A commit that it did not tell is found here within one
+//! interval: rooms that have grown, rooms that are gone, logins that have ended. What shards have
+//! already costs them one comparison.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlor_bus::{BusStatus, Control, Delivery, Mailbox};
+use parlor_protocol::id::SessionId;
+use parlor_protocol::time::Timestamp;
+use parlor_store::{Commit, StoreError, TailPosition};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+
+use crate::node::Node;
+use crate::refusal::{Outcome, Refusal};
+
+/// Commits in one read.
+const PAGE: u32 = 1_000;
+/// Time for the bus to be first, so that what it tells is not read from the store as well.
+const BUS_FIRST: Duration = Duration::from_millis(50);
+/// For how long commits stay in the tail. A node that could not read for longer compares everything.
+const KEEP: Duration = Duration::from_mins(15);
+/// Controls that may wait. What is lost stands in the tail, too.
+const CONTROLS: usize = 1_024;
+
+/// Reads the tail for one node.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    node: Arc<Node>,
+    controls: Mailbox,
+    bus: watch::Receiver<BusStatus>,
+    position: TailPosition,
+    epoch: Option<String>,
+    /// When the tail was last read.
+    read_at: Instant,
+    failing: bool,
+}
+
+impl Relay {
+    /// Notes where the tail stands: what is committed from now on is told.
+    ///
+    /// Call it before anything is read that must be kept up to date.
+    pub(crate) async fn start(node: &Arc<Node>) -> Outcome<Self> {
+        let controls = node.bus.subscribe(CONTROLS);
+        let controls = controls.ok_or_else(|| Refusal::unavailable("The bus has no place."))?;
+        let position = node.store.tail_start().await?;
+        Ok(Self {
+            controls,
+            bus: node.bus.status(),
+            position,
+            epoch: None,
+            read_at: Instant::now(),
+            failing: false,
+            node: Arc::clone(node),
+        })
+    }
+
+    /// Reads and tells for ever, also while the node drains: its last sessions are served like all.
+    pub(crate) async fn run(mut self) {
+        let relay = self.node.config.relay.clone();
+        let compare_every = relay.compare_every;
+        let mut compare = interval_at(Instant::now() + compare_every, compare_every);
+        compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut controls = Vec::new();
+        loop {
+            let away = *self.bus.borrow_and_update() == BusStatus::Away;
+            let pause = if away { relay.tail_every_away } else { relay.tail_every };
+            let due = self.read_at + pause;
+            tokio::select! {
+                biased;
+                received = self.controls.receive(&mut controls, CONTROLS) => {
+                    if received == 0 {
+                        return;
+                    }
+                    for control in controls.drain(..) {
+                        self.hear(&control);
+                    }
+                }
+                changed = self.bus.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    // Whatever was published around now may be lost.
+                    self.read_and_tell(Duration::ZERO).await;
+                }
+                () = tokio::time::sleep_until(due) => {
+                    let bus_first = if away { Duration::ZERO } else { BUS_FIRST };
+                    self.read_and_tell(bus_first).await;
+                }
+                _ = compare.tick() => {
+                    self.node.bus.deliver_control(Control::StoreMayBeAhead);
+                    if let Err(error) = self.node.store.prune_tail(KEEP).await {
+                        tracing::debug!(%error, "old commits were not forgotten");
+                    }
+                }
+            }
+        }
+    }
+
+    /// What other nodes tell to nodes rather than to clients.
+    fn hear(&self, delivery: &Delivery) {
+        if let Delivery::Control(Control::SessionRevoked(session)) = delivery {
+            // The shards are told by the same control.
+            self.remember_revoked(*session);
+        }
+    }
+
+    fn remember_revoked(&self, session: SessionId) {
+        self.node.revocations.revoke(session, self.node.tokens_expire_by());
+    }
+
+    async fn read_and_tell(&mut self, bus_first: Duration) {
+        let timer = self.node.metrics.relay.duration.start_timer();
+        let commits = self.read().await;
+        timer.observe_duration();
+        let since_last = self.read_at.elapsed();
+        self.read_at = Instant::now();
+        match commits {
+            Ok(commits) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("the store's tail is read again");
+                }
+                self.node.metrics.relay.read_at.set(self.node.now().as_millis() / 1_000);
+                if since_last > KEEP / 2 {
+                    self.compare_everything(since_last).await;
+                }
+                if !commits.is_empty() {
+                    sleep(bus_first).await;
+                    self.tell(commits);
+                }
+            }
+            Err(error) => {
+                self.node.metrics.relay.failures.inc();
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the store's tail cannot be read"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Reads everything that is new.
+    async fn read(&mut self) -> Result<Vec<Commit>, StoreError> {
+        let mut commits = Vec::new();
+        loop {
+            let page = self.node.store.read_tail(&self.position, PAGE).await?;
+            self.position = page.position;
+            commits.extend(page.commits);
+            let before = self.epoch.replace(page.epoch);
+            if before.is_some() && before != self.epoch {
+                tracing::warn!("the store's epoch has changed: clients are told to start anew");
+                self.node.metrics.relay.epoch_changes.inc();
+                self.compare_everything(KEEP).await;
+            }
+            if !page.more || commits.len() > PAGE as usize {
+                return Ok(commits);
+            }
+        }
+    }
+
+    /// For when commits may have been missed: shards compare their rooms, ended logins are read
+    /// again.
+    async fn compare_everything(&self, missed: Duration) {
+        self.node.bus.deliver_control(Control::StoreMayBeAhead);
+        let missed = i64::try_from(missed.as_millis()).unwrap_or(i64::MAX);
+        let since = Timestamp::from_millis(self.node.now().as_millis().saturating_sub(missed));
+        match self.node.store.list_revoked_since(since).await {
+            Ok(sessions) => {
+                for session in sessions {
+                    self.end_session(session);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "ended logins cannot be read"),
+        }
+    }
+
+    fn tell(&self, commits: Vec<Commit>) {
+        let bus = &self.node.bus;
+        self.node.metrics.relay.commits.inc_by(commits.len() as u64);
+        for commit in commits {
+            for (room, seq) in commit.rooms {
+                bus.deliver_ahead(room, seq);
+            }
+            for room in commit.deleted_rooms {
+                bus.deliver_control(Control::RoomDeleted(room));
+            }
+            for session in commit.sessions {
+                self.end_session(session);
+            }
+            for user in commit.users {
+                bus.deliver_control(Control::UserRevoked(user));
+            }
+        }
+    }
+
+    /// Cuts a login's connections on this node, once.
+    fn end_session(&self, session: SessionId) {
+        if !self.node.revocations.is_revoked(session) {
+            self.remember_revoked(session);
+            self.node.bus.deliver_control(Control::SessionRevoked(session));
+        }
+    }
+}
