@@ -74,7 +74,7 @@ impl Parlor {
             panic!("the server ended before it listened ({status:?}):\n{}", output.tail());
         };
         // A restart listens where clients look for it.
-        builder.set("PARLOR_LISTEN", &addr.to_string());
+        builder.keep_address(addr);
         Self { builder, home, addr, child, output, started_in: begun.elapsed() }
     }
 
@@ -137,9 +137,24 @@ impl Parlor {
 
     /// Freezes it for a time, as a machine that swaps or a laptop that sleeps.
     pub async fn freeze(&self, time: Duration) {
-        self.signal(Signal::STOP);
+        self.pause();
         sleep(time).await;
+        self.resume();
+    }
+
+    /// Freezes it.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
         self.signal(Signal::CONT);
+    }
+
+    /// Tells whether it runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     fn signal(&self, signal: Signal) {

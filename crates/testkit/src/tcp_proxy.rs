@@ -3,7 +3,11 @@
 //! It listens on the loopback interface, on a port that the kernel picks, and stops when dropped.
 //! Each direction has a mode that can change while connections are open.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -34,6 +38,13 @@ pub enum Mode {
     },
     /// They are delayed.
     Latency(Duration),
+    /// They are delayed, each time differently.
+    Jitter {
+        /// The shortest delay.
+        least: Duration,
+        /// The longest delay.
+        most: Duration,
+    },
     /// New connections are reset at once; open ones go on.
     Refuse,
 }
@@ -92,7 +103,7 @@ struct Counts {
 
 #[derive(Debug)]
 struct Shared {
-    upstream: SocketAddr,
+    upstream: Mutex<SocketAddr>,
     orders: watch::Sender<Orders>,
     counts: watch::Sender<Counts>,
 }
@@ -118,7 +129,7 @@ impl TcpProxy {
             allowance: None,
         };
         let shared = Arc::new(Shared {
-            upstream,
+            upstream: Mutex::new(upstream),
             orders: watch::Sender::new(orders),
             counts: watch::Sender::default(),
         });
@@ -130,6 +141,11 @@ impl TcpProxy {
     /// Returns the address it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Sets where connections from now on go; open ones stay where they are.
+    pub fn set_upstream(&self, upstream: SocketAddr) {
+        *self.shared.upstream.lock().unwrap() = upstream;
     }
 
     /// Sets the mode of both directions.
@@ -233,13 +249,14 @@ async fn carry(mut client: TcpStream, shared: &Shared, mut orders: watch::Receiv
         orders.wait_for(|orders| orders.cuts > cuts).await.map_or(Ending::Close, |now| now.ending)
     };
     tokio::pin!(cut);
+    let upstream = *shared.upstream.lock().unwrap();
     let connected = tokio::select! {
         biased;
         ending = &mut cut => {
             end(&client, None, ending);
             return;
         }
-        connected = TcpStream::connect(shared.upstream) => connected,
+        connected = TcpStream::connect(upstream) => connected,
     };
     let Ok(mut server) = connected else {
         end(&client, None, Ending::Reset);

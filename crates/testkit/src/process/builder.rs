@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::Arc,
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 use tokio::{process::Command, time::timeout};
 
 use super::{ADMIN, PASSWORD, Parlor, STOP_PATIENCE, binary, inherited};
-use crate::fake_llm::FakeLlm;
+use crate::{fake_llm::FakeLlm, services::faketime};
 
 /// Settings of a server that is not yet started.
 #[derive(Debug, Clone)]
@@ -92,6 +93,33 @@ impl Builder {
             .env("LLM_MODEL", "fake-model")
     }
 
+    /// Runs with a clock that shows the offset in a file, such as `+300s`, from a second after the
+    /// file was written. What measures time spans is not touched.
+    #[must_use]
+    pub fn clock(mut self, file: &Path) -> Self {
+        // The program `faketime` would stay between this process and the server, so only what it
+        // sets is used.
+        let shown = std::process::Command::new(faketime()).args(["-f", "+0s", "env"]).output();
+        let shown = shown.unwrap().stdout;
+        let preload = String::from_utf8_lossy(&shown)
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .find(|(name, _)| matches!(*name, "LD_PRELOAD" | "DYLD_INSERT_LIBRARIES"))
+            .map(|(name, value)| (name.to_owned(), value.replace("faketime.so", "faketimeMT.so")));
+        self.env.extend(preload);
+        self.env("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap())
+            .env("FAKETIME_CACHE_DURATION", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .env("FAKETIME_DONT_RESET", "1")
+    }
+
+    /// Listens on this address from now on.
+    pub(super) fn keep_address(&mut self, addr: SocketAddr) {
+        let is_worker = self.arguments.first().is_some_and(|verb| verb == "bot-worker");
+        let name = if is_worker { "PARLOR_BOTS__LISTEN" } else { "PARLOR_LISTEN" };
+        self.set(name, &addr.to_string());
+    }
+
     /// Uses the folder of another server.
     #[must_use]
     pub fn in_home(mut self, home: &Arc<TempDir>) -> Self {
@@ -101,13 +129,13 @@ impl Builder {
 
     /// Starts the server and waits until it listens.
     pub async fn start(self) -> Parlor {
-        let home = self.home();
+        let home = self.make_home();
         Parlor::launch(self, home).await
     }
 
     /// Runs the program to its end.
     pub async fn run(self) -> Outcome {
-        let home = self.home();
+        let home = self.make_home();
         let running = self.command(&home).output();
         let output = timeout(STOP_PATIENCE, running).await;
         let output = output.unwrap_or_else(|_| {
@@ -121,7 +149,8 @@ impl Builder {
         }
     }
 
-    fn home(&self) -> Arc<TempDir> {
+    /// Returns the folder that was given, else makes one.
+    pub(crate) fn make_home(&self) -> Arc<TempDir> {
         let make = || Arc::new(tempfile::Builder::new().prefix("parlor-test-").tempdir().unwrap());
         self.home.clone().unwrap_or_else(make)
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rand::Rng as _;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -82,8 +83,13 @@ async fn one(
             shared.counts.send_modify(|counts| counts.swallowed += read);
             continue;
         }
-        if let Mode::Latency(delay) = mode {
-            sleep(delay).await;
+        match mode {
+            Mode::Latency(delay) => sleep(delay).await,
+            Mode::Jitter { least, most } => {
+                let delay = rand::rng().random_range(least..=most.max(least));
+                sleep(delay).await;
+            }
+            _ => {}
         }
         if read == 0 {
             return end_side(&mut to).await;
