@@ -6,7 +6,9 @@
 //! [`Mailbox::take_overflow`].
 
 mod contract;
+mod encode;
 mod local;
+mod memory;
 
 pub use contract::{Bus, BusStatus, Control, Delivery, Mailbox, SubscriberId};
 pub use local::LocalBus;

@@ -1,19 +1,18 @@
 //! The bus of a single process. No lock is taken on the way of an event or signal.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use parlor_protocol::event::{Event, EventBody};
-use parlor_protocol::frame::{Frame, StreamingReply};
-use parlor_protocol::id::{MessageId, RoomId};
-use parlor_protocol::message::MessageStatus;
-use parlor_protocol::signal::{MessageDelta, Signal, SignalBody};
+use parlor_protocol::event::Event;
+use parlor_protocol::frame::StreamingReply;
+use parlor_protocol::id::RoomId;
+use parlor_protocol::signal::{Signal, SignalBody};
 use tokio::sync::{mpsc, watch};
 
 use crate::contract::{Bus, BusStatus, Control, Delivery, Mailbox, SubscriberId};
+use crate::encode;
+use crate::memory::{Memory, Origin};
 
 /// As many as a room's bitmap of followers has bits.
 const SUBSCRIBERS_MAX: usize = 64;
@@ -25,9 +24,8 @@ pub struct LocalBus {
     next: AtomicU64,
     /// For each room the bitmap of its followers.
     followers: papaya::HashMap<RoomId, u64>,
-    /// The text so far of every reply that is being written. Written a few times a second for each
-    /// reply, so a plain lock will do.
-    streaming: Mutex<HashMap<RoomId, HashMap<MessageId, StreamingReply>>>,
+    /// The text so far of every reply that is being written.
+    pub(crate) memory: Memory,
     dropped: AtomicU64,
     status: watch::Sender<BusStatus>,
 }
@@ -44,7 +42,7 @@ impl Default for LocalBus {
             subscribers: [const { OnceLock::new() }; SUBSCRIBERS_MAX],
             next: AtomicU64::new(0),
             followers: papaya::HashMap::new(),
-            streaming: Mutex::default(),
+            memory: Memory::default(),
             dropped: AtomicU64::new(0),
             status: watch::Sender::new(BusStatus::Connected),
         }
@@ -75,7 +73,8 @@ impl LocalBus {
         }
     }
 
-    fn fan_out(&self, room: RoomId, delivery: &Delivery) {
+    /// Tells the followers of a room.
+    pub(crate) fn fan_out(&self, room: RoomId, delivery: &Delivery) {
         let mut followers = self.followers.pin().get(&room).copied().unwrap_or(0);
         while followers != 0 {
             let subscriber = followers.trailing_zeros();
@@ -84,72 +83,9 @@ impl LocalBus {
         }
     }
 
-    fn streaming(&self) -> MutexGuard<'_, HashMap<RoomId, HashMap<MessageId, StreamingReply>>> {
-        self.streaming.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Keeps the text so far in step with what the room is told.
-    fn remember_event(&self, event: &Event) {
-        match &event.body {
-            EventBody::MessageCreated(message) if message.status == MessageStatus::Streaming => {
-                let reply =
-                    StreamingReply { message: message.id, turn: 1, chunk: 0, text: String::new() };
-                self.streaming().entry(event.room).or_default().entry(message.id).or_insert(reply);
-            }
-            EventBody::MessageCompleted(completed) => {
-                self.forget(event.room, |reply| *reply == completed.message);
-            }
-            EventBody::HistoryReset(_) => self.forget(event.room, |_| true),
-            EventBody::MessageCreated(_)
-            | EventBody::MessageEdited(_)
-            | EventBody::MessageRedacted(_)
-            | EventBody::ReactionAdded(_)
-            | EventBody::ReactionRemoved(_)
-            | EventBody::RoomCreated(_)
-            | EventBody::RoomUpdated(_)
-            | EventBody::RoomArchived(_)
-            | EventBody::MemberJoined(_)
-            | EventBody::MemberLeft(_)
-            | EventBody::MemberRoleChanged(_)
-            | EventBody::Unknown(_) => {}
-        }
-    }
-
-    fn remember_delta(&self, room: RoomId, delta: &MessageDelta) {
-        let mut streaming = self.streaming();
-        // A later turn may be the first that this process hears of a reply: it was begun before a
-        // restart. Any other delta of an unknown reply comes after its end.
-        if delta.turn > 1 && delta.chunk == 1 {
-            let reply = StreamingReply {
-                message: delta.message,
-                turn: delta.turn,
-                chunk: 0,
-                text: String::new(),
-            };
-            streaming.entry(room).or_default().entry(delta.message).or_insert(reply);
-        }
-        let Some(reply) = streaming.get_mut(&room).and_then(|room| room.get_mut(&delta.message))
-        else {
-            return;
-        };
-        if delta.turn > reply.turn {
-            (reply.turn, reply.chunk) = (delta.turn, 0);
-            reply.text.clear();
-        }
-        if delta.turn == reply.turn && delta.chunk == reply.chunk + 1 {
-            reply.chunk = delta.chunk;
-            reply.text.push_str(&delta.text);
-        }
-    }
-
-    fn forget(&self, room: RoomId, gone: impl Fn(&MessageId) -> bool) {
-        let mut streaming = self.streaming();
-        if let Some(replies) = streaming.get_mut(&room) {
-            replies.retain(|message, _| !gone(message));
-            if replies.is_empty() {
-                streaming.remove(&room);
-            }
-        }
+    /// Tells whether anybody follows a room.
+    pub(crate) fn is_followed(&self, room: RoomId) -> bool {
+        self.followers.pin().contains_key(&room)
     }
 
     fn set_follower(&self, room: RoomId, change: impl Fn(u64) -> u64) {
@@ -164,43 +100,31 @@ impl LocalBus {
     }
 }
 
-fn encode(frame: &Frame) -> Option<Bytes> {
-    match serde_json::to_vec(frame) {
-        Ok(json) => Some(json.into()),
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "frame cannot be encoded");
-            None
-        }
-    }
-}
-
 #[async_trait]
 impl Bus for LocalBus {
     fn publish_events(&self, events: Vec<Event>) {
         for event in events {
-            self.remember_event(&event);
+            self.memory.apply_event(&event, Origin::Here);
             let room = event.room;
-            let frame = Frame::Event(Box::new(event));
-            let Some(json) = encode(&frame) else { continue };
-            let Frame::Event(event) = frame else { continue };
-            self.fan_out(room, &Delivery::Event { event: Arc::from(event), json });
+            if let Some(encoded) = encode::event(event) {
+                self.fan_out(room, &encoded.delivery);
+            }
         }
     }
 
     fn publish_signal(&self, signal: Signal) {
-        if let SignalBody::MessageDelta(delta) = &signal.body {
-            self.remember_delta(signal.room, delta);
-        }
         let room = signal.room;
-        let frame = Frame::Signal(Box::new(signal));
-        let Some(json) = encode(&frame) else { return };
-        let Frame::Signal(signal) = frame else { return };
-        self.fan_out(room, &Delivery::Signal { signal: Arc::from(signal), json });
+        if let SignalBody::MessageDelta(delta) = &signal.body {
+            self.memory.apply_delta(room, delta, Origin::Here);
+        }
+        if let Some(encoded) = encode::signal(signal) {
+            self.fan_out(room, &encoded.delivery);
+        }
     }
 
     fn publish_control(&self, control: Control) {
         if let Control::RoomDeleted(room) = control {
-            self.forget(room, |_| true);
+            self.memory.end_all(room);
         }
         for subscriber in 0..SUBSCRIBERS_MAX {
             self.deliver(subscriber, Delivery::Control(control));
@@ -234,7 +158,7 @@ impl Bus for LocalBus {
     }
 
     async fn list_streaming(&self, room: RoomId) -> Vec<StreamingReply> {
-        self.streaming().get(&room).map(|room| room.values().cloned().collect()).unwrap_or_default()
+        self.memory.list(room)
     }
 
     fn status(&self) -> watch::Receiver<BusStatus> {
@@ -246,8 +170,8 @@ impl Bus for LocalBus {
 
 #[cfg(test)]
 mod tests {
-    use parlor_protocol::id::UserId;
-    use parlor_protocol::signal::Typing;
+    use parlor_protocol::id::{MessageId, UserId};
+    use parlor_protocol::signal::{MessageDelta, Typing};
     use parlor_protocol::user::{UserKind, UserRef};
     use uuid::Uuid;
 
