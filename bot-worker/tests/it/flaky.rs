@@ -188,6 +188,14 @@ impl Jobs for FlakyStore {
         self.inner.release_all_leases().await
     }
 
+    async fn hand_over_job(&self, job: JobId, generation: u32) -> Result<()> {
+        self.inner.hand_over_job(job, generation).await
+    }
+
+    async fn find_longest_wait(&self) -> Result<Option<Duration>> {
+        self.inner.find_longest_wait().await
+    }
+
     async fn list_waiting(&self, room: RoomId, limit: u32) -> Result<Vec<QueuedJob>> {
         self.inner.list_waiting(room, limit).await
     }

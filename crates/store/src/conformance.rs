@@ -67,6 +67,8 @@ macro_rules! store_conformance {
                 reply_that_had_not_begun_begins_and_ends_at_once,
                 worker_that_lost_its_lease_can_write_nothing,
                 lease_is_prolonged_and_given_back,
+                claim_that_was_handed_over_is_no_attempt,
+                longest_wait_is_that_of_a_job_that_is_due,
                 bot_works_at_one_message_of_a_room_at_a_time,
                 rooms_take_turns,
                 job_of_a_busy_provider_is_passed_over,

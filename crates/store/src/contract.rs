@@ -282,6 +282,10 @@ pub trait Jobs {
     /// Gives a job back, due after `delay`; does nothing when the claim is stale.
     async fn release_job(&self, job: JobId, generation: u32, delay: Duration) -> Result<()>;
 
+    /// Gives a job back because its holder is being stopped: it is due at once, and the claim does
+    /// not count as an attempt. Does nothing when the claim is stale.
+    async fn hand_over_job(&self, job: JobId, generation: u32) -> Result<()>;
+
     /// Asks to stop a reply, named by its own id or by the message that called the bot.
     async fn cancel_reply(
         &self,
@@ -300,6 +304,9 @@ pub trait Jobs {
 
     /// Counts the jobs that wait and those that are held.
     async fn count_jobs(&self) -> Result<(u64, u64)>;
+
+    /// Returns for how long the job that waits longest has been due; `None` when none is.
+    async fn find_longest_wait(&self) -> Result<Option<Duration>>;
 }
 
 /// Bots.

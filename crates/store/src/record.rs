@@ -355,7 +355,7 @@ pub struct ClaimedJob {
     pub bot: BotRecord,
     /// The fence: writes of an older generation are refused.
     pub generation: u32,
-    /// Which attempt this is: 1, 2, 3 …
+    /// Which attempt this is: 1, 2, 3 … A claim that was handed over is none.
     pub attempt: u32,
     /// The reply that an earlier attempt began, with its last checkpoint.
     pub begun: Option<BegunReply>,

@@ -228,6 +228,52 @@ pub async fn lease_is_prolonged_and_given_back(factory: &dyn Factory) {
     assert_eq!(unknown, Lease::Lost);
 }
 
+/// A worker that is stopped on purpose costs the reply no attempt, however often it happens; one that
+/// fails does.
+pub async fn claim_that_was_handed_over_is_no_attempt(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let (ada, guide, room) = one_bot(&world).await;
+    world.said(room, &ada, "hello").await;
+    let message = new_reply();
+
+    for generation in 1..=5 {
+        let job = world.claim().await.unwrap();
+        assert_eq!((job.generation, job.attempt), (generation, 1));
+        world.append(room, &guide, start(job.id, generation, message)).await.unwrap();
+        store.hand_over_job(job.id, generation - 1).await.unwrap();
+        assert!(world.claim().await.is_none(), "a stale claim gives nothing away");
+        store.hand_over_job(job.id, generation).await.unwrap();
+        assert_eq!(store.renew_lease(job.id, generation, LEASE).await.unwrap(), Lease::Lost);
+    }
+    let failed = world.claim().await.unwrap();
+    store.release_job(failed.id, failed.generation, Duration::ZERO).await.unwrap();
+    let next = world.claim().await.unwrap();
+
+    assert_eq!((next.generation, next.attempt), (7, 2));
+    assert_eq!(next.begun.unwrap().message, message);
+}
+
+/// What counts is the job that could have been claimed for the longest time.
+pub async fn longest_wait_is_that_of_a_job_that_is_due(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let (ada, _, room) = one_bot(&world).await;
+    assert_eq!(store.find_longest_wait().await.unwrap(), None);
+
+    world.said(room, &ada, "hello").await;
+    assert!(store.find_longest_wait().await.unwrap().is_some());
+    let job = world.claim().await.unwrap();
+    assert_eq!(store.find_longest_wait().await.unwrap(), None, "it is held");
+    store.release_job(job.id, 1, LEASE).await.unwrap();
+    assert_eq!(store.find_longest_wait().await.unwrap(), None, "it is due later");
+    world.said(room, &ada, "hello again").await;
+    let job = world.claim_for(Duration::ZERO).await.unwrap();
+    assert_eq!(job.generation, 1);
+    let waited = store.find_longest_wait().await.unwrap();
+    assert!(waited.is_some_and(|waited| waited < LEASE), "its lease has ended: {waited:?}");
+}
+
 /// A bot answers one message of a room after the other, oldest first; rooms do not wait for each
 /// other.
 pub async fn bot_works_at_one_message_of_a_room_at_a_time(factory: &dyn Factory) {

@@ -68,6 +68,14 @@ impl Jobs for SqliteStore {
         .await
     }
 
+    async fn hand_over_job(&self, job: JobId, generation: u32) -> Result<()> {
+        self.write(move |conn| {
+            query::execute(conn, sql::HAND_OVER, params![job.0.as_bytes(), generation])?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn cancel_reply(
         &self,
         room: RoomId,
@@ -108,21 +116,31 @@ impl Jobs for SqliteStore {
         })
         .await
     }
+
+    async fn find_longest_wait(&self) -> Result<Option<Duration>> {
+        self.read(|conn| {
+            let waited: Option<i64> = query::get(conn, sql::LONGEST_WAIT, [], |row| row.get(0))?;
+            // The clock may have gone back.
+            Ok(waited.map(|waited| Duration::from_millis(u64::try_from(waited).unwrap_or(0))))
+        })
+        .await
+    }
 }
 
 fn claim(conn: &Connection, job: JobId, worker: Uuid, lease: Duration) -> Outcome<ClaimedJob> {
     let params = params![job.0.as_bytes(), worker.as_bytes(), length(lease)];
     query::execute(conn, sql::CLAIM, params)?;
-    let (room, trigger, bot, generation, cancel_requested, reply, text) =
+    let (room, trigger, bot, generation, attempt, cancel_requested, reply, text) =
         query::get(conn, sql::FIND, [job.0.as_bytes()], |row| {
             let room: RoomId = id(row, 1)?;
             let trigger: MessageId = id(row, 2)?;
             let bot: UserId = id(row, 3)?;
             let generation: u32 = row.get(6)?;
+            let attempt: u32 = row.get(10)?;
             let cancel_requested: bool = row.get(7)?;
             let reply: Option<MessageId> = id_opt(row, 8)?;
             let text: String = row.get(9)?;
-            Ok((room, trigger, bot, generation, cancel_requested, reply, text))
+            Ok((room, trigger, bot, generation, attempt, cancel_requested, reply, text))
         })?;
     let trigger = rows::find_message(conn, room, trigger)?
         .ok_or(Fault::Contradiction("bot_jobs.trigger names no row of messages"))?;
@@ -134,8 +152,7 @@ fn claim(conn: &Connection, job: JobId, worker: Uuid, lease: Duration) -> Outcom
         trigger,
         bot,
         generation,
-        // Each claim is an attempt.
-        attempt: generation,
+        attempt,
         begun: reply.map(|message| BegunReply { message, text }),
         cancel_requested,
     })

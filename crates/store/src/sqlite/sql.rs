@@ -27,6 +27,8 @@ mod tests {
     fn every_statement_fits_the_schema() {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V1__initial.sql")).unwrap();
+        conn.execute_batch(include_str!("../../../../migrations/sqlite/V2__hand_overs.sql"))
+            .unwrap();
         conn.execute_batch("CREATE TABLE refinery_schema_history (version INTEGER)").unwrap();
 
         let groups = [

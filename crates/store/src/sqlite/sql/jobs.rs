@@ -33,7 +33,7 @@ statements! {
          lease_until = ", now!(), " + ?3 WHERE id = ?1"
     );
     FIND = "SELECT id, room, trigger, bot, hops, state, generation, cancel_requested, reply, \
-            checkpoint FROM bot_jobs WHERE id = ?1";
+            checkpoint, generation - hand_overs FROM bot_jobs WHERE id = ?1";
     RENEW = concat!(
         "UPDATE bot_jobs SET lease_until = ", now!(), " + ?3 \
          WHERE id = ?1 AND state = 'running' AND generation = ?2 RETURNING cancel_requested"
@@ -46,6 +46,11 @@ statements! {
     RELEASE = concat!(
         "UPDATE bot_jobs SET state = 'queued', worker = NULL, lease_until = NULL, \
          due_at = ", now!(), " + ?3 WHERE id = ?1 AND state = 'running' AND generation = ?2"
+    );
+    HAND_OVER = concat!(
+        "UPDATE bot_jobs SET state = 'queued', worker = NULL, lease_until = NULL, \
+         due_at = ", now!(), ", hand_overs = hand_overs + 1 \
+         WHERE id = ?1 AND state = 'running' AND generation = ?2"
     );
     RELEASE_ALL = concat!(
         "UPDATE bot_jobs SET state = 'queued', worker = NULL, lease_until = NULL, \
@@ -85,6 +90,11 @@ statements! {
          coalesce(j.state = 'running' AND j.lease_until > ", now!(), ", 0) AS held \
          FROM bot_jobs j JOIN users u ON u.id = j.bot \
          WHERE j.room = ?1 AND j.state <> 'done' ORDER BY held DESC, j.num"
+    );
+    LONGEST_WAIT = concat!(
+        "SELECT ", now!(), " - min(CASE state WHEN 'queued' THEN due_at ELSE lease_until END) \
+         FROM bot_jobs WHERE state <> 'done' AND ((state = 'queued' AND due_at <= ", now!(), ") \
+         OR (state = 'running' AND lease_until <= ", now!(), "))"
     );
     COUNT = "SELECT count(*) FILTER (WHERE state = 'queued'), \
              count(*) FILTER (WHERE state = 'running') FROM bot_jobs WHERE state <> 'done'";
