@@ -1,8 +1,10 @@
-//! How many connections a node, an address and a user may have.
+//! How many connections a node, an address and a user may have, and how fast they may come.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use parlor_protocol::id::UserId;
 use parlor_runtime::config::LimitsConfig;
 
@@ -14,6 +16,8 @@ pub struct Admission {
     counts: Arc<Counts>,
     limits: Option<Limits>,
     total: usize,
+    handshakes: usize,
+    upgrades: Option<DefaultDirectRateLimiter>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +30,7 @@ struct Limits {
 #[derive(Debug, Default)]
 struct Counts {
     all: AtomicUsize,
+    handshakes: AtomicUsize,
     unauthenticated: AtomicUsize,
     addresses: papaya::HashMap<AddressKey, usize>,
     users: papaya::HashMap<UserId, usize>,
@@ -37,6 +42,9 @@ pub enum NoPlace {
     /// The node is full.
     #[error("too many connections to this node")]
     Node,
+    /// The node is opening as many as it may at a time, or in a second.
+    #[error("too many connections at once")]
+    Rush,
     /// The address has as many as it may have.
     #[error("too many connections from this address")]
     Address,
@@ -53,6 +61,7 @@ impl NoPlace {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Node => "node",
+            Self::Rush => "rush",
             Self::Address => "address",
             Self::User => "user",
             Self::Unauthenticated => "unauthenticated",
@@ -70,6 +79,7 @@ pub struct Permit {
 #[derive(Debug, Clone, Copy)]
 enum Place {
     Connection(Option<AddressKey>),
+    Handshake,
     Unauthenticated,
     User(UserId),
 }
@@ -83,7 +93,16 @@ impl Admission {
             per_user: config.connections_per_user,
             unauthenticated: config.unauthenticated,
         });
-        Self { counts: Arc::default(), limits, total: config.connections }
+        let upgrades = NonZeroU32::new(config.upgrades_per_second)
+            .filter(|_| config.enabled)
+            .map(|rate| RateLimiter::direct(Quota::per_second(rate)));
+        Self {
+            counts: Arc::default(),
+            limits,
+            total: config.connections,
+            handshakes: config.handshakes,
+            upgrades,
+        }
     }
 
     /// Takes a place for a TCP connection; without an address it is a proxy's.
@@ -95,6 +114,17 @@ impl Admission {
             return Err(NoPlace::Address);
         }
         Ok(self.permit(Place::Connection(address)))
+    }
+
+    /// Takes a place for an upgrade to a WebSocket, from the request to its answer. After a node has
+    /// gone all its clients come to the others; this keeps their logins from starving those who are
+    /// there.
+    pub fn upgrade(&self) -> Result<Permit, NoPlace> {
+        if self.upgrades.as_ref().is_some_and(|upgrades| upgrades.check().is_err()) {
+            return Err(NoPlace::Rush);
+        }
+        take(&self.counts.handshakes, self.handshakes).ok_or(NoPlace::Rush)?;
+        Ok(self.permit(Place::Handshake))
     }
 
     /// Takes a place for a WebSocket that has not said who it is.
@@ -160,6 +190,9 @@ impl Drop for Permit {
                     give_back(&self.counts.addresses, address);
                 }
             }
+            Place::Handshake => {
+                self.counts.handshakes.fetch_sub(1, Ordering::Relaxed);
+            }
             Place::Unauthenticated => {
                 self.counts.unauthenticated.fetch_sub(1, Ordering::Relaxed);
             }
@@ -214,6 +247,19 @@ mod tests {
         });
         let _first = admission.connect(Some(address(1))).unwrap();
         assert_eq!(admission.connect(Some(address(2))).unwrap_err(), NoPlace::Node);
+    }
+
+    #[test]
+    fn rush_of_upgrades_is_bounded_in_number_and_in_rate() {
+        let narrow = admission(|limits| limits.handshakes = 1);
+        let first = narrow.upgrade().unwrap();
+        assert_eq!(narrow.upgrade().unwrap_err(), NoPlace::Rush);
+        drop(first);
+        assert!(narrow.upgrade().is_ok(), "a place was given back");
+
+        let slow = admission(|limits| limits.upgrades_per_second = 2);
+        let opened = (0..100).filter(|_| slow.upgrade().is_ok()).count();
+        assert!((2..50).contains(&opened), "{opened} at once");
     }
 
     #[test]

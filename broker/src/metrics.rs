@@ -114,13 +114,12 @@ pub struct AuthMetrics {
 }
 
 impl Metrics {
-    /// Registers everything.
+    /// Registers everything beside what the backends have registered.
     ///
     /// # Errors
     ///
     /// Fails only when a name is wrong or used twice, which a test would show.
-    pub fn new() -> prometheus::Result<Self> {
-        let registry = Registry::new();
+    pub fn new(registry: Registry) -> prometheus::Result<Self> {
         let register = Register(&registry);
         let build = register.gauges("parlor_build_info", "The version that runs.", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);

@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use parlor_protocol::event::Event;
 use parlor_protocol::id::RoomId;
-use parlor_store::Store;
+use parlor_store::Log;
 use prometheus::IntCounter;
 use tokio::sync::Semaphore;
 
@@ -29,21 +29,26 @@ type UnderWay = HashMap<Key, (u64, WeakShared<Read>)>;
 type Key = (RoomId, u64, u32);
 
 /// Reads events for all shards of a node.
-#[derive(Debug)]
 pub struct EventReads {
-    store: Arc<dyn Store>,
+    log: Arc<dyn Log + Send + Sync>,
     permits: Arc<Semaphore>,
     under_way: Arc<Mutex<UnderWay>>,
     next: AtomicU64,
     shared: IntCounter,
 }
 
+impl std::fmt::Debug for EventReads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventReads").finish_non_exhaustive()
+    }
+}
+
 impl EventReads {
     /// Creates the reads of one node; `shared` counts those that were not made because the same one
     /// was under way.
-    pub fn new(store: Arc<dyn Store>, shared: IntCounter) -> Self {
+    pub fn new(log: Arc<dyn Log + Send + Sync>, shared: IntCounter) -> Self {
         Self {
-            store,
+            log,
             permits: Arc::new(Semaphore::new(AT_ONCE)),
             under_way: Arc::default(),
             next: AtomicU64::new(0),
@@ -84,14 +89,14 @@ impl EventReads {
             self.shared.inc();
             return (read, true);
         }
-        let (store, permits) = (Arc::clone(&self.store), Arc::clone(&self.permits));
+        let (log, permits) = (Arc::clone(&self.log), Arc::clone(&self.permits));
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let leave = Leave { key, number, under_way: Arc::clone(&self.under_way) };
         let read: Read = Box::pin(async move {
             let _leave = leave;
             let _permit = permits.acquire().await;
             let (room, after, limit) = key;
-            let events = store.read_events(room, after, limit).await.map_err(Refusal::from)?;
+            let events = log.read_events(room, after, limit).await.map_err(Refusal::from)?;
             Ok(events.into())
         });
         let read = read.shared();
@@ -122,3 +127,6 @@ impl Drop for Leave {
 fn lock(under_way: &Mutex<UnderWay>) -> MutexGuard<'_, UnderWay> {
     under_way.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

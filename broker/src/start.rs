@@ -13,6 +13,7 @@ use parlor_cluster::{Presence, Revocations, Tickets, Transition};
 use parlor_llm::Providers;
 use parlor_runtime::{Clock, Config, Lifecycle};
 use parlor_store::Store;
+use prometheus::Registry;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -47,6 +48,8 @@ pub struct Backends {
     pub providers: Arc<Providers>,
     /// Wall time and ids.
     pub clock: Arc<dyn Clock>,
+    /// Where the backends have registered their metrics, and the node registers its own.
+    pub registry: Registry,
 }
 
 /// Why a node does not start.
@@ -113,7 +116,7 @@ impl Broker {
         // First, because it is the likeliest to fail and the cheapest to try.
         let address = config.server.listen;
         let listeners = bind(&config, address)?;
-        let metrics = Metrics::new()?;
+        let metrics = Metrics::new(backends.registry.clone())?;
         let (committer, workers) = Committer::new(
             &backends.store,
             &backends.bus,
@@ -221,7 +224,7 @@ fn make_node(
         parallelism: auth.argon2_parallelism,
     };
     let passwords = PasswordHasher::new(params, auth.hash_concurrency, auth.hash_queue)?;
-    let Backends { store, bus, presence, tickets, providers, clock } = backends;
+    let Backends { store, bus, presence, tickets, providers, clock, registry: _ } = backends;
     let started_at = clock.now().into();
     let name: String = clock.new_id().simple().to_string().chars().rev().take(8).collect();
     Ok(Node {
@@ -231,7 +234,7 @@ fn make_node(
         access_tokens: AccessTokens::new(secret, None)?,
         refresh_tokens: RefreshTokens::new(secret)?,
         lifecycle: lifecycle.clone(),
-        reads: EventReads::new(Arc::clone(&store), metrics.relay.shared_reads.clone()),
+        reads: EventReads::new(Arc::<dyn Store>::clone(&store), metrics.relay.shared_reads.clone()),
         revocations: Revocations::default(),
         setup: SetupToken::default(),
         config,

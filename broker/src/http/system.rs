@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use parlor_bus::BusStatus;
 use parlor_protocol::SUBPROTOCOL;
 use parlor_protocol::code::Code;
 use parlor_protocol::http::{Dependency, Info, Readiness, Registration};
@@ -29,15 +30,26 @@ use crate::refusal::{Outcome, Refusal};
 const FRESH: Duration = Duration::from_secs(1);
 /// How long the store is asked.
 const ASK_MAX: Duration = Duration::from_secs(2);
+/// A store that is away for less is no reason to send clients elsewhere: the other nodes have the
+/// same one, and connections stay.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
 const METRICS: &str = "text/plain; version=0.0.4";
 
 /// What is known of the things that the node depends on.
 #[derive(Debug)]
 pub(super) struct Health {
-    store: Mutex<Option<(Instant, Dependency)>>,
+    store: Mutex<Known>,
     process: Registry,
     uptime: Gauge,
     started: Instant,
+}
+
+/// What is known of the store.
+#[derive(Debug, Default)]
+struct Known {
+    last: Option<(Instant, Dependency)>,
+    /// Since when it does not work.
+    broken_since: Option<Instant>,
 }
 
 impl Health {
@@ -57,14 +69,22 @@ impl Health {
 
     /// Returns each dependency by its name.
     pub(super) async fn dependencies(&self, node: &Node) -> BTreeMap<String, Dependency> {
-        let bus = Dependency { ok: true, kind: "local".to_owned(), detail: None };
-        BTreeMap::from([("store".to_owned(), self.ask_store(node).await), ("bus".to_owned(), bus)])
+        BTreeMap::from([
+            ("store".to_owned(), self.ask_store(node).await),
+            ("bus".to_owned(), bus(node)),
+        ])
+    }
+
+    /// Tells whether the store has not worked for so long that the node takes no new work.
+    async fn is_store_given_up(&self) -> bool {
+        let broken_since = self.store.lock().await.broken_since;
+        broken_since.is_some_and(|since| since.elapsed() >= STORE_PATIENCE)
     }
 
     async fn ask_store(&self, node: &Node) -> Dependency {
         // Whoever comes meanwhile waits for the same answer.
         let mut known = self.store.lock().await;
-        if let Some((at, dependency)) = known.as_ref()
+        if let Some((at, dependency)) = known.last.as_ref()
             && at.elapsed() < FRESH
         {
             return dependency.clone();
@@ -76,9 +96,19 @@ impl Health {
         };
         let kind = node.store.backend().to_owned();
         let dependency = Dependency { ok: detail.is_none(), kind, detail };
-        *known = Some((Instant::now(), dependency.clone()));
+        let now = Instant::now();
+        known.last = Some((now, dependency.clone()));
+        known.broken_since = if dependency.ok { None } else { known.broken_since.or(Some(now)) };
         dependency
     }
+}
+
+/// Without a bus a node goes on: it reads from the store what others wrote.
+fn bus(node: &Node) -> Dependency {
+    let kind = if node.config.bus.url.is_some() { "nats" } else { "local" };
+    let ok = *node.bus.status().borrow() == BusStatus::Connected;
+    let detail = (!ok).then(|| "away: events of other nodes come later".to_owned());
+    Dependency { ok, kind: kind.to_owned(), detail }
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -89,7 +119,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<Alive>(200, "It is."),
         Endpoint::get("/readyz", "get_readiness", get_readiness)
             .about("Server", "Tell whether the node takes work")
-            .details("Names each thing that the node depends on. Not ready while it drains.")
+            .details(
+                "Names each thing that the node depends on. Not ready while it drains, and when \
+                 the store has not worked for ten seconds.",
+            )
             .access(Access::Open)
             .answers::<Readiness>(200, "The node takes work.")
             .answers::<Readiness>(503, "The node takes no work."),
@@ -124,8 +157,7 @@ async fn get_readiness(State(app): State<App>) -> impl IntoResponse {
     } else if let Err(refusal) = node.check_has_admin() {
         Some(refusal.detail)
     } else {
-        let broken = dependencies.iter().find(|(_, dependency)| !dependency.ok);
-        broken.map(|(name, _)| format!("{name} does not work"))
+        app.health().is_store_given_up().await.then(|| "store does not work".to_owned())
     };
     let ready = reason.is_none();
     let readiness = Json(Readiness { ready, reason, dependencies });

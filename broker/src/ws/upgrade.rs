@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::header::{
@@ -14,6 +15,7 @@ use hyper_util::server::conn::auto::upgrade::downcast;
 use parlor_protocol::SUBPROTOCOL;
 use parlor_protocol::code::Code;
 use parlor_runtime::Phase;
+use rand::Rng as _;
 use tungstenite::handshake::derive_accept_key;
 use url::Url;
 
@@ -31,6 +33,9 @@ use crate::shard::conn::Conn;
 /// Bytes that the kernel may hold for one connection. Without it a stalled reader would take
 /// several megabytes of kernel memory, because the buffer grows by itself.
 const SEND_BUFFER: usize = 256 * 1024;
+
+/// When those come back that were too many at once.
+const RUSH_RETRY: std::ops::Range<Duration> = Duration::from_secs(1)..Duration::from_secs(5);
 
 /// Why there is no WebSocket. Travels with the request to the router, which answers.
 #[derive(Debug, Clone)]
@@ -54,7 +59,15 @@ pub(crate) async fn upgrade(
     address: IpAddr,
     connection: Rc<Permit>,
 ) -> Result<Response<Body>, NotUpgraded> {
+    let handshake = shard.node.admission.upgrade().map_err(|none| {
+        shard.node.metrics.http.refused.with_label_values(&[none.reason()]).inc();
+        let mut refusal = Refusal::unavailable("Too many connections at once; try again soon.");
+        // Not all at the same moment.
+        refusal.retry_after = Some(rand::rng().random_range(RUSH_RETRY));
+        refusal
+    })?;
     let accepted = accept(&shard.node, request).await?;
+    drop(handshake);
     let waiting = match accepted.caller {
         Some(_) => None,
         None => Some(shard.node.admission.wait_for_hello().map_err(|none| {

@@ -18,6 +18,7 @@ use parlor_runtime::{Config, Lifecycle, SystemClock};
 use parlor_store::record::{NewRoom, NewSession, NewUser};
 use parlor_store::sqlite::{SqliteOptions, SqliteStore};
 use parlor_store::{Append, Intent, Store};
+use prometheus::Registry;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -64,6 +65,7 @@ impl TestNode {
             tickets: Arc::new(LocalTickets::new(100)),
             providers: Arc::new(Providers::demo()),
             clock: Arc::new(SystemClock),
+            registry: Registry::new(),
         };
         let lifecycle = Lifecycle::new((&config.lifecycle).into());
         let secret = [7; 32];
