@@ -11,13 +11,17 @@ pub mod append;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod contract;
+mod document;
 pub mod error;
+pub mod postgres;
 pub mod record;
 pub mod sqlite;
 pub mod tail;
+mod word;
 
 pub use append::{Append, AppendRefused, Appended, Intent, NewMessage, QueuedJob, ReplyEnd};
 pub use contract::{Bots, Jobs, Log, Operations, Rooms, Sessions, Store, Tail, Users};
 pub use error::StoreError;
+pub use postgres::{PostgresOptions, PostgresStore};
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
 pub use tail::{Commit, TailPage, TailPosition};

@@ -1,59 +1,12 @@
 //! How ids, times, counts and words of the contract are written into columns, and read back.
 
 use parlor_protocol::code::Code;
-use parlor_protocol::http::Trigger;
-use parlor_protocol::message::MessageStatus;
-use parlor_protocol::room::{Role, RoomKind};
 use parlor_protocol::time::Timestamp;
-use parlor_protocol::user::{ServerRole, UserKind, Visibility};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Type, ValueRef};
 use uuid::Uuid;
 
-/// An enum that is stored as a word.
-pub(super) trait Word: Sized {
-    /// Returns the word.
-    fn word(self) -> &'static str;
-
-    /// Reads the word.
-    fn from_word(word: &str) -> Option<Self>;
-}
-
-macro_rules! words {
-    ($($type:ident { $($variant:ident = $word:literal,)* })*) => {
-        $(impl Word for $type {
-            fn word(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)*
-                }
-            }
-
-            fn from_word(word: &str) -> Option<Self> {
-                match word {
-                    $($word => Some(Self::$variant),)*
-                    _ => None,
-                }
-            }
-        })*
-    };
-}
-
-words! {
-    UserKind { User = "user", Bot = "bot", Integration = "integration", }
-    ServerRole { Admin = "admin", User = "user", }
-    Visibility { Public = "public", Private = "private", }
-    RoomKind { Public = "public", Private = "private", Direct = "direct", }
-    Role { Member = "member", Moderator = "moderator", Owner = "owner", }
-    Trigger { Mention = "mention", Always = "always", Direct = "direct", Never = "never", }
-    MessageStatus {
-        Complete = "complete",
-        Streaming = "streaming",
-        Completed = "completed",
-        Cancelled = "cancelled",
-        Failed = "failed",
-        Interrupted = "interrupted",
-    }
-}
+pub(super) use crate::word::Word;
 
 /// A word in a column.
 struct Stored<T>(T);

@@ -2,21 +2,19 @@
 
 use parlor_domain::log::Head;
 use parlor_domain::permission::Membership;
-use parlor_protocol::event::{Event, EventBody, MemberChange, ReactionChange};
+use parlor_protocol::event::{Event, EventBody};
 use parlor_protocol::id::{MessageId, RoomId, UserId};
-use parlor_protocol::message::{BotReply, Message, Reaction, ReplyError, Usage};
+use parlor_protocol::message::{BotReply, Message, ReplyError, Usage};
 use parlor_protocol::user::{User, UserRef};
 use rusqlite::{Connection, Row, params};
-use serde::de::DeserializeOwned;
 
 use super::codec::{code_opt, count, id, id_opt, integer, time, time_opt, word, word_opt};
 use super::fault::{Fault, Outcome};
 use super::query;
 use super::sql::{members, messages as sql, rooms, users};
+use crate::document;
+pub(super) use crate::document::{subject as event_subject, write as event_document};
 use crate::record::{Account, BotRecord, RoomRecord, SessionRecord};
-
-/// Most user names that a reaction lists.
-const REACTION_USERS_MAX: usize = 20;
 
 /// Reads four columns: id, user name, display name, kind.
 pub(super) fn user_ref(row: &Row<'_>, first: usize) -> rusqlite::Result<UserRef> {
@@ -215,21 +213,7 @@ fn list_with_reactions(
     let rows = query::list(conn, sql::LIST_REACTIONS, range, |row| {
         Ok((count(row, 0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
     })?;
-    for (seq, emoji, username) in rows {
-        let Ok(at) = found.binary_search_by_key(&seq, |message| message.seq) else {
-            continue;
-        };
-        let Some(message) = found.get_mut(at) else { continue };
-        let known = message.reactions.iter().position(|reaction| reaction.emoji == emoji);
-        let reaction = match known.and_then(|known| message.reactions.get_mut(known)) {
-            Some(reaction) => reaction,
-            None => message.reactions.push_mut(Reaction { emoji, count: 0, users: Vec::new() }),
-        };
-        reaction.count += 1;
-        if reaction.users.len() < REACTION_USERS_MAX {
-            reaction.users.push(username);
-        }
-    }
+    document::add_reactions(&mut found, rows);
     Ok(found)
 }
 
@@ -284,93 +268,9 @@ pub(super) fn find_event_with_message(conn: &Connection, room: RoomId, seq: u64)
 
 fn event(stored: StoredEvent) -> Outcome<Event> {
     let StoredEvent { room, seq, at, kind, data, actor, subject } = stored;
-    let subject = subject.as_ref().or(actor.as_ref());
-    let body = match kind.as_str() {
-        "message.created" => {
-            let mut message: Box<Message> = document(&data)?;
-            // Names are those of today, so that a rename or an erased account reaches the past.
-            if let Some(actor) = &actor {
-                message.sender = actor.clone();
-            }
-            EventBody::MessageCreated(message)
-        }
-        "message.edited" => EventBody::MessageEdited(document(&data)?),
-        "message.redacted" => EventBody::MessageRedacted(document(&data)?),
-        "message.completed" => EventBody::MessageCompleted(document(&data)?),
-        "reaction.added" => EventBody::ReactionAdded(reaction_change(&data, subject)?),
-        "reaction.removed" => EventBody::ReactionRemoved(reaction_change(&data, subject)?),
-        "member.joined" => EventBody::MemberJoined(member_change(&data, subject)?),
-        "member.left" => EventBody::MemberLeft(member_change(&data, subject)?),
-        "member.role_changed" => EventBody::MemberRoleChanged(member_change(&data, subject)?),
-        "room.created" => EventBody::RoomCreated(document(&data)?),
-        "room.updated" => EventBody::RoomUpdated(document(&data)?),
-        "room.archived" => EventBody::RoomArchived(document(&data)?),
-        "history.reset" => EventBody::HistoryReset(document(&data)?),
-        _ => return Err(Fault::Contradiction("events.type is not a known type")),
-    };
+    let body = document::read(&kind, &data, actor.as_ref(), subject.as_ref())?
+        .ok_or(Fault::Contradiction("events.type is not a known type"))?;
     Ok(Event { room, seq, at, actor, body })
-}
-
-fn document<T: DeserializeOwned>(data: &str) -> Outcome<T> {
-    Ok(serde_json::from_str(data)?)
-}
-
-fn reaction_change(data: &str, subject: Option<&UserRef>) -> Outcome<ReactionChange> {
-    let mut change: ReactionChange = document(data)?;
-    if let Some(user) = subject {
-        change.user = user.clone();
-    }
-    Ok(change)
-}
-
-fn member_change(data: &str, subject: Option<&UserRef>) -> Outcome<MemberChange> {
-    let mut change: MemberChange = document(data)?;
-    if let Some(user) = subject {
-        change.user = user.clone();
-    }
-    Ok(change)
-}
-
-/// Writes the document of an event.
-pub(super) fn event_document(body: &EventBody) -> serde_json::Result<String> {
-    match body {
-        EventBody::RoomCreated(state)
-        | EventBody::RoomUpdated(state)
-        | EventBody::RoomArchived(state) => serde_json::to_string(state),
-        EventBody::MemberJoined(change)
-        | EventBody::MemberLeft(change)
-        | EventBody::MemberRoleChanged(change) => serde_json::to_string(change),
-        EventBody::MessageCreated(message) => serde_json::to_string(message),
-        EventBody::MessageEdited(edited) => serde_json::to_string(edited),
-        EventBody::MessageRedacted(redacted) => serde_json::to_string(redacted),
-        EventBody::MessageCompleted(completed) => serde_json::to_string(completed),
-        EventBody::ReactionAdded(change) | EventBody::ReactionRemoved(change) => {
-            serde_json::to_string(change)
-        }
-        EventBody::HistoryReset(reset) => serde_json::to_string(reset),
-        EventBody::Unknown(event) => serde_json::to_string(&event.data),
-    }
-}
-
-/// Returns the user that an event is about, where that is told in its document.
-pub(super) fn event_subject(body: &EventBody) -> Option<UserId> {
-    match body {
-        EventBody::MemberJoined(change)
-        | EventBody::MemberLeft(change)
-        | EventBody::MemberRoleChanged(change) => Some(change.user.id),
-        EventBody::ReactionAdded(change) | EventBody::ReactionRemoved(change) => {
-            Some(change.user.id)
-        }
-        EventBody::RoomCreated(_)
-        | EventBody::RoomUpdated(_)
-        | EventBody::RoomArchived(_)
-        | EventBody::MessageCreated(_)
-        | EventBody::MessageEdited(_)
-        | EventBody::MessageRedacted(_)
-        | EventBody::MessageCompleted(_)
-        | EventBody::HistoryReset(_)
-        | EventBody::Unknown(_) => None,
-    }
 }
 
 /// Reads a role that is absent for those who are not members.

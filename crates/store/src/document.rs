@@ -1,0 +1,124 @@
+//! Events and messages as documents in columns, the same in every backend.
+
+use parlor_protocol::event::{EventBody, MemberChange, ReactionChange};
+use parlor_protocol::id::UserId;
+use parlor_protocol::message::{Message, Reaction};
+use parlor_protocol::user::UserRef;
+
+/// Most user names that a reaction lists.
+const REACTION_USERS_MAX: usize = 20;
+
+/// Reads the document of an event; `None` when its type is not known.
+///
+/// Names are those of today, so that a rename or an erased account reaches the past.
+pub(crate) fn read(
+    kind: &str,
+    data: &str,
+    actor: Option<&UserRef>,
+    subject: Option<&UserRef>,
+) -> serde_json::Result<Option<EventBody>> {
+    let subject = subject.or(actor);
+    Ok(Some(match kind {
+        "message.created" => {
+            let mut message: Box<Message> = serde_json::from_str(data)?;
+            if let Some(actor) = actor {
+                message.sender = actor.clone();
+            }
+            EventBody::MessageCreated(message)
+        }
+        "message.edited" => EventBody::MessageEdited(serde_json::from_str(data)?),
+        "message.redacted" => EventBody::MessageRedacted(serde_json::from_str(data)?),
+        "message.completed" => EventBody::MessageCompleted(serde_json::from_str(data)?),
+        "reaction.added" => EventBody::ReactionAdded(reaction_change(data, subject)?),
+        "reaction.removed" => EventBody::ReactionRemoved(reaction_change(data, subject)?),
+        "member.joined" => EventBody::MemberJoined(member_change(data, subject)?),
+        "member.left" => EventBody::MemberLeft(member_change(data, subject)?),
+        "member.role_changed" => EventBody::MemberRoleChanged(member_change(data, subject)?),
+        "room.created" => EventBody::RoomCreated(serde_json::from_str(data)?),
+        "room.updated" => EventBody::RoomUpdated(serde_json::from_str(data)?),
+        "room.archived" => EventBody::RoomArchived(serde_json::from_str(data)?),
+        "history.reset" => EventBody::HistoryReset(serde_json::from_str(data)?),
+        _ => return Ok(None),
+    }))
+}
+
+fn reaction_change(data: &str, subject: Option<&UserRef>) -> serde_json::Result<ReactionChange> {
+    let mut change: ReactionChange = serde_json::from_str(data)?;
+    if let Some(user) = subject {
+        change.user = user.clone();
+    }
+    Ok(change)
+}
+
+fn member_change(data: &str, subject: Option<&UserRef>) -> serde_json::Result<MemberChange> {
+    let mut change: MemberChange = serde_json::from_str(data)?;
+    if let Some(user) = subject {
+        change.user = user.clone();
+    }
+    Ok(change)
+}
+
+/// Writes the document of an event.
+pub(crate) fn write(body: &EventBody) -> serde_json::Result<String> {
+    match body {
+        EventBody::RoomCreated(state)
+        | EventBody::RoomUpdated(state)
+        | EventBody::RoomArchived(state) => serde_json::to_string(state),
+        EventBody::MemberJoined(change)
+        | EventBody::MemberLeft(change)
+        | EventBody::MemberRoleChanged(change) => serde_json::to_string(change),
+        EventBody::MessageCreated(message) => serde_json::to_string(message),
+        EventBody::MessageEdited(edited) => serde_json::to_string(edited),
+        EventBody::MessageRedacted(redacted) => serde_json::to_string(redacted),
+        EventBody::MessageCompleted(completed) => serde_json::to_string(completed),
+        EventBody::ReactionAdded(change) | EventBody::ReactionRemoved(change) => {
+            serde_json::to_string(change)
+        }
+        EventBody::HistoryReset(reset) => serde_json::to_string(reset),
+        EventBody::Unknown(event) => serde_json::to_string(&event.data),
+    }
+}
+
+/// Returns the user that an event is about, where that is told in its document.
+pub(crate) fn subject(body: &EventBody) -> Option<UserId> {
+    match body {
+        EventBody::MemberJoined(change)
+        | EventBody::MemberLeft(change)
+        | EventBody::MemberRoleChanged(change) => Some(change.user.id),
+        EventBody::ReactionAdded(change) | EventBody::ReactionRemoved(change) => {
+            Some(change.user.id)
+        }
+        EventBody::RoomCreated(_)
+        | EventBody::RoomUpdated(_)
+        | EventBody::RoomArchived(_)
+        | EventBody::MessageCreated(_)
+        | EventBody::MessageEdited(_)
+        | EventBody::MessageRedacted(_)
+        | EventBody::MessageCompleted(_)
+        | EventBody::HistoryReset(_)
+        | EventBody::Unknown(_) => None,
+    }
+}
+
+/// Adds reactions, given as the position of the message, the emoji and the user's name, in the order
+/// in which they were made, to messages in ascending order of `seq`.
+pub(crate) fn add_reactions(
+    messages: &mut [Message],
+    reactions: impl IntoIterator<Item = (u64, String, String)>,
+) {
+    for (seq, emoji, username) in reactions {
+        let Ok(at) = messages.binary_search_by_key(&seq, |message| message.seq) else {
+            continue;
+        };
+        let Some(message) = messages.get_mut(at) else { continue };
+        let known = message.reactions.iter().position(|reaction| reaction.emoji == emoji);
+        let reaction = match known.and_then(|known| message.reactions.get_mut(known)) {
+            Some(reaction) => reaction,
+            None => message.reactions.push_mut(Reaction { emoji, count: 0, users: Vec::new() }),
+        };
+        reaction.count += 1;
+        if reaction.users.len() < REACTION_USERS_MAX {
+            reaction.users.push(username);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Connections: how each is made and checked, and who may use how many.
+//!
+//! Appends, other writes, reads and the tail have pools of their own, so that none starves another.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::Runtime;
+use deadpool::managed::{
+    self, Metrics, Object, Pool, PoolConfig, PoolError, RecycleError, Timeouts,
+};
+use deadpool_postgres::{ClientWrapper, ConfigConnectImpl, ManagerConfig, RecyclingMethod};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::PostgresOptions;
+use super::address::Address;
+use super::epoch::{self, Epoch};
+use super::fault::{Fault, Outcome};
+
+/// Callers that may wait for a connection of one pool.
+const WAITING_MAX: usize = 4096;
+/// How long a writer waits for a row that another one has locked.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// A transaction whose program has gone silent is ended after this long.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
+/// Data that is not acknowledged for so long ends the connection.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(15);
+/// After this long without a word the other side is probed.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+/// Between probes.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// Probes without an answer that end the connection.
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// A connection to a server that takes writes.
+#[derive(Debug)]
+pub(super) struct Server {
+    client: ClientWrapper,
+    epoch: Arc<str>,
+}
+
+impl Server {
+    /// Returns the identity of the logs of this very server.
+    pub(super) fn epoch(&self) -> &Arc<str> {
+        &self.epoch
+    }
+}
+
+impl std::ops::Deref for Server {
+    type Target = ClientWrapper;
+
+    fn deref(&self) -> &ClientWrapper {
+        &self.client
+    }
+}
+
+/// A connection that goes back to its pool.
+pub(super) type Conn = Object<Connector>;
+
+/// Makes connections.
+#[derive(Debug)]
+pub(super) struct Connector {
+    inner: deadpool_postgres::Manager,
+    epoch: Arc<Epoch>,
+}
+
+impl managed::Manager for Connector {
+    type Type = Server;
+    type Error = Fault;
+
+    async fn create(&self) -> Result<Server, Fault> {
+        let client = self.inner.create().await.map_err(Fault::Connect)?;
+        let epoch = epoch::read(&client).await?;
+        self.epoch.set(&epoch);
+        Ok(Server { client, epoch })
+    }
+
+    async fn recycle(
+        &self,
+        server: &mut Server,
+        metrics: &Metrics,
+    ) -> managed::RecycleResult<Fault> {
+        self.inner.recycle(&mut server.client, metrics).await.map_err(|error| match error {
+            RecycleError::Message(message) => RecycleError::Message(message),
+            RecycleError::Backend(error) => RecycleError::Backend(error.into()),
+        })
+    }
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Appends.
+    Lanes,
+    /// All other writes.
+    Writes,
+    /// Reads.
+    Reads,
+    /// What other nodes wrote.
+    Tail,
+}
+
+impl Use {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Lanes => "lanes",
+            Self::Writes => "writes",
+            Self::Reads => "reads",
+            Self::Tail => "tail",
+        }
+    }
+
+    /// Returns the settings of a session.
+    ///
+    /// A writing statement is never ended by its length: the server would end the wait for a standby
+    /// too, and call the commit a success.
+    fn settings(self, statement_timeout: Duration) -> String {
+        let idle = IDLE_IN_TRANSACTION.as_millis();
+        let common = format!(
+            "-c idle_in_transaction_session_timeout={idle} -c client_min_messages=warning \
+             -c default_transaction_isolation=read\\ committed"
+        );
+        match self {
+            Self::Lanes | Self::Writes => {
+                format!("{common} -c lock_timeout={}", LOCK_TIMEOUT.as_millis())
+            }
+            Self::Reads | Self::Tail => {
+                format!("{common} -c statement_timeout={}", statement_timeout.as_millis())
+            }
+        }
+    }
+}
+
+/// All connections of a store.
+#[derive(Debug)]
+pub(super) struct Pools {
+    lanes: Pool<Connector>,
+    writes: Pool<Connector>,
+    reads: Pool<Connector>,
+    tail: Pool<Connector>,
+}
+
+impl Pools {
+    /// Makes the pools; they connect when they are asked to.
+    pub(super) fn new(
+        options: &PostgresOptions,
+        address: &Address,
+        tls: &MakeRustlsConnect,
+        epoch: &Arc<Epoch>,
+    ) -> Self {
+        let pool = |of: Use, size: usize| {
+            let mut config = address.config.clone();
+            prepare(&mut config, options, of);
+            let inner = deadpool_postgres::Manager::from_connect(
+                config,
+                ConfigConnectImpl { tls: tls.clone() },
+                ManagerConfig { recycling_method: RecyclingMethod::Fast },
+            );
+            let connector = Connector { inner, epoch: Arc::clone(epoch) };
+            let timeouts = Timeouts {
+                wait: Some(options.pool_wait),
+                create: Some(options.connect_timeout),
+                recycle: Some(options.connect_timeout),
+            };
+            let config = PoolConfig { timeouts, ..PoolConfig::new(size.max(1)) };
+            Pool::builder(connector)
+                .config(config)
+                .runtime(Runtime::Tokio1)
+                .build()
+                .expect("a pool with a runtime can be built")
+        };
+        Self {
+            lanes: pool(Use::Lanes, options.lanes),
+            writes: pool(Use::Writes, options.writers),
+            reads: pool(Use::Reads, options.readers),
+            tail: pool(Use::Tail, options.tails),
+        }
+    }
+
+    fn of(&self, of: Use) -> &Pool<Connector> {
+        match of {
+            Use::Lanes => &self.lanes,
+            Use::Writes => &self.writes,
+            Use::Reads => &self.reads,
+            Use::Tail => &self.tail,
+        }
+    }
+
+    /// Takes a connection, or makes one.
+    pub(super) async fn take(&self, of: Use) -> Outcome<Conn> {
+        let pool = self.of(of);
+        if pool.status().waiting >= WAITING_MAX {
+            return Err(Fault::Crowded);
+        }
+        pool.get().await.map_err(|error| match error {
+            PoolError::Backend(fault) => fault,
+            PoolError::Timeout(managed::TimeoutType::Wait) => Fault::Starved,
+            PoolError::Timeout(_) => Fault::Slow,
+            PoolError::Closed => Fault::Closed,
+            PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => Fault::Starved,
+        })
+    }
+
+    /// Ends a connection that is of no use any more, and those of its kind that wait for work: what
+    /// broke one has often broken all.
+    pub(super) fn discard(&self, of: Use, conn: Conn) {
+        drop(Object::take(conn));
+        self.of(of).retain(|_, _| false);
+    }
+
+    /// Ends all connections as soon as they are given back.
+    pub(super) fn close(&self) {
+        for of in [Use::Lanes, Use::Writes, Use::Reads, Use::Tail] {
+            self.of(of).close();
+        }
+    }
+}
+
+/// Sets what every connection has.
+pub(super) fn prepare(config: &mut tokio_postgres::Config, options: &PostgresOptions, of: Use) {
+    let settings = of.settings(options.statement_timeout);
+    let settings = match config.get_options() {
+        Some(given) => format!("{given} {settings}"),
+        None => settings,
+    };
+    if config.get_application_name().is_none() {
+        config.application_name(format!("{} {}", options.application_name, of.name()));
+    }
+    config
+        .options(settings)
+        .connect_timeout(options.connect_timeout)
+        .tcp_user_timeout(TCP_USER_TIMEOUT)
+        .keepalives(true)
+        .keepalives_idle(KEEPALIVE_IDLE)
+        .keepalives_interval(KEEPALIVE_INTERVAL)
+        .keepalives_retries(KEEPALIVE_RETRIES);
+}

@@ -1,0 +1,284 @@
+//! Rows as values of the contract.
+
+use parlor_domain::log::Head;
+use parlor_domain::permission::Membership;
+use parlor_protocol::event::{Event, EventBody};
+use parlor_protocol::id::{MessageId, RoomId, UserId};
+use parlor_protocol::message::{BotReply, Message, ReplyError, Usage};
+use parlor_protocol::user::{User, UserRef};
+use tokio_postgres::Row;
+
+use super::codec::{
+    code_opt, count, id, id_opt, integer, small, small_opt, time, time_opt, value, word, word_opt,
+};
+use super::fault::{Fault, Outcome};
+use super::pools::Server;
+use super::query::{self, Params};
+use super::sql::{members, messages as sql, rooms, users};
+use crate::document;
+pub(super) use crate::document::{subject as event_subject, write as event_document};
+use crate::record::{Account, BotRecord, RoomRecord, SessionRecord};
+
+/// Reads four columns: id, user name, display name, kind.
+pub(super) fn user_ref(row: &Row, first: usize) -> Outcome<UserRef> {
+    Ok(UserRef {
+        id: id(row, first)?,
+        username: value(row, first + 1)?,
+        display_name: value(row, first + 2)?,
+        kind: word(row, first + 3)?,
+    })
+}
+
+fn user_ref_opt(row: &Row, first: usize) -> Outcome<Option<UserRef>> {
+    match id_opt::<UserId>(row, first)? {
+        Some(_) => user_ref(row, first).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Finds a user and whether they are active.
+pub(super) async fn find_user_ref(conn: &Server, user: UserId) -> Outcome<Option<(UserRef, bool)>> {
+    query::find(conn, users::FIND_REF, &[&user.0], |row| Ok((user_ref(row, 0)?, value(row, 4)?)))
+        .await
+}
+
+/// Reads the columns of an account.
+pub(super) fn account(row: &Row) -> Outcome<Account> {
+    Ok(Account {
+        user: User {
+            id: id(row, 0)?,
+            username: value(row, 1)?,
+            display_name: value(row, 2)?,
+            kind: word(row, 3)?,
+            bio: value(row, 4)?,
+            visibility: word(row, 5)?,
+            role: word(row, 6)?,
+            email: value(row, 7)?,
+            created_at: time(row, 8)?,
+        },
+        active: value(row, 9)?,
+        last_seen: time_opt(row, 10)?,
+    })
+}
+
+/// Reads the columns of a login.
+pub(super) fn session(row: &Row) -> Outcome<SessionRecord> {
+    Ok(SessionRecord {
+        id: id(row, 0)?,
+        user: id(row, 1)?,
+        client: value(row, 2)?,
+        created_at: time(row, 3)?,
+        expires_at: time(row, 4)?,
+        revoked_at: time_opt(row, 5)?,
+    })
+}
+
+/// Reads the columns of a room.
+pub(super) fn room(row: &Row, epoch: &str) -> Outcome<RoomRecord> {
+    Ok(RoomRecord {
+        id: id(row, 0)?,
+        slug: value(row, 1)?,
+        name: value(row, 2)?,
+        kind: word(row, 3)?,
+        topic: value(row, 4)?,
+        archived: value(row, 5)?,
+        head: Head { epoch: epoch.to_owned(), reset_through: count(row, 6)?, seq: count(row, 7)? },
+        created_at: time(row, 8)?,
+    })
+}
+
+/// Finds a room by id.
+pub(super) async fn find_room(conn: &Server, room_id: RoomId) -> Outcome<Option<RoomRecord>> {
+    query::find(conn, rooms::FIND, &[&room_id.0], |row| room(row, conn.epoch())).await
+}
+
+/// Finds a membership.
+pub(super) async fn find_membership(
+    conn: &Server,
+    room: RoomId,
+    user: UserId,
+) -> Outcome<Option<Membership>> {
+    query::find(conn, members::FIND, &[&room.0, &user.0], |row| {
+        Ok(Membership { role: word(row, 0)?, muted_until: time_opt(row, 1)? })
+    })
+    .await
+}
+
+/// Reads the columns of a bot.
+pub(super) fn bot(row: &Row) -> Outcome<BotRecord> {
+    Ok(BotRecord {
+        user: user_ref(row, 0)?,
+        provider: value(row, 4)?,
+        model: value(row, 5)?,
+        system_prompt: value(row, 6)?,
+        trigger: word(row, 7)?,
+        temperature: value(row, 8)?,
+        max_tokens: small_opt(row, 9)?,
+        context_messages: small(row, 10)?,
+        memory_ttl_seconds: count(row, 11)?,
+        owner: id_opt(row, 12)?,
+        created_at: time(row, 13)?,
+    })
+}
+
+/// Reads the columns of a message; its reactions are read by [`list_with_reactions`].
+fn message(row: &Row) -> Outcome<Message> {
+    let usage = match small_opt(row, 18)? {
+        Some(prompt_tokens) => Some(Usage {
+            prompt_tokens,
+            completion_tokens: small(row, 19)?,
+            estimated: value(row, 20)?,
+        }),
+        None => None,
+    };
+    let error = match code_opt(row, 21)? {
+        Some(code) => Some(ReplyError { code, detail: value(row, 22)? }),
+        None => None,
+    };
+    let bot = match id_opt(row, 15)? {
+        Some(trigger) => {
+            Some(BotReply { trigger, provider: value(row, 16)?, model: value(row, 17)? })
+        }
+        None => None,
+    };
+    Ok(Message {
+        id: id(row, 0)?,
+        room: id(row, 1)?,
+        seq: count(row, 2)?,
+        sender: user_ref(row, 3)?,
+        client_id: value(row, 7)?,
+        body: value(row, 8)?,
+        status: word(row, 9)?,
+        reply_to: id_opt(row, 10)?,
+        thread: id_opt(row, 11)?,
+        created_at: time(row, 12)?,
+        edited_at: time_opt(row, 13)?,
+        redacted_at: time_opt(row, 14)?,
+        reactions: Vec::new(),
+        attachments: Vec::new(),
+        bot,
+        usage,
+        error,
+    })
+}
+
+/// Finds a message of a room by id.
+pub(super) async fn find_message(
+    conn: &Server,
+    room: RoomId,
+    message_id: MessageId,
+) -> Outcome<Option<Message>> {
+    let params: Params<'_> = &[&message_id.0, &room.0];
+    let Some(found) = query::find(conn, sql::FIND, params, message).await? else {
+        return Ok(None);
+    };
+    Ok(list_with_reactions(conn, room, vec![found]).await?.pop())
+}
+
+/// Finds a message of a room by the position of its event.
+pub(super) async fn find_message_at(
+    conn: &Server,
+    room: RoomId,
+    seq: u64,
+) -> Outcome<Option<Message>> {
+    let params: Params<'_> = &[&room.0, &integer(seq)];
+    let Some(found) = query::find(conn, sql::FIND_BY_SEQ, params, message).await? else {
+        return Ok(None);
+    };
+    Ok(list_with_reactions(conn, room, vec![found]).await?.pop())
+}
+
+/// Reads messages in ascending order of `seq`, whatever the order of the statement.
+pub(super) async fn list_messages(
+    conn: &Server,
+    room: RoomId,
+    statement: &str,
+    params: Params<'_>,
+) -> Outcome<Vec<Message>> {
+    let mut found = query::list(conn, statement, params, message).await?;
+    found.sort_by_key(|message| message.seq);
+    list_with_reactions(conn, room, found).await
+}
+
+async fn list_with_reactions(
+    conn: &Server,
+    room: RoomId,
+    mut found: Vec<Message>,
+) -> Outcome<Vec<Message>> {
+    let (Some(first), Some(last)) = (found.first(), found.last()) else {
+        return Ok(found);
+    };
+    let range: Params<'_> = &[&room.0, &integer(first.seq), &integer(last.seq)];
+    let rows = query::list(conn, sql::LIST_REACTIONS, range, |row| {
+        Ok((count(row, 0)?, value(row, 1)?, value(row, 2)?))
+    })
+    .await?;
+    document::add_reactions(&mut found, rows);
+    Ok(found)
+}
+
+/// An event before its document is read.
+struct StoredEvent {
+    room: RoomId,
+    seq: u64,
+    at: parlor_protocol::time::Timestamp,
+    kind: String,
+    data: String,
+    actor: Option<UserRef>,
+    subject: Option<UserRef>,
+}
+
+fn stored_event(row: &Row) -> Outcome<StoredEvent> {
+    Ok(StoredEvent {
+        room: id(row, 0)?,
+        seq: count(row, 1)?,
+        at: time(row, 2)?,
+        kind: value(row, 3)?,
+        data: value(row, 4)?,
+        actor: user_ref_opt(row, 5)?,
+        subject: user_ref_opt(row, 9)?,
+    })
+}
+
+/// Reads events.
+pub(super) async fn list_events(
+    conn: &Server,
+    room: RoomId,
+    after: u64,
+    limit: u32,
+) -> Outcome<Vec<Event>> {
+    let params: Params<'_> = &[&room.0, &integer(after), &i64::from(limit)];
+    let stored = query::list(conn, sql::LIST_EVENTS, params, stored_event).await?;
+    stored.into_iter().map(event).collect()
+}
+
+/// Reads one event, with its message as it is now when it is about a new one.
+pub(super) async fn find_event_with_message(
+    conn: &Server,
+    room: RoomId,
+    seq: u64,
+) -> Outcome<Event> {
+    let params: Params<'_> = &[&room.0, &integer(seq)];
+    let stored = query::find(conn, sql::FIND_EVENT, params, stored_event)
+        .await?
+        .ok_or(Fault::Contradiction("messages.seq names no row of events"))?;
+    let mut event = event(stored)?;
+    if let EventBody::MessageCreated(message) = &mut event.body
+        && let Some(now) = find_message_at(conn, room, seq).await?
+    {
+        **message = now;
+    }
+    Ok(event)
+}
+
+fn event(stored: StoredEvent) -> Outcome<Event> {
+    let StoredEvent { room, seq, at, kind, data, actor, subject } = stored;
+    let body = document::read(&kind, &data, actor.as_ref(), subject.as_ref())?
+        .ok_or(Fault::Contradiction("events.type is not a known type"))?;
+    Ok(Event { room, seq, at, actor, body })
+}
+
+/// Reads a role that is absent for those who are not members.
+pub(super) fn role_opt(row: &Row, column: usize) -> Outcome<Option<parlor_protocol::room::Role>> {
+    word_opt(row, column)
+}

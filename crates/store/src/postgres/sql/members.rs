@@ -1,0 +1,37 @@
+//! Memberships, bans and invites.
+
+statements! {
+    FIND = "SELECT role, muted_until FROM members WHERE room = $1 AND user_id = $2";
+    INSERT = "INSERT INTO members (room, user_id, role, bot, joined_at, read_seq) \
+              VALUES ($1, $2, $3, $4, $5, $6)";
+    COUNT_UP = "UPDATE rooms SET member_count = member_count + 1 WHERE id = $1";
+    COUNT_DOWN = "UPDATE rooms SET member_count = member_count - 1 WHERE id = $1";
+    DELETE = "DELETE FROM members WHERE room = $1 AND user_id = $2";
+    SET_ROLE = "UPDATE members SET role = $3 WHERE room = $1 AND user_id = $2";
+    SET_MUTE = "UPDATE members SET muted_until = $3 WHERE room = $1 AND user_id = $2";
+    HAS_OTHER_OWNER = "SELECT 1 FROM members WHERE room = $1 AND role = 'owner' AND user_id <> $2";
+    COUNT_OWNED = "SELECT count(*) FROM members WHERE user_id = $1 AND role = 'owner'";
+    LIST_ROOMS_OF = "SELECT room FROM members WHERE user_id = $1 ORDER BY room";
+    LIST = "SELECT u.id, u.username, u.display_name, u.kind, m.role, m.joined_at, m.muted_until \
+            FROM members m JOIN users u ON u.id = m.user_id \
+            WHERE m.room = $1 AND lower(u.username) > lower($2 COLLATE \"C\") \
+            ORDER BY lower(u.username) LIMIT $3";
+    LIST_OTHERS = "SELECT u.id, u.username, u.display_name, u.kind \
+                   FROM members m JOIN users u ON u.id = m.user_id \
+                   WHERE m.room = $1 AND u.id <> $2 ORDER BY lower(u.username)";
+    MOVE_READ_MARKER = "UPDATE members SET read_seq = $3 WHERE room = $1 AND user_id = $2 \
+                        AND read_seq < $3";
+    FIND_BAN = "SELECT until FROM bans WHERE room = $1 AND user_id = $2";
+    BAN = "INSERT INTO bans (room, user_id, banned_by, banned_at, until) VALUES ($1, $2, $3, $4, $5) \
+           ON CONFLICT (room, user_id) DO UPDATE SET banned_by = excluded.banned_by, \
+           banned_at = excluded.banned_at, until = excluded.until";
+    UNBAN = "DELETE FROM bans WHERE room = $1 AND user_id = $2";
+    INSERT_INVITE = "INSERT INTO invites (code, room, creator, created_at, expires_at, uses_left) \
+                     VALUES ($1, $2, $3, $4, $5, $6)";
+    FIND_INVITE = "SELECT room, expires_at, uses_left FROM invites \
+                   WHERE code = $1 AND expires_at > $2 AND uses_left > 0";
+    INVITE_IS_OF_ROOM = "SELECT 1 FROM invites WHERE code = $1 AND room = $2";
+    USE_INVITE = "UPDATE invites SET uses_left = uses_left - 1 \
+                  WHERE code = $1 AND room = $2 AND expires_at > $3 AND uses_left > 0";
+    FORGET_INVITES = "DELETE FROM invites WHERE room = $1 AND (expires_at <= $2 OR uses_left = 0)";
+}

@@ -1,0 +1,42 @@
+//! Accounts.
+
+macro_rules! account {
+    () => {
+        "u.id, u.username, u.display_name, u.kind, u.bio, u.visibility, u.role, u.email, \
+         u.created_at, u.active, u.last_seen"
+    };
+}
+
+statements! {
+    INSERT = "INSERT INTO users (id, username, display_name, kind, email, password_hash, role, \
+              created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    NAME_TAKEN = "SELECT 1 FROM users WHERE lower(username) = lower($1 COLLATE \"C\") AND id <> $2";
+    EMAIL_TAKEN = "SELECT 1 FROM users WHERE lower(email) = lower($1 COLLATE \"C\") AND id <> $2";
+    HAS_ADMIN = "SELECT 1 FROM users WHERE role = 'admin' AND active";
+    FIND = concat!("SELECT ", account!(), " FROM users u WHERE u.id = $1");
+    FIND_BY_NAME = concat!("SELECT ", account!(), " FROM users u WHERE lower(u.username) = lower($1 COLLATE \"C\")");
+    FIND_CREDENTIALS = concat!(
+        "SELECT ", account!(), ", u.password_hash FROM users u \
+         WHERE lower(u.username) = lower($1 COLLATE \"C\") \
+         OR lower(u.email) = lower($1 COLLATE \"C\") \
+         ORDER BY (lower(u.username) = lower($1 COLLATE \"C\")) DESC LIMIT 1"
+    );
+    FIND_REF = "SELECT id, username, display_name, kind, active FROM users WHERE id = $1";
+    SET_PASSWORD = "UPDATE users SET password_hash = $2 WHERE id = $1";
+    UPDATE_PROFILE = "UPDATE users SET username = coalesce($2, username), \
+                      display_name = coalesce($3, display_name), bio = coalesce($4, bio), \
+                      visibility = coalesce($5, visibility) WHERE id = $1";
+    SET_ACCESS = "UPDATE users SET active = coalesce($2, active), role = coalesce($3, role) \
+                  WHERE id = $1";
+    LIST = concat!(
+        "SELECT ", account!(), " FROM users u WHERE lower(u.username) > lower($1 COLLATE \"C\") \
+         ORDER BY lower(u.username) LIMIT $2"
+    );
+    TOUCH = "UPDATE users SET last_seen = $2 WHERE id = $1 \
+             AND (last_seen IS NULL OR last_seen < $2)";
+    /// Held to the end of the transaction.
+    LOCK_FIRST_ADMIN = "SELECT pg_advisory_xact_lock(7021774170124091394)";
+    REQUEST_CANCEL_EVERYWHERE = "UPDATE bot_jobs SET cancel_requested = true, \
+                                 due_at = least(due_at, now_ms()) \
+                                 WHERE bot = $1 AND state <> 'done'";
+}

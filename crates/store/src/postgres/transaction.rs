@@ -1,0 +1,289 @@
+//! Units of work: a read, or a transaction, repeated where that is safe and never without limit.
+//!
+//! `reading!` and `writing!` are macros because a closure cannot lend its connection to a future that
+//! may move between threads.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::PostgresStore;
+use super::fault::{Fault, Outcome};
+use super::pools::{Conn, Pools, Server, Use};
+use crate::error::StoreError;
+
+/// Connections that a read may lose before it gives up.
+const READ_ATTEMPTS: u32 = 3;
+/// Times that a transaction may meet another one before it gives up.
+const CONFLICTS_MAX: u32 = 20;
+/// What a read may take beyond the time after which the server ends it.
+const READ_GRACE: Duration = Duration::from_secs(2);
+/// The first wait before work is repeated; doubled each time.
+const BACKOFF: Duration = Duration::from_millis(5);
+/// The longest wait before work is repeated.
+const BACKOFF_MAX: Duration = Duration::from_millis(250);
+
+/// More than there are ever calls at the same time.
+const CALLS: u32 = 1 << 24;
+
+/// Counts the calls that run, so that closing can wait for them.
+#[derive(Debug)]
+pub(super) struct Gate(Semaphore);
+
+impl Gate {
+    /// Makes an open gate.
+    pub(super) fn new() -> Self {
+        Self(Semaphore::new(CALLS as usize))
+    }
+
+    fn enter(&self) -> Outcome<SemaphorePermit<'_>> {
+        self.0.try_acquire().map_err(|_| Fault::Closed)
+    }
+
+    /// Lets nobody in any more and waits for those inside, each of which has a limit.
+    pub(super) async fn close(&self, limit: Duration) {
+        let all = self.0.acquire_many(CALLS);
+        // Nobody enters while someone waits for all.
+        drop(timeout_at(Instant::now() + limit, all).await);
+        self.0.close();
+    }
+}
+
+/// The attempts at one unit of work.
+#[derive(Debug)]
+pub(super) struct Attempts<'a> {
+    _inside: SemaphorePermit<'a>,
+    pools: &'a Pools,
+    of: Use,
+    deadline: Instant,
+    made: u32,
+    /// Whether the present attempt has asked to commit.
+    committing: AtomicBool,
+    /// Whether an earlier attempt may have been kept.
+    repeated: bool,
+}
+
+/// A connection in use. What is not finished is taken back.
+#[derive(Debug)]
+pub(super) struct Work<'a> {
+    /// `None` once it is finished.
+    conn: Option<Conn>,
+    attempts: &'a Attempts<'a>,
+}
+
+impl PostgresStore {
+    /// Begins to read.
+    pub(super) fn reads(&self, of: Use) -> Result<Attempts<'_>, StoreError> {
+        self.attempts(of, self.options.statement_timeout + READ_GRACE)
+    }
+
+    /// Begins to write.
+    pub(super) fn writes(&self, of: Use) -> Result<Attempts<'_>, StoreError> {
+        self.attempts(of, self.options.append_deadline)
+    }
+
+    fn attempts(&self, of: Use, limit: Duration) -> Result<Attempts<'_>, StoreError> {
+        Ok(Attempts {
+            _inside: self.gate.enter()?,
+            pools: &self.pools,
+            of,
+            deadline: Instant::now() + limit,
+            made: 0,
+            committing: AtomicBool::new(false),
+            repeated: false,
+        })
+    }
+}
+
+impl Attempts<'_> {
+    /// Takes a connection for statements that commit by themselves.
+    pub(super) async fn connect(&self) -> Outcome<Work<'_>> {
+        let conn = self.pools.take(self.of).await?;
+        Ok(Work { conn: Some(conn), attempts: self })
+    }
+
+    /// Begins a transaction.
+    pub(super) async fn begin(&self) -> Outcome<Work<'_>> {
+        let work = self.connect().await?;
+        work.batch_execute("BEGIN").await?;
+        Ok(work)
+    }
+
+    /// Runs one attempt within the time that is left.
+    pub(super) async fn run<T>(&self, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+        let outcome = timeout_at(self.deadline, work).await.unwrap_or(Err(Fault::Slow));
+        match outcome {
+            Err(fault) if self.committing.load(Ordering::Acquire) => Err(fault.of_commit()),
+            outcome => outcome,
+        }
+    }
+
+    /// Decides whether the work is repeated (`Ok(None)`) after waiting a little.
+    pub(super) async fn settle<T>(&mut self, outcome: Outcome<T>) -> Result<Option<T>, StoreError> {
+        let fault = match outcome {
+            Ok(value) => return Ok(Some(value)),
+            Err(fault) => fault,
+        };
+        self.made += 1;
+        self.committing.store(false, Ordering::Release);
+        self.repeated |= fault.leaves_outcome_open();
+        let again = match self.of {
+            Use::Reads | Use::Tail => fault.is_passing() && self.made < READ_ATTEMPTS,
+            // Once the outcome is open, only an answer of the server closes it.
+            Use::Lanes | Use::Writes if self.repeated => true,
+            Use::Lanes | Use::Writes => fault.is_passing() && self.made < CONFLICTS_MAX,
+        };
+        let wait = BACKOFF.saturating_mul(1 << self.made.min(10)).min(BACKOFF_MAX);
+        if !again || Instant::now() + wait >= self.deadline {
+            return Err(if self.repeated {
+                Fault::Commit(Box::new(fault)).into()
+            } else {
+                fault.into()
+            });
+        }
+        tracing::debug!(error = &fault as &dyn std::error::Error, "the database is asked again");
+        if !fault.is_lost_connection() || self.made > 1 {
+            sleep(wait).await;
+        }
+        Ok(None)
+    }
+
+    /// Tells whether an earlier attempt may have been kept.
+    pub(super) const fn repeated(&self) -> bool {
+        self.repeated
+    }
+}
+
+impl Work<'_> {
+    /// Tells that the next statement commits by itself, so its outcome is open until it is answered.
+    pub(super) fn commits(&self) -> &Server {
+        self.attempts.committing.store(true, Ordering::Release);
+        self
+    }
+
+    /// Makes all that was done durable.
+    pub(super) async fn commit(mut self) -> Outcome<()> {
+        self.commits();
+        self.batch_execute("COMMIT").await?;
+        self.give_back();
+        Ok(())
+    }
+
+    /// Gives the connection back after reading, or after statements that commit by themselves.
+    pub(super) fn give_back(&mut self) {
+        drop(self.conn.take());
+    }
+}
+
+impl std::ops::Deref for Work<'_> {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        self.conn.as_ref().expect("the connection is there until the work is finished")
+    }
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            // In the middle of something: nobody can tell what the connection would do next.
+            self.attempts.pools.discard(self.attempts.of, conn);
+        }
+    }
+}
+
+/// Reads: `reading!(store, |conn| …)` with an expression that gives an `Outcome`.
+macro_rules! reading {
+    ($store:expr, |$conn:ident| $work:expr) => {
+        reading!($store, Reads, |$conn| $work)
+    };
+    ($store:expr, $of:ident, |$conn:ident| $work:expr) => {{
+        let mut attempts = $store.reads($crate::postgres::pools::Use::$of)?;
+        loop {
+            let outcome = attempts.run(async {
+                let mut work = attempts.connect().await?;
+                let $conn: &$crate::postgres::pools::Server = &work;
+                let value = $work;
+                work.finish(value)
+            });
+            let outcome = outcome.await;
+            if let Some(value) = attempts.settle(outcome).await? {
+                break Ok(value);
+            }
+        }
+    }};
+}
+
+/// Writes in one transaction: `writing!(store, |tx, repeated| …)` with an expression that gives an
+/// `Outcome`. `repeated` tells whether the same work may have been kept by an earlier attempt.
+macro_rules! writing {
+    ($store:expr, |$tx:ident| $work:expr) => {
+        writing!($store, |$tx, _repeated| $work)
+    };
+    ($store:expr, |$tx:ident, $repeated:ident| $work:expr) => {{
+        let mut attempts = $store.writes($crate::postgres::pools::Use::Writes)?;
+        loop {
+            let $repeated = attempts.repeated();
+            let outcome = attempts.run(async {
+                let work = attempts.begin().await?;
+                let $tx: &$crate::postgres::pools::Server = &work;
+                let value = $work;
+                work.conclude(value).await
+            });
+            let outcome = outcome.await;
+            if let Some(value) = attempts.settle(outcome).await? {
+                break Ok(value);
+            }
+        }
+    }};
+}
+
+/// Writes with one statement that commits by itself: `committing!(store, |conn| …)`.
+macro_rules! committing {
+    ($store:expr, |$conn:ident| $work:expr) => {{
+        let mut attempts = $store.writes($crate::postgres::pools::Use::Writes)?;
+        loop {
+            let outcome = attempts.run(async {
+                let mut work = attempts.connect().await?;
+                let $conn: &$crate::postgres::pools::Server = work.commits();
+                let value = $work;
+                work.finish(value)
+            });
+            let outcome = outcome.await;
+            if let Some(value) = attempts.settle(outcome).await? {
+                break Ok(value);
+            }
+        }
+    }};
+}
+
+pub(super) use {committing, reading, writing};
+
+impl Work<'_> {
+    /// Ends work outside a transaction: the connection is kept unless it broke.
+    pub(super) fn finish<T>(&mut self, outcome: Outcome<T>) -> Outcome<T> {
+        match &outcome {
+            Err(fault) if fault.spoils_connection() => {}
+            _ => self.give_back(),
+        }
+        outcome
+    }
+
+    /// Ends a transaction: commits what succeeded, takes back what did not.
+    pub(super) async fn conclude<T>(mut self, outcome: Outcome<T>) -> Outcome<T> {
+        match outcome {
+            Ok(value) => {
+                self.commit().await?;
+                Ok(value)
+            }
+            Err(fault) => {
+                if !fault.spoils_connection() && self.batch_execute("ROLLBACK").await.is_ok() {
+                    self.give_back();
+                }
+                Err(fault)
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Accounts.
+
+use async_trait::async_trait;
+use parlor_protocol::id::{SessionId, UserId};
+use parlor_protocol::time::Timestamp;
+use parlor_protocol::user::{ServerRole, Visibility};
+
+use super::codec::{Word as _, id, value};
+use super::fault::{Fault, Outcome};
+use super::pools::Server;
+use super::query::Params;
+use super::sql::{sessions, users as sql};
+use super::transaction::{committing, reading, writing};
+use super::{PostgresStore, commit_log, query, rows};
+use crate::contract::{Result, Users};
+use crate::record::{Account, Credentials, NewUser, ProfileChange, UserConflict};
+
+#[async_trait]
+impl Users for PostgresStore {
+    async fn create_user(
+        &self,
+        user: NewUser,
+    ) -> Result<std::result::Result<Account, UserConflict>> {
+        writing!(self, |tx| insert(tx, &user).await)
+    }
+
+    async fn create_first_admin(
+        &self,
+        user: NewUser,
+    ) -> Result<std::result::Result<Account, UserConflict>> {
+        let user = NewUser { role: ServerRole::Admin, ..user };
+        writing!(self, |tx, repeated| insert_first_admin(tx, &user, repeated).await)
+    }
+
+    async fn has_admin(&self) -> Result<bool> {
+        reading!(self, |conn| query::exists(conn, sql::HAS_ADMIN, &[]).await)
+    }
+
+    async fn find_user(&self, id: UserId) -> Result<Option<Account>> {
+        reading!(self, |conn| find(conn, id).await)
+    }
+
+    async fn find_user_by_name(&self, username: &str) -> Result<Option<Account>> {
+        reading!(self, |conn| {
+            query::find(conn, sql::FIND_BY_NAME, &[&username], rows::account).await
+        })
+    }
+
+    async fn find_credentials(&self, login: &str) -> Result<Option<Credentials>> {
+        reading!(self, |conn| {
+            query::find(conn, sql::FIND_CREDENTIALS, &[&login], |row| {
+                Ok(Credentials { account: rows::account(row)?, password_hash: value(row, 11)? })
+            })
+            .await
+        })
+    }
+
+    async fn set_password_hash(&self, user: UserId, hash: String) -> Result<()> {
+        committing!(self, |conn| {
+            query::execute(conn, sql::SET_PASSWORD, &[&user.0, &hash]).await.map(drop)
+        })
+    }
+
+    async fn update_profile(
+        &self,
+        user: UserId,
+        change: ProfileChange,
+    ) -> Result<std::result::Result<Option<Account>, UserConflict>> {
+        writing!(self, |tx| update_profile(tx, user, &change).await)
+    }
+
+    async fn set_user_access(
+        &self,
+        user: UserId,
+        active: Option<bool>,
+        role: Option<ServerRole>,
+        at: Timestamp,
+    ) -> Result<Option<Account>> {
+        writing!(self, |tx| set_access(tx, user, active, role, at).await)
+    }
+
+    async fn list_users(&self, after: Option<&str>, limit: u32) -> Result<Vec<Account>> {
+        let params: Params<'_> = &[&after.unwrap_or_default(), &i64::from(limit)];
+        reading!(self, |conn| query::list(conn, sql::LIST, params, rows::account).await)
+    }
+
+    async fn touch_last_seen(&self, user: UserId, at: Timestamp) -> Result<()> {
+        committing!(self, |conn| {
+            query::execute(conn, sql::TOUCH, &[&user.0, &at.as_millis()]).await.map(drop)
+        })
+    }
+}
+
+async fn find(conn: &Server, id: UserId) -> Outcome<Option<Account>> {
+    query::find(conn, sql::FIND, &[&id.0], rows::account).await
+}
+
+/// Makes an account; the same id again is a repeat. Of two that want the same name at the same time
+/// the index lets one pass, and the other is repeated and finds it taken.
+pub(super) async fn insert(
+    tx: &Server,
+    user: &NewUser,
+) -> Outcome<std::result::Result<Account, UserConflict>> {
+    if let Some(account) = find(tx, user.id).await? {
+        return Ok(Ok(account));
+    }
+    if query::exists(tx, sql::NAME_TAKEN, &[&user.username, &user.id.0]).await? {
+        return Ok(Err(UserConflict::Username));
+    }
+    if let Some(email) = &user.email
+        && query::exists(tx, sql::EMAIL_TAKEN, &[email, &user.id.0]).await?
+    {
+        return Ok(Err(UserConflict::Email));
+    }
+    let params: Params<'_> = &[
+        &user.id.0,
+        &user.username,
+        &user.display_name,
+        &user.kind.word(),
+        &user.email,
+        &user.password_hash,
+        &user.role.word(),
+        &user.at.as_millis(),
+    ];
+    query::execute(tx, sql::INSERT, params).await?;
+    Ok(Ok(find(tx, user.id).await?.ok_or(Fault::Contradiction("users lost a row"))?))
+}
+
+async fn insert_first_admin(
+    tx: &Server,
+    user: &NewUser,
+    repeated: bool,
+) -> Outcome<std::result::Result<Account, UserConflict>> {
+    query::execute(tx, sql::LOCK_FIRST_ADMIN, &[]).await?;
+    if repeated && let Some(account) = find(tx, user.id).await? {
+        return Ok(Ok(account));
+    }
+    if query::exists(tx, sql::HAS_ADMIN, &[]).await? {
+        return Ok(Err(UserConflict::AdminExists));
+    }
+    insert(tx, user).await
+}
+
+async fn update_profile(
+    tx: &Server,
+    user: UserId,
+    change: &ProfileChange,
+) -> Outcome<std::result::Result<Option<Account>, UserConflict>> {
+    let ProfileChange { username, display_name, bio, visibility } = change;
+    if let Some(username) = username
+        && query::exists(tx, sql::NAME_TAKEN, &[username, &user.0]).await?
+    {
+        return Ok(Err(UserConflict::Username));
+    }
+    let visibility = visibility.map(Visibility::word);
+    let params: Params<'_> = &[&user.0, username, display_name, bio, &visibility];
+    query::execute(tx, sql::UPDATE_PROFILE, params).await?;
+    Ok(Ok(find(tx, user).await?))
+}
+
+async fn set_access(
+    tx: &Server,
+    user: UserId,
+    active: Option<bool>,
+    role: Option<ServerRole>,
+    at: Timestamp,
+) -> Outcome<Option<Account>> {
+    let role = role.map(ServerRole::word);
+    if query::execute(tx, sql::SET_ACCESS, &[&user.0, &active, &role]).await? == 0 {
+        return Ok(None);
+    }
+    if active == Some(false) {
+        let params: Params<'_> = &[&user.0, &at.as_millis(), &None::<uuid::Uuid>];
+        let ended: Vec<SessionId> =
+            query::list(tx, sessions::REVOKE_ALL, params, |row| id(row, 0)).await?;
+        // A bot that is switched off stops what it does.
+        query::execute(tx, sql::REQUEST_CANCEL_EVERYWHERE, &[&user.0]).await?;
+        commit_log::tell_of_user(tx, user, ended).await?;
+    }
+    find(tx, user).await
+}
