@@ -23,7 +23,7 @@ mod builder;
 pub use builder::ClusterBuilder;
 
 /// How long a node may take until it says that it is ready.
-const READY_PATIENCE: Duration = Duration::from_secs(60);
+const READY_PATIENCE: Duration = Duration::from_mins(1);
 
 /// Brokers, workers and services that run until they are dropped.
 #[derive(Debug)]

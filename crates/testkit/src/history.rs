@@ -8,14 +8,22 @@
 //! - **I3** nothing is stored or delivered that nobody wrote;
 //! - **I4** positions are 1, 2, 3 … in the store and on each connection, and all agree on them;
 //! - **I5** a message that was written after another was acknowledged comes after it;
+//! - **I6** what was acknowledged can be read at once, from any node;
 //! - **I7** a reader that resumes gets what it missed, once;
-//! - **I8** in the end every reader has everything;
+//! - **I8** in the end every reader has everything, soon after the last fault;
 //! - **I9** each message that calls a bot has one reply with one ending, and the pieces of the last
-//!   turn, joined, are its text.
+//!   turn, joined, are its text;
+//! - **I10** who was removed gets nothing from after the removal and writes nothing;
+//! - **I11** a text that was redacted is in nothing that was asked for after the redaction;
+//! - **I12** what was refused for good is never stored;
+//! - **I14** nothing of one room shows up in another.
 //!
-//! Pure and streaming: memory grows with the log, not with the number of readers or deliveries.
+//! I13 is about people and not about rooms; those who check it add [`Violation`]s of their own.
+//!
+//! Pure and streaming: memory grows with the log and the number of subscriptions, not with that of
+//! deliveries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use parlor_protocol::{
     event::{Event, EventBody},
@@ -26,12 +34,16 @@ use parlor_protocol::{
     user::UserKind,
 };
 
+mod changes;
+mod members;
 mod reader;
 mod violation;
 
+pub use changes::{canary, foreign_canary};
 pub use violation::Violation;
 
-use reader::Reader;
+use changes::Changes;
+use reader::{Reader, Signals};
 
 /// Names one reader of a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +61,10 @@ pub struct History {
     stored: u64,
     stored_ids: BTreeMap<String, u64>,
     replies: BTreeMap<MessageId, Reply>,
+    changes: Changes,
+    refused: BTreeSet<String>,
+    canary: Option<String>,
+    signals: Signals,
     violations: Vec<Violation>,
 }
 
@@ -86,6 +102,24 @@ impl History {
         Self::default()
     }
 
+    /// Expects that pieces of replies may be lost on their way, as signals may in a cluster. What
+    /// comes has to be in order all the same.
+    #[must_use]
+    pub fn with_lost_signals(self) -> Self {
+        Self { signals: Signals::MayBeLost, ..self }
+    }
+
+    /// Says that every text written in this room has this [`canary`].
+    #[must_use]
+    pub fn with_canary(self, canary: &str) -> Self {
+        Self { canary: Some(canary.to_owned()), ..self }
+    }
+
+    /// Adds what somebody else found out.
+    pub fn broken(&mut self, violation: Violation) {
+        self.violations.push(violation);
+    }
+
     /// Notes an attempt to write a message. Further attempts have the same `client_id` and text.
     pub fn wrote(&mut self, client_id: &str, body: &str, calls_bot: bool) {
         let after = self.acknowledged;
@@ -117,10 +151,42 @@ impl History {
         self.acknowledged = self.acknowledged.max(seq);
     }
 
+    /// Notes that an attempt was refused for good, and that there will be no other.
+    pub fn refused(&mut self, client_id: &str) {
+        self.refused.insert(client_id.to_owned());
+    }
+
+    /// Notes what a reading of the history found at the position of an acknowledged message.
+    pub fn read_back(&mut self, client_id: &str, found: Option<&Message>) {
+        let Some((seq, id)) = self.written.get(client_id).and_then(|written| written.answer) else {
+            return;
+        };
+        if found.is_none_or(|found| found.id != id || found.seq != seq) {
+            self.violations.push(Violation::NotReadable { client_id: client_id.to_owned(), seq });
+        }
+    }
+
     /// Adds a reader.
     pub fn reader(&mut self, name: &str) -> ReaderId {
-        self.readers.push(Reader::new(name));
+        self.readers.push(Reader::new(name, self.signals));
         ReaderId(self.readers.len() - 1)
+    }
+
+    /// Adds a reader that is a member with this user name, and may stop to be one.
+    pub fn member(&mut self, username: &str) -> ReaderId {
+        self.readers.push(Reader::of_member(username, self.signals));
+        ReaderId(self.readers.len() - 1)
+    }
+
+    /// Notes that a reader asks to follow the room, before it does so.
+    pub fn subscribing(&mut self, reader: ReaderId) {
+        let now = self.changes.tick();
+        self.with_reader(reader, |reader, _| reader.subscribing(now));
+    }
+
+    /// Notes that a reader was told to read the history again and will follow from the present.
+    pub fn resync(&mut self, reader: ReaderId) {
+        self.with_reader(reader, |reader, _| reader.forget());
     }
 
     /// Returns the last position that a reader has; nothing before its first subscription.
@@ -138,6 +204,8 @@ impl History {
     /// Notes an event that a reader received.
     pub fn event(&mut self, reader: ReaderId, event: &Event) {
         self.with_reader(reader, |reader, found| reader.event(event, found));
+        let asked_at = self.readers.get(reader.0).map_or(0, Reader::asked_at);
+        self.check_text(event, asked_at);
         self.agree(event);
     }
 
@@ -152,7 +220,10 @@ impl History {
             self.violations.push(Violation::StoreHole { after: self.stored, seq: event.seq });
         }
         self.stored = event.seq;
+        let now = self.changes.tick();
+        self.check_text(event, now);
         self.agree(event);
+        self.changes.stored(event);
         match &event.body {
             EventBody::MessageCreated(message) => self.stored_message(event.seq, message),
             EventBody::MessageCompleted(completed) => {
@@ -184,8 +255,10 @@ impl History {
             }
             _ => None,
         });
-        let differs =
-            ended.is_some_and(|ended| ended.body != message.body || ended.status != message.status);
+        let is_redacted = message.redacted_at.is_some() && message.body.is_empty();
+        let differs = ended.is_some_and(|ended| {
+            (ended.body != message.body && !is_redacted) || ended.status != message.status
+        });
         if differs || (ended.is_none() && message.status == MessageStatus::Streaming) {
             self.violations.push(Violation::ListedDifferently(message.id));
         }
@@ -216,7 +289,13 @@ impl History {
             if let Some(at) = at.filter(|_| written.calls_bot) {
                 self.violations.extend(self.check_reply(at));
             }
+            if let Some(seq) = at.filter(|_| self.refused.contains(client_id)) {
+                let client_id = client_id.clone();
+                self.violations.push(Violation::RefusedButStored { client_id, seq });
+            }
         }
+        self.violations.extend(self.changes.finish());
+        self.violations.extend(members::check(&self.log, &self.readers));
         for (id, reply) in &self.replies {
             if reply.endings != 1 {
                 self.violations.push(Violation::Endings { reply: *id, count: reply.endings });
@@ -243,7 +322,9 @@ impl History {
             _ => return None,
         };
         let count = self.replies.values().filter(|reply| reply.trigger == trigger).count();
-        (count != 1).then_some(Violation::Replies { trigger, count })
+        // Nobody needs an answer to what is gone.
+        let is_enough = count == 1 || (count == 0 && self.changes.is_redacted(trigger));
+        (!is_enough).then_some(Violation::Replies { trigger, count })
     }
 
     fn stored_message(&mut self, seq: u64, message: &Message) {
@@ -268,11 +349,27 @@ impl History {
         }
     }
 
+    /// Checks that an event that was asked for at a time has no text that it must not have.
+    fn check_text(&mut self, event: &Event, asked_at: u64) {
+        self.violations.extend(self.changes.check(event, asked_at));
+        if let Some(own) = &self.canary
+            && let Some((_, text)) = changes::text(&event.body)
+            && let Some(canary) = foreign_canary(text, own)
+        {
+            self.violations.push(Violation::FromAnotherRoom { seq: event.seq, canary });
+        }
+    }
+
     /// Compares an event with how it was first seen, by whomever.
     fn agree(&mut self, event: &Event) {
         if let Some(seen) = self.log.get(&event.seq) {
-            if seen != event {
-                self.violations.push(Violation::Disagree { seq: event.seq });
+            if seen == event {
+                return;
+            }
+            // A redaction takes the text out of the events before it.
+            match changes::without_text(seen, event) {
+                Some(message) => self.changes.seen_without_text(message, event.seq),
+                None => self.violations.push(Violation::Disagree { seq: event.seq }),
             }
             return;
         }
@@ -280,8 +377,13 @@ impl History {
             && message.sender.kind != UserKind::Bot
         {
             let client_id = message.client_id.clone().unwrap_or_default();
-            let is_known =
-                self.written.get(&client_id).is_some_and(|written| written.body == message.body);
+            let is_known = self
+                .written
+                .get(&client_id)
+                .is_some_and(|written| written.body == message.body || message.body.is_empty());
+            if message.body.is_empty() && is_known {
+                self.changes.seen_without_text(message.id, event.seq);
+            }
             if !is_known {
                 self.violations.push(Violation::Phantom { seq: event.seq, client_id });
             }

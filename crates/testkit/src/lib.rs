@@ -5,6 +5,7 @@
 pub mod cluster;
 pub mod fake_llm;
 pub mod history;
+pub mod nemesis;
 pub mod process;
 pub mod services;
 pub mod socket;

@@ -131,6 +131,17 @@ impl Socket {
         }
     }
 
+    /// Opens a connection with an access token. A server that does not answer in time is one that
+    /// was lost.
+    pub async fn open_within(
+        addr: SocketAddr,
+        token: &str,
+        patience: Duration,
+    ) -> Result<Self, Ended> {
+        let opened = timeout(patience, Self::try_open(addr, token, &Options::default())).await;
+        opened.unwrap_or_else(|_| Err(Ended::Lost(format!("no welcome in {patience:?}"))))
+    }
+
     /// Opens a connection and waits for nothing.
     pub async fn connect(addr: SocketAddr, options: &Options) -> Result<Self, Ended> {
         let connecting = async {
@@ -263,15 +274,37 @@ impl Socket {
     /// Sends a command and waits for its answer. Frames that come before are kept for
     /// [`Self::next`].
     pub async fn request(&mut self, command: Command) -> Result<Frame, Failure> {
+        let answer = self.answer(command, PATIENCE).await;
+        answer.unwrap_or_else(|| panic!("no answer in {PATIENCE:?}"))
+    }
+
+    /// Sends a command and waits for its answer. A server that does not answer in time is one that
+    /// was lost.
+    pub async fn request_within(
+        &mut self,
+        command: Command,
+        patience: Duration,
+    ) -> Result<Frame, Failure> {
+        let asked = timeout(patience, self.answer(command, patience)).await;
+        let lost = || Err(Failure::Ended(Ended::Lost(format!("no answer in {patience:?}"))));
+        asked.ok().flatten().unwrap_or_else(lost)
+    }
+
+    /// Returns the answer to a command, or nothing when none comes in time.
+    async fn answer(
+        &mut self,
+        command: Command,
+        patience: Duration,
+    ) -> Option<Result<Frame, Failure>> {
         self.last_id += 1;
         let re = format!("t{}", self.last_id);
-        let sent = self.send(&with_id(command, re.clone())).await;
-        let deadline = Instant::now() + PATIENCE;
+        // Not final: the server's reason may still be readable.
+        self.send(&with_id(command, re.clone())).await.ok();
+        let deadline = Instant::now() + patience;
         loop {
-            let frame = match self.receive(deadline).await {
-                Some(Incoming::Frame(frame)) => *frame,
-                Some(Incoming::Ended(ended)) => return Err(Failure::Ended(ended)),
-                None => panic!("no answer in {PATIENCE:?} (sent: {sent:?})"),
+            let frame = match self.receive(deadline).await? {
+                Incoming::Frame(frame) => *frame,
+                Incoming::Ended(ended) => return Some(Err(Failure::Ended(ended))),
             };
             let answers = match &frame {
                 Frame::Ok(accepted) => accepted.re.as_ref(),
@@ -284,10 +317,10 @@ impl Socket {
                 self.kept.push_back(frame);
                 continue;
             }
-            return match frame {
+            return Some(match frame {
                 Frame::Error(refused) => Err(Failure::Refused(refused)),
                 answer => Ok(answer),
-            };
+            });
         }
     }
 

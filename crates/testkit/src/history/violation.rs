@@ -129,6 +129,84 @@ pub enum Violation {
         /// The reply.
         reply: MessageId,
     },
+    /// I6: acknowledged, but a node does not have it.
+    NotReadable {
+        /// The author's id.
+        client_id: String,
+        /// Where it was acknowledged.
+        seq: u64,
+    },
+    /// I1: an edit was acknowledged and is not stored.
+    EditLost(MessageId),
+    /// I1: a redaction was acknowledged and is not stored.
+    RedactionLost(MessageId),
+    /// I3: a redaction that nobody asked for.
+    RedactionUnasked(MessageId),
+    /// I10: somebody wrote who was no member.
+    WrittenByStranger {
+        /// Where.
+        seq: u64,
+        /// Who.
+        name: String,
+    },
+    /// I10: somebody was told what happened after their removal.
+    ToldAfterRemoval {
+        /// Who.
+        name: String,
+        /// Where they were removed.
+        removed: u64,
+        /// The last that they were told, or the position at which they could begin to follow.
+        told: u64,
+    },
+    /// I10: somebody was served after their login had ended.
+    ServedAfterRevocation {
+        /// Who.
+        name: String,
+        /// What was served.
+        what: String,
+    },
+    /// I11: a redacted text was given to somebody who asked afterwards.
+    RedactedText {
+        /// The message.
+        message: MessageId,
+        /// The position of the event.
+        seq: u64,
+    },
+    /// I12: refused for good, and yet stored.
+    RefusedButStored {
+        /// The author's id.
+        client_id: String,
+        /// Where it is stored.
+        seq: u64,
+    },
+    /// I8: it took too long after the last fault.
+    SlowToConverge {
+        /// What took long.
+        what: String,
+        /// How long, in milliseconds.
+        took_ms: u128,
+    },
+    /// I13: in the end somebody is shown as what they are not.
+    PresenceDiffers {
+        /// Who.
+        name: String,
+        /// What is shown.
+        shown: String,
+    },
+    /// I14: a text of another room.
+    FromAnotherRoom {
+        /// The position.
+        seq: u64,
+        /// The other room's canary.
+        canary: String,
+    },
+    /// I14: a text of a room is where no text must be.
+    Leaked {
+        /// Where.
+        place: String,
+        /// What.
+        text: String,
+    },
     /// The history over HTTP has a message where the log has something else.
     ListedElsewhere {
         /// The position.
