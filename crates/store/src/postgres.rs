@@ -17,6 +17,7 @@ mod rows;
 mod schema;
 mod sessions;
 mod sql;
+mod survey;
 mod transaction;
 mod users;
 
@@ -28,6 +29,7 @@ use self::epoch::Epoch;
 pub use self::open::OpenError;
 use self::pools::Pools;
 pub use self::schema::{MigrationReport, known_schema_version};
+pub use self::survey::Survey;
 use self::transaction::Gate;
 
 /// How to open a store.

@@ -342,7 +342,7 @@ impl PostgresStore {
         Ok(row.get(0))
     }
 
-    async fn first(options: &PostgresOptions) -> Result<First, OpenError> {
+    pub(super) async fn first(options: &PostgresOptions) -> Result<First, OpenError> {
         let address = Address::parse(options.url())?;
         let tls = address.tls(options.ca_file.as_ref())?;
         First::connect(options, address, tls).await

@@ -15,4 +15,5 @@ pub(in crate::postgres) mod messages;
 pub(in crate::postgres) mod meta;
 pub(in crate::postgres) mod rooms;
 pub(in crate::postgres) mod sessions;
+pub(in crate::postgres) mod survey;
 pub(in crate::postgres) mod users;
