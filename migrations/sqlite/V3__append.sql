@@ -1,0 +1,2 @@
+-- Nothing to do: this step is for a database with many writers. Here one thread writes, and it looks
+-- at the bots of a room whenever a message comes.
