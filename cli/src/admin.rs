@@ -10,6 +10,8 @@ use crate::context::Context;
 use crate::password::{PasswordArgs, ask, prompt};
 use crate::{account, failure};
 
+mod create;
+
 #[derive(Debug, Args)]
 pub(crate) struct AdminArgs {
     #[command(subcommand)]
@@ -20,6 +22,8 @@ pub(crate) struct AdminArgs {
 enum AdminCommand {
     /// Make the first administrator with the link that the server printed at its first start
     Setup(SetupArgs),
+    /// Make an administrator in the database of these settings, without asking a server
+    Create(create::CreateArgs),
     /// Show nodes and what they depend on
     Status,
     /// List users
@@ -58,8 +62,13 @@ enum Role {
 }
 
 pub(crate) async fn run(args: AdminArgs, context: &Context) -> anyhow::Result<()> {
+    let command = match args.command {
+        AdminCommand::Create(args) => return create::run(args, context).await,
+        other => other,
+    };
     let http = context.http()?;
-    match args.command {
+    match command {
+        AdminCommand::Create(_) => Ok(()),
         AdminCommand::Setup(args) => set_up(&http, args, context).await,
         AdminCommand::Status => {
             let status = http.admin_status().await.context("ask for the server's state")?;

@@ -4,8 +4,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::context::Context;
 use crate::{
-    account, admin, bots, chat, config, doctor, generate, history, migrate, rooms, send, serve,
-    tail, users,
+    account, admin, bot_worker, bots, broker, chat, config, doctor, generate, history, migrate,
+    rooms, send, serve, tail, users,
 };
 
 /// Chat rooms that people and language models share.
@@ -65,6 +65,10 @@ pub(crate) struct SettingsArgs {
 pub(crate) enum Command {
     /// Run a server with everything in one process
     Serve(serve::ServeArgs),
+    /// Run one of several servers of a cluster, without bots
+    Broker(broker::BrokerArgs),
+    /// Run one of several processes of a cluster that write the replies of bots
+    BotWorker(bot_worker::BotWorkerArgs),
     /// Bring the database to this version
     Migrate(migrate::MigrateArgs),
     /// Make an account and log in
@@ -106,6 +110,8 @@ impl Command {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         match self {
             Self::Serve(args) => serve::run(args).await,
+            Self::Broker(args) => broker::run(args).await,
+            Self::BotWorker(args) => bot_worker::run(args).await,
             Self::Migrate(args) => migrate::run(&args, context).await,
             Self::Register(args) => account::register(args, context).await,
             Self::Login(args) => account::login(args, context).await,

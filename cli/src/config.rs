@@ -1,7 +1,7 @@
 //! `config`: checks and shows the settings of the server.
 
-use clap::{Args, Subcommand};
-use parlor_runtime::config::Variable;
+use clap::{Args, Subcommand, ValueEnum};
+use parlor_runtime::config::{Program, Variable};
 use parlor_runtime::{Config, exit};
 use serde_json::json;
 
@@ -18,11 +18,38 @@ pub(crate) struct ConfigArgs {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Tell everything that is wrong with the settings
-    Check(SettingsArgs),
+    Check(CheckArgs),
     /// Show the settings in use, and where each comes from
     Print(SettingsArgs),
     /// List the variables that can be set
     Env,
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// The program that they are for
+    #[arg(long = "for", value_enum, value_name = "PROGRAM", default_value_t = For::Serve)]
+    program: For,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// A program that works with the settings.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum For {
+    Serve,
+    Broker,
+    BotWorker,
+}
+
+impl From<For> for Program {
+    fn from(program: For) -> Self {
+        match program {
+            For::Serve => Self::Serve,
+            For::Broker => Self::Broker,
+            For::BotWorker => Self::BotWorker,
+        }
+    }
 }
 
 pub(crate) fn run(args: &ConfigArgs, context: &Context) -> anyhow::Result<()> {
@@ -33,8 +60,12 @@ pub(crate) fn run(args: &ConfigArgs, context: &Context) -> anyhow::Result<()> {
     }
 }
 
-fn check(args: &SettingsArgs, context: &Context) -> anyhow::Result<()> {
-    match Config::load(&context.settings(args)) {
+fn check(args: &CheckArgs, context: &Context) -> anyhow::Result<()> {
+    let checked = Config::load(&context.settings(&args.settings)).and_then(|loaded| {
+        loaded.config.require(args.program.into(), &loaded.origins)?;
+        Ok(loaded)
+    });
+    match checked {
         Ok(loaded) => {
             if context.out.json {
                 context.out.json(&json!([]))?;

@@ -10,11 +10,21 @@ use parlor_runtime::{ConfigProblems, exit};
 use parlor_store::OpenError;
 
 use crate::output::Out;
+use crate::program::backends::fault::ServiceFault;
 
 /// The command line asks for something that cannot be.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
+
+/// A setting does not fit what is there; starting again changes nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("{sentence}")]
+pub(crate) struct Wrong {
+    pub(crate) sentence: String,
+    /// What helps.
+    pub(crate) hint: &'static str,
+}
 
 /// Everything was said already; only the exit code is left.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +45,12 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     if let Some(Said(code)) = find::<Said>(error) {
         return *code;
     }
-    if find::<Usage>(error).is_some() || find::<ConfigProblems>(error).is_some() {
+    let wrong = find::<Usage>(error).is_some() || find::<Wrong>(error).is_some();
+    if wrong || find::<ConfigProblems>(error).is_some() {
         return exit::USAGE;
+    }
+    if let Some(fault) = find::<ServiceFault>(error) {
+        return fault.exit_code();
     }
     if let Some(error) = find::<io::Error>(error)
         && error.kind() == io::ErrorKind::BrokenPipe
@@ -91,6 +105,12 @@ fn sentence(error: &anyhow::Error) -> String {
 
 /// Returns what the person can do.
 fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    if let Some(fault) = find::<ServiceFault>(error) {
+        return Some(fault.hint());
+    }
+    if let Some(wrong) = find::<Wrong>(error) {
+        return Some(wrong.hint);
+    }
     match find::<ClientError>(error)? {
         ClientError::NotLoggedIn => Some("log in with `parlor login`, or `parlor register`"),
         ClientError::Unreachable(_) => {

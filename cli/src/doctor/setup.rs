@@ -11,7 +11,7 @@ use parlor_store::sqlite::{known_schema_version, schema_version};
 
 use super::{DoctorArgs, Finding};
 use crate::context::Context;
-use crate::serve::providers::select_providers;
+use crate::program::providers::select_providers;
 
 /// Examines what a server on this machine would use.
 pub(super) async fn examine(args: &DoctorArgs, context: &Context) -> Vec<Finding> {

@@ -24,10 +24,12 @@ impl Config {
                 Program::BotWorker => "parlor bot-worker",
                 Program::Broker | Program::Serve => "parlor broker",
             };
+            // A worker shares nothing that would have to be in Redis.
+            let has_redis = self.cluster.url.is_some() || program == Program::BotWorker;
             let services = [
                 ("store.url", self.store.postgres().is_some(), "DATABASE_URL", "PostgreSQL"),
                 ("bus.url", self.bus.url.is_some(), "NATS_URL", "NATS"),
-                ("cluster.url", self.cluster.url.is_some(), "REDIS_URL", "Redis"),
+                ("cluster.url", has_redis, "REDIS_URL", "Redis"),
             ];
             for (key, _, variable, service) in services.into_iter().filter(|(_, set, ..)| !set) {
                 let allowed = format!(
@@ -36,6 +38,12 @@ impl Config {
                 );
                 missing.push((key, allowed));
             }
+        }
+        if program == Program::BotWorker && !self.bots.enabled {
+            missing.push((
+                "bots.enabled",
+                "must be true for `parlor bot-worker`, which does nothing else".to_owned(),
+            ));
         }
         let signs = program != Program::BotWorker;
         if signs && self.store.postgres().is_some() && self.auth.secret_key.is_none() {

@@ -292,9 +292,9 @@ fn each_program_says_what_it_cannot_do_without() {
     assert_eq!(missing(Program::Serve, &[database, secret]), Vec::<String>::new());
     assert_eq!(missing(Program::Broker, &[]), ["store.url", "bus.url", "cluster.url"]);
     assert_eq!(missing(Program::Broker, &[database, bus, cache]), ["auth.secret_key"]);
-    assert_eq!(missing(Program::BotWorker, &[database, bus]), ["cluster.url"]);
+    assert_eq!(missing(Program::BotWorker, &[database]), ["bus.url"]);
     let nothing: Vec<String> = Vec::new();
-    assert_eq!(missing(Program::BotWorker, &[database, bus, cache]), nothing);
+    assert_eq!(missing(Program::BotWorker, &[database, bus]), nothing);
     assert_eq!(missing(Program::Broker, &[database, bus, cache, secret]), nothing);
 }
 
