@@ -187,6 +187,8 @@ impl Shard {
     /// Reads the room's position. What arrives meanwhile is held back by the feed.
     async fn open(self: &Rc<Self>, id: RoomId) -> Outcome<()> {
         self.node.bus.follow(self.subscriber, id);
+        // Before the head: what is committed after it is told.
+        self.node.bus.wait_followed(id).await;
         let head = self.node.store.find_head(id).await;
         // After the head: a reply that ends in between is then known to have ended.
         let streams = self.node.list_streaming(id).await;

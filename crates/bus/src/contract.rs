@@ -39,6 +39,10 @@ pub trait Bus: Send + Sync + Debug {
     /// Starts deliveries of a room to a subscriber.
     fn follow(&self, subscriber: SubscriberId, room: RoomId);
 
+    /// Waits, for a short bounded time, until what others publish in a followed room arrives here.
+    /// Whoever follows a room, waits for this, and then reads the store misses nothing.
+    async fn wait_followed(&self, room: RoomId);
+
     /// Ends deliveries of a room to a subscriber. Those in its mailbox stay there.
     fn unfollow(&self, subscriber: SubscriberId, room: RoomId);
 

@@ -9,6 +9,8 @@ mod contract;
 mod encode;
 mod local;
 mod memory;
+mod nats;
 
 pub use contract::{Bus, BusStatus, Control, Delivery, Mailbox, SubscriberId};
 pub use local::LocalBus;
+pub use nats::{NatsBus, NatsError, NatsOptions};

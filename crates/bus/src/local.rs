@@ -153,6 +153,8 @@ impl Bus for LocalBus {
         self.set_follower(room, |followers| followers | 1 << subscriber.0);
     }
 
+    async fn wait_followed(&self, _: RoomId) {}
+
     fn unfollow(&self, subscriber: SubscriberId, room: RoomId) {
         self.set_follower(room, |followers| followers & !(1 << subscriber.0));
     }

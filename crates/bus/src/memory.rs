@@ -60,19 +60,22 @@ struct Seeding {
 }
 
 impl Memory {
-    /// Keeps a room in step with an event.
-    pub(crate) fn apply_event(&self, event: &Event, origin: Origin) {
+    /// Keeps a room in step with an event. `true` when this process writes there since then, or no
+    /// more.
+    pub(crate) fn apply_event(&self, event: &Event, origin: Origin) -> bool {
         match &event.body {
             EventBody::MessageCreated(message) if message.status == MessageStatus::Streaming => {
-                self.begin(event.room, message.id, origin);
+                self.change(event.room, origin, |room| {
+                    room.reply(message.id, 1, origin);
+                })
             }
             EventBody::MessageCompleted(completed) => {
-                self.end(event.room, |room| {
+                self.change(event.room, Origin::Elsewhere, |room| {
                     room.replies.remove(&completed.message);
                     if let Some(seeding) = &mut room.seeding {
                         seeding.ended.insert(completed.message);
                     }
-                });
+                })
             }
             EventBody::HistoryReset(_) => self.end_all(event.room),
             EventBody::MessageCreated(_)
@@ -86,26 +89,23 @@ impl Memory {
             | EventBody::MemberJoined(_)
             | EventBody::MemberLeft(_)
             | EventBody::MemberRoleChanged(_)
-            | EventBody::Unknown(_) => {}
+            | EventBody::Unknown(_) => false,
         }
     }
 
-    /// Keeps a room in step with a piece of text.
-    pub(crate) fn apply_delta(&self, id: RoomId, delta: &MessageDelta, origin: Origin) {
-        let mut rooms = self.lock();
-        let Some(room) = room_for(&mut rooms, id, origin) else { return };
-        room.apply(delta, origin);
-        forget_if_empty(&mut rooms, id);
+    /// Keeps a room in step with a piece of text. Returns what [`Self::apply_event`] does.
+    pub(crate) fn apply_delta(&self, id: RoomId, delta: &MessageDelta, origin: Origin) -> bool {
+        self.change(id, origin, |room| room.apply(delta, origin))
     }
 
-    /// Forgets all replies of a room: they are gone.
-    pub(crate) fn end_all(&self, room: RoomId) {
-        self.end(room, |room| {
+    /// Forgets all replies of a room: they are gone. Returns what [`Self::apply_event`] does.
+    pub(crate) fn end_all(&self, room: RoomId) -> bool {
+        self.change(room, Origin::Elsewhere, |room| {
             room.replies.clear();
             if let Some(seeding) = &mut room.seeding {
                 seeding.all_ended = true;
             }
-        });
+        })
     }
 
     /// Returns the replies of a room.
@@ -122,10 +122,7 @@ impl Memory {
 
     /// Tells whether this process writes a reply in the room.
     pub(crate) fn has_own(&self, room: RoomId) -> bool {
-        let rooms = self.lock();
-        rooms
-            .get(&room)
-            .is_some_and(|room| room.replies.values().any(|reply| reply.origin == Origin::Here))
+        self.lock().get(&room).is_some_and(Room::has_own)
     }
 
     /// Remembers from now on what others write in this room, or forgets it.
@@ -172,31 +169,26 @@ impl Memory {
         SeedingGuard { memory: self, room }
     }
 
-    fn begin(&self, id: RoomId, message: MessageId, origin: Origin) {
+    /// Changes a room, which begins to be known only by what this process writes. `true` when this
+    /// process writes there since then, or no more.
+    fn change(&self, id: RoomId, origin: Origin, change: impl FnOnce(&mut Room)) -> bool {
         let mut rooms = self.lock();
-        if let Some(room) = room_for(&mut rooms, id, origin) {
-            room.reply(message, 1, origin);
-        }
-    }
-
-    fn end(&self, id: RoomId, change: impl FnOnce(&mut Room)) {
-        let mut rooms = self.lock();
-        if let Some(room) = rooms.get_mut(&id) {
-            change(room);
-            forget_if_empty(&mut rooms, id);
-        }
+        let room = match origin {
+            Origin::Here => rooms.entry(id).or_default(),
+            Origin::Elsewhere => match rooms.get_mut(&id) {
+                Some(room) => room,
+                None => return false,
+            },
+        };
+        let before = room.has_own();
+        change(room);
+        let changed = room.has_own() != before;
+        forget_if_empty(&mut rooms, id);
+        changed
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, Room>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Returns the room when what comes from there is to be remembered.
-fn room_for(rooms: &mut HashMap<RoomId, Room>, id: RoomId, origin: Origin) -> Option<&mut Room> {
-    match origin {
-        Origin::Here => Some(rooms.entry(id).or_default()),
-        Origin::Elsewhere => rooms.get_mut(&id),
     }
 }
 
@@ -209,6 +201,10 @@ fn forget_if_empty(rooms: &mut HashMap<RoomId, Room>, id: RoomId) {
 impl Room {
     fn is_empty(&self) -> bool {
         !self.kept && self.seeding.is_none() && self.replies.is_empty()
+    }
+
+    fn has_own(&self) -> bool {
+        self.replies.values().any(|reply| reply.origin == Origin::Here)
     }
 
     fn list(&self) -> Vec<StreamingReply> {

@@ -178,7 +178,7 @@ fn what_may_be_outdated_is_forgotten_but_not_what_is_written_here() {
 #[tokio::test(start_paused = true)]
 async fn own_reply_without_news_expires() {
     let memory = Memory::default();
-    let idle = Duration::from_secs(300);
+    let idle = Duration::from_mins(5);
     memory.apply_event(&created(), Here);
     tokio::time::advance(Duration::from_secs(200)).await;
     memory.apply_delta(room(), &delta(1, 1, "a"), Here);
