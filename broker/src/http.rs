@@ -65,7 +65,7 @@ struct Parts {
 
 impl App {
     fn new(node: Arc<Node>) -> Self {
-        let throttle = LoginThrottle::new(&node.config.limits);
+        let throttle = LoginThrottle::new(&node.config.limits, &*node.limits);
         let documents = Documents::new(&table::endpoints());
         let health = Health::new(&node);
         Self(Arc::new(Parts { node, throttle, documents, health }))

@@ -111,6 +111,10 @@ pub struct AuthMetrics {
     pub logins: IntCounterVec,
     /// Refused by a rate limit, by action.
     pub rate_limited: IntCounterVec,
+    /// Users, rooms and addresses whose rate is remembered, by limit.
+    pub rate_entries: prometheus::IntGaugeVec,
+    /// Requests of those for whom there was no room, so that they share a budget, by limit.
+    pub rate_overflows: IntCounterVec,
 }
 
 impl Metrics {
@@ -151,6 +155,16 @@ impl Metrics {
                     "parlor_auth_rate_limited_total",
                     "Requests and commands refused by a rate limit.",
                     &["action"],
+                )?,
+                rate_entries: register.gauges(
+                    "parlor_auth_rate_entries",
+                    "Keys whose rate is remembered.",
+                    &["limit"],
+                )?,
+                rate_overflows: register.counters(
+                    "parlor_auth_rate_overflows_total",
+                    "Checks of keys that share a budget, because too many are remembered.",
+                    &["limit"],
                 )?,
             },
             registry,

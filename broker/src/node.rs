@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parlor_auth::{AccessRefused, AccessTokens, PasswordHasher, RefreshTokens};
 use parlor_bus::{Bus, Control};
-use parlor_cluster::{Presence, Revocations, Tickets, Transition};
+use parlor_cluster::{Presence, Revocations, SharedLimits, Tickets, Transition};
 use parlor_llm::Providers;
 use parlor_protocol::code::Code;
 use parlor_protocol::frame::StreamingReply;
@@ -46,6 +46,8 @@ pub struct Node {
     pub presence: Arc<dyn Presence>,
     /// Single-use tickets for the WebSocket.
     pub tickets: Arc<dyn Tickets>,
+    /// Limits that nodes share.
+    pub limits: Arc<dyn SharedLimits>,
     /// Logins that have ended.
     pub revocations: Revocations,
     /// Hashes passwords.

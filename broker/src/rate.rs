@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use parlor_cluster::{Rate, RateLimited, RateLimiter};
+use parlor_cluster::{LimitKey, Rate, RateLimited, RateLimiter, SharedLimits, TakeRefused};
 use parlor_protocol::id::{RoomId, UserId};
 use parlor_runtime::config::LimitsConfig;
 
+use crate::metrics::AuthMetrics;
 use crate::refusal::{Outcome, Refusal};
 
 /// An address as a key: IPv6 counts by its /64, because one customer gets at least that much.
@@ -22,6 +23,15 @@ impl From<IpAddr> for AddressKey {
                 Self(std::net::Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
             }
             v4 @ IpAddr::V4(_) => Self(v4),
+        }
+    }
+}
+
+impl LimitKey for AddressKey {
+    fn number(&self) -> u128 {
+        match self.0 {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(v6) => v6.to_bits(),
         }
     }
 }
@@ -54,54 +64,31 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 
 impl RateLimits {
-    /// Creates the limits from the settings.
-    pub fn new(config: &LimitsConfig) -> Self {
-        let rate = |count: u32, per: Duration, burst: u32| {
-            let rate = Rate { count: NonZeroU32::new(count)?, per, burst: NonZeroU32::new(burst)? };
-            config.enabled.then_some(rate)
-        };
+    /// Creates the limits from the settings. Nodes share all of them.
+    pub fn new(config: &LimitsConfig, shared: &dyn SharedLimits) -> Self {
+        let new = New { config, shared };
+        let per_minute = config.requests_per_minute;
+        let anonymous = config.anonymous_requests_per_minute;
+        let per_hour = config.register_per_hour;
         Self {
-            publish_user: RateLimiter::new(rate(
-                config.publish_per_second,
-                SECOND,
-                config.publish_burst,
-            )),
-            publish_room: RateLimiter::new(rate(
-                config.room_publish_per_second,
-                SECOND,
-                config.room_publish_burst,
-            )),
-            publish_address: RateLimiter::new(rate(
-                config.address_publish_per_second,
-                SECOND,
-                config.address_publish_burst,
-            )),
-            typing: RateLimiter::new(rate(
-                config.typing_per_second,
-                SECOND,
-                config.typing_per_second * 2,
-            )),
-            signal: RateLimiter::new(rate(config.signals_per_second, SECOND, config.signals_burst)),
-            history: RateLimiter::new(rate(
-                config.history_per_second,
-                SECOND,
-                config.history_burst,
-            )),
-            requests_user: RateLimiter::new(rate(
-                config.requests_per_minute,
-                MINUTE,
-                config.requests_per_minute,
-            )),
-            requests_address: RateLimiter::new(rate(
-                config.anonymous_requests_per_minute,
-                MINUTE,
-                config.anonymous_requests_per_minute,
-            )),
-            register: RateLimiter::new(rate(
-                config.register_per_hour,
-                HOUR,
-                config.register_per_hour,
-            )),
+            publish_user: new
+                .limit("publish_user", (config.publish_per_second, SECOND, config.publish_burst)),
+            publish_room: new.limit(
+                "publish_room",
+                (config.room_publish_per_second, SECOND, config.room_publish_burst),
+            ),
+            publish_address: new.limit(
+                "publish_address",
+                (config.address_publish_per_second, SECOND, config.address_publish_burst),
+            ),
+            typing: new
+                .limit("typing", (config.typing_per_second, SECOND, config.typing_per_second * 2)),
+            signal: new.limit("signal", (config.signals_per_second, SECOND, config.signals_burst)),
+            history: new
+                .limit("history", (config.history_per_second, SECOND, config.history_burst)),
+            requests_user: new.limit("requests_user", (per_minute, MINUTE, per_minute)),
+            requests_address: new.limit("requests_address", (anonymous, MINUTE, anonymous)),
+            register: new.limit("register", (per_hour, HOUR, per_hour)),
         }
     }
 
@@ -114,22 +101,75 @@ impl RateLimits {
             .map_err(Refusal::from)
     }
 
-    /// Forgets keys whose budget is full again.
-    pub fn sweep(&self) {
-        self.publish_user.sweep();
-        self.publish_room.sweep();
-        self.publish_address.sweep();
-        self.typing.sweep();
-        self.signal.sweep();
-        self.history.sweep();
-        self.requests_user.sweep();
-        self.requests_address.sweep();
-        self.register.sweep();
+    /// Takes one registration from an address, on all nodes together. Refuses when that cannot be
+    /// known.
+    pub async fn take_registration(&self, address: AddressKey) -> Outcome<()> {
+        self.register.take(&address).await.map_err(|refused| match refused {
+            TakeRefused::Limited(limited) => limited.into(),
+            TakeRefused::Unavailable => {
+                Refusal::unavailable("Accounts cannot be made at the moment; try again soon.")
+            }
+        })
     }
+
+    /// Forgets keys whose budget is full again, and counts the others.
+    pub fn sweep(&self, metrics: &AuthMetrics) {
+        sweep(&self.publish_user, "publish_user", metrics);
+        sweep(&self.publish_room, "publish_room", metrics);
+        sweep(&self.publish_address, "publish_address", metrics);
+        sweep(&self.typing, "typing", metrics);
+        sweep(&self.signal, "signal", metrics);
+        sweep(&self.history, "history", metrics);
+        sweep(&self.requests_user, "requests_user", metrics);
+        sweep(&self.requests_address, "requests_address", metrics);
+        sweep(&self.register, "register", metrics);
+    }
+}
+
+/// Makes limits from settings.
+struct New<'a> {
+    config: &'a LimitsConfig,
+    shared: &'a dyn SharedLimits,
+}
+
+impl New<'_> {
+    /// Makes a limit of so many, in a time, and at once.
+    fn limit<K: LimitKey>(
+        &self,
+        name: &'static str,
+        (count, per, burst): (u32, Duration, u32),
+    ) -> RateLimiter<K> {
+        let rate = NonZeroU32::new(count).zip(NonZeroU32::new(burst));
+        let rate = rate.map(|(count, burst)| Rate { count, per, burst });
+        let rate = rate.filter(|_| self.config.enabled);
+        RateLimiter::new(rate, self.config.rate_entries).shared(name, self.shared)
+    }
+}
+
+fn sweep<K: LimitKey>(limiter: &RateLimiter<K>, name: &str, metrics: &AuthMetrics) {
+    limiter.sweep();
+    let entries = i64::try_from(limiter.len()).unwrap_or(i64::MAX);
+    metrics.rate_entries.with_label_values(&[name]).set(entries);
+    let overflows = metrics.rate_overflows.with_label_values(&[name]);
+    overflows.inc_by(limiter.overflows().saturating_sub(overflows.get()));
 }
 
 impl From<RateLimited> for Refusal {
     fn from(limited: RateLimited) -> Self {
         Self::rate_limited(limited.retry_after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_one_customer_are_one_key() {
+        let key = |address: &str| AddressKey::from(address.parse::<IpAddr>().unwrap());
+        assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:2"));
+        assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
+        assert_eq!(key("192.0.2.1"), key("::ffff:192.0.2.1"));
+        assert_ne!(key("192.0.2.1").number(), key("192.0.2.2").number());
     }
 }

@@ -9,7 +9,7 @@ use parlor_auth::{
     AccessTokens, HashError, HashParams, KeyTooShort, PasswordHasher, RefreshTokens,
 };
 use parlor_bus::Bus;
-use parlor_cluster::{Presence, Revocations, Tickets, Transition};
+use parlor_cluster::{Presence, Revocations, SharedLimits, Tickets, Transition};
 use parlor_llm::Providers;
 use parlor_runtime::{Clock, Config, Lifecycle};
 use parlor_store::Store;
@@ -44,6 +44,8 @@ pub struct Backends {
     pub presence: Arc<dyn Presence>,
     /// Single-use tickets.
     pub tickets: Arc<dyn Tickets>,
+    /// Rate limits and attempts to log in, as far as nodes share them.
+    pub limits: Arc<dyn SharedLimits>,
     /// Model providers.
     pub providers: Arc<Providers>,
     /// Wall time and ids.
@@ -224,12 +226,13 @@ fn make_node(
         parallelism: auth.argon2_parallelism,
     };
     let passwords = PasswordHasher::new(params, auth.hash_concurrency, auth.hash_queue)?;
-    let Backends { store, bus, presence, tickets, providers, clock, registry: _ } = backends;
+    let Backends { store, bus, presence, tickets, limits, providers, clock, registry: _ } =
+        backends;
     let started_at = clock.now().into();
     let name: String = clock.new_id().simple().to_string().chars().rev().take(8).collect();
     Ok(Node {
         name: format!("node-{name}"),
-        rate: RateLimits::new(&config.limits),
+        rate: RateLimits::new(&config.limits, &*limits),
         admission: Admission::new(&config.limits),
         access_tokens: AccessTokens::new(secret, None)?,
         refresh_tokens: RefreshTokens::new(secret)?,
@@ -244,6 +247,7 @@ fn make_node(
         committer,
         presence,
         tickets,
+        limits,
         passwords,
         providers,
         metrics,
@@ -262,7 +266,7 @@ async fn sweep(node: Arc<Node>) {
             () = draining.cancelled() => return,
             _ = tick.tick() => {}
         }
-        node.rate.sweep();
+        node.rate.sweep(&node.metrics.auth);
         node.revocations.sweep(node.now());
         for transition in node.presence.sweep(node.now()).await {
             announce(&node, transition).await;

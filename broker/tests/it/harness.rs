@@ -8,7 +8,7 @@ use parlor_auth::NewAccess;
 use parlor_broker::node::Node;
 use parlor_broker::start::{Backends, Broker};
 use parlor_bus::LocalBus;
-use parlor_cluster::{LocalPresence, LocalTickets};
+use parlor_cluster::{LocalLimits, LocalPresence, LocalTickets};
 use parlor_llm::Providers;
 use parlor_protocol::id::{RoomId, RoomRef, SessionId, UserId};
 use parlor_protocol::room::RoomKind;
@@ -63,6 +63,7 @@ impl TestNode {
             bus: Arc::new(LocalBus::new()),
             presence: Arc::new(LocalPresence::new(Duration::from_mins(5))),
             tickets: Arc::new(LocalTickets::new(100)),
+            limits: Arc::new(LocalLimits::default()),
             providers: Arc::new(Providers::demo()),
             clock: Arc::new(SystemClock),
             registry: Registry::new(),

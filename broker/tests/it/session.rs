@@ -53,8 +53,8 @@ async fn ticket_opens_one_connection() {
         access_expires_at: Timestamp::from_millis(now.as_millis() + 60_000),
         expires_at: soon,
     };
-    node.node().tickets.issue("t1".into(), ticket, now).await.unwrap();
-    let url = format!("{}?ticket=t1", node.url());
+    let code = node.node().tickets.issue(ticket, now).await.unwrap();
+    let url = format!("{}?ticket={code}", node.url());
     let mut client = TestClient::open(url.clone().into_client_request().unwrap()).await;
     assert_eq!(client.next().await["op"], "welcome");
     let spent = tokio_tungstenite::connect_async(url).await.unwrap_err();

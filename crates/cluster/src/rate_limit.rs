@@ -1,13 +1,27 @@
-//! Rate limits of one node: a token bucket for each key, by governor.
+//! Rate limits of one node: a bucket for each key, decided at once and without waiting.
+//!
+//! The buckets are those of the generic cell rate algorithm: one number for each key, the time at
+//! which it is full again. The number of keys is bounded. At the bound, keys that are full again
+//! are forgotten; when that makes no room, all further keys share a single bucket until it does. So
+//! a flood of made-up addresses slows down newcomers and nobody else.
+//!
+//! A limiter may be shared ([`RateLimiter::shared`]): what it lets through is charged to the
+//! cluster's budget in the background, and it refuses a key for as long as that is overdrawn.
 
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::state::keyed::DefaultKeyedStateStore;
-use governor::{Quota, RateLimiter as Governor};
+use parlor_protocol::id::{RoomId, UserId};
+use tokio::time::Instant;
+
+use crate::shared::{SharedBudget, SharedLimits, TakeRefused};
+
+/// A map at its bound is searched for keys to forget at most so often.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// How often something may be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +34,13 @@ pub struct Rate {
     pub burst: NonZeroU32,
 }
 
+impl Rate {
+    /// Returns the time in which one is given back.
+    pub fn interval(&self) -> Duration {
+        (self.per / self.count.get()).max(Duration::from_nanos(1))
+    }
+}
+
 /// Too many: try again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests")]
@@ -28,85 +49,248 @@ pub struct RateLimited {
     pub retry_after: Duration,
 }
 
+/// Whose rate is limited.
+pub trait LimitKey: Hash + Eq + Clone {
+    /// Returns a number that is the key's on every node.
+    fn number(&self) -> u128;
+}
+
+impl LimitKey for UserId {
+    fn number(&self) -> u128 {
+        self.0.as_u128()
+    }
+}
+
+impl LimitKey for RoomId {
+    fn number(&self) -> u128 {
+        self.0.as_u128()
+    }
+}
+
+impl LimitKey for u128 {
+    fn number(&self) -> u128 {
+        *self
+    }
+}
+
 /// One limit for many keys, such as all users.
 ///
 /// Keys that are full again are forgotten by [`RateLimiter::sweep`]; call it every few seconds, so
 /// that the map stays as small as the keys in use.
-pub struct RateLimiter<K: Hash + Eq + Clone> {
-    buckets: Option<Governor<K, DefaultKeyedStateStore<K>, DefaultClock>>,
-    clock: DefaultClock,
+pub struct RateLimiter<K> {
+    limit: Option<Limit>,
+    buckets: papaya::HashMap<K, Bucket>,
+    entries: usize,
+    /// For keys that there was no room for.
+    overflow: Bucket,
+    overflows: AtomicU64,
+    begun: Instant,
+    swept_at: AtomicU64,
+    shared: Option<Arc<dyn SharedBudget>>,
 }
 
-impl<K: Hash + Eq + Clone> Debug for RateLimiter<K> {
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    rate: Rate,
+    interval: u64,
+    /// An empty bucket is full again after this.
+    whole: u64,
+}
+
+/// When it is full again, in nanoseconds after the limiter was made.
+#[derive(Debug, Default)]
+struct Bucket(AtomicU64);
+
+impl<K> Debug for RateLimiter<K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RateLimiter").finish_non_exhaustive()
+        f.debug_struct("RateLimiter").field("limit", &self.limit).finish_non_exhaustive()
     }
 }
 
-impl<K: Hash + Eq + Clone> RateLimiter<K> {
-    /// Creates a limiter; without a rate everything is allowed.
-    pub fn new(rate: Option<Rate>) -> Self {
-        let buckets = rate.and_then(|rate| {
-            let quota = Quota::with_period(rate.per / rate.count.get())?.allow_burst(rate.burst);
-            Some(Governor::keyed(quota))
+impl<K: LimitKey> RateLimiter<K> {
+    /// Creates a limiter that remembers at most `entries` keys; without a rate everything is
+    /// allowed.
+    pub fn new(rate: Option<Rate>, entries: usize) -> Self {
+        let limit = rate.map(|rate| {
+            let interval = nanos(rate.interval());
+            Limit { rate, interval, whole: interval.saturating_mul(u64::from(rate.burst.get())) }
         });
-        Self { buckets, clock: DefaultClock::default() }
+        Self {
+            limit,
+            buckets: papaya::HashMap::new(),
+            entries,
+            overflow: Bucket::default(),
+            overflows: AtomicU64::new(0),
+            begun: Instant::now(),
+            swept_at: AtomicU64::new(0),
+            shared: None,
+        }
     }
 
-    /// Takes one from the key's bucket.
+    /// Shares the limit with the other nodes, under a name that is the same on all of them.
+    #[must_use]
+    pub fn shared(mut self, name: &'static str, limits: &dyn SharedLimits) -> Self {
+        self.shared = self.limit.and_then(|limit| limits.open(name, limit.rate));
+        self
+    }
+
+    /// Takes one from the key's bucket, by what this node knows. Never waits.
     pub fn check(&self, key: &K) -> Result<(), RateLimited> {
-        let Some(buckets) = &self.buckets else { return Ok(()) };
-        buckets
-            .check_key(key)
-            .map_err(|until| RateLimited { retry_after: until.wait_time_from(self.clock.now()) })
+        let Some(limit) = self.limit else { return Ok(()) };
+        let number = self.shared.as_ref().map(|shared| (shared, key.number()));
+        if let Some(retry_after) = number.and_then(|(shared, key)| shared.refused_for(key)) {
+            return Err(RateLimited { retry_after });
+        }
+        self.take_here(limit, key)?;
+        if let Some((shared, key)) = number {
+            shared.charge(key);
+        }
+        Ok(())
+    }
+
+    /// Takes one from the bucket that all nodes share. Refuses when the nodes share one that cannot
+    /// be asked.
+    pub async fn take(&self, key: &K) -> Result<(), TakeRefused> {
+        match &self.shared {
+            Some(shared) => shared.take(key.number()).await,
+            None => self.check(key).map_err(TakeRefused::Limited),
+        }
+    }
+
+    fn take_here(&self, limit: Limit, key: &K) -> Result<(), RateLimited> {
+        let now = self.now();
+        let buckets = self.buckets.pin();
+        if let Some(bucket) = buckets.get(key) {
+            return bucket.take(limit, now);
+        }
+        if !self.has_room(now) {
+            self.overflows.fetch_add(1, Ordering::Relaxed);
+            return self.overflow.take(limit, now);
+        }
+        buckets.get_or_insert_with(key.clone(), Bucket::default).take(limit, now)
+    }
+
+    /// Tells whether another key can be remembered, after forgetting those that need not be.
+    fn has_room(&self, now: u64) -> bool {
+        if self.buckets.len() < self.entries {
+            return true;
+        }
+        let swept_at = self.swept_at.load(Ordering::Relaxed);
+        let due = now >= swept_at.saturating_add(nanos(SWEEP_EVERY)) || swept_at == 0;
+        let (next, order) = (now.max(1), Ordering::Relaxed);
+        if due && self.swept_at.compare_exchange(swept_at, next, order, order).is_ok() {
+            self.sweep();
+        }
+        self.buckets.len() < self.entries
     }
 
     /// Forgets keys whose bucket is full again.
     pub fn sweep(&self) {
-        if let Some(buckets) = &self.buckets {
-            buckets.retain_recent();
-            buckets.shrink_to_fit();
-        }
+        let now = self.now();
+        self.buckets.pin().retain(|_, bucket| bucket.0.load(Ordering::Relaxed) > now);
     }
 
     /// Returns how many keys are remembered.
     pub fn len(&self) -> usize {
-        self.buckets.as_ref().map_or(0, Governor::len)
+        self.buckets.len()
     }
 
     /// Tells whether no key is remembered.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Returns how often a key had to share a bucket with others, because there was no room.
+    pub fn overflows(&self) -> u64 {
+        self.overflows.load(Ordering::Relaxed)
+    }
+
+    fn now(&self) -> u64 {
+        nanos(self.begun.elapsed())
+    }
+}
+
+impl Bucket {
+    fn take(&self, limit: Limit, now: u64) -> Result<(), RateLimited> {
+        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {
+            let next = full_at.max(now) + limit.interval;
+            (next <= now + limit.whole).then_some(next)
+        });
+        taken.map(drop).map_err(|full_at| {
+            let early = full_at.max(now) + limit.interval - now - limit.whole;
+            RateLimited { retry_after: Duration::from_nanos(early) }
+        })
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX >> 2).min(u64::MAX >> 2)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const HOUR: Duration = Duration::from_hours(1);
+
     fn rate(count: u32, burst: u32) -> Option<Rate> {
-        Some(Rate {
-            count: NonZeroU32::new(count)?,
-            per: Duration::from_hours(1),
-            burst: NonZeroU32::new(burst)?,
-        })
+        Some(Rate { count: NonZeroU32::new(count)?, per: HOUR, burst: NonZeroU32::new(burst)? })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn burst_is_allowed_and_then_one_at_a_time() {
+        let limiter = RateLimiter::new(rate(60, 3), 100);
+        for _ in 0..3 {
+            assert_eq!(limiter.check(&1), Ok(()));
+        }
+        let limited = limiter.check(&1).unwrap_err();
+        assert_eq!(limited.retry_after, Duration::from_mins(1));
+        assert_eq!(limiter.check(&2), Ok(()), "keys do not share a bucket");
+
+        tokio::time::advance(limited.retry_after - Duration::from_nanos(1)).await;
+        assert!(limiter.check(&1).is_err(), "not a moment too early");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert_eq!(limiter.check(&1), Ok(()));
+        assert!(limiter.check(&1).is_err());
     }
 
     #[test]
-    fn burst_is_allowed_and_then_a_time_is_told() {
-        let limiter = RateLimiter::new(rate(1, 3));
-        for _ in 0..3 {
-            assert_eq!(limiter.check(&"ada"), Ok(()));
-        }
-        let limited = limiter.check(&"ada").unwrap_err();
-        assert!(limited.retry_after > Duration::from_mins(50));
-        assert_eq!(limiter.check(&"bob"), Ok(()), "keys do not share a bucket");
+    fn exactly_a_burst_of_many_threads_passes() {
+        let limiter = RateLimiter::new(rate(1, 100), 100);
+        let passed = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| (0..250).filter(|_| limiter.check(&1).is_ok()).count()))
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+        });
+        assert_eq!(passed, 100);
     }
 
     #[test]
     fn without_a_rate_everything_is_allowed() {
-        let limiter = RateLimiter::new(None);
-        assert!((0..1000).all(|_| limiter.check(&1).is_ok()));
+        let limiter = RateLimiter::new(None, 100);
+        assert!((0..1_000).all(|_| limiter.check(&1).is_ok()));
+        assert!(limiter.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_beyond_the_bound_share_a_bucket_until_others_are_forgotten() {
+        let limiter = RateLimiter::new(rate(60, 3), 10);
+        for key in 0..10 {
+            assert_eq!(limiter.check(&key), Ok(()));
+        }
+        let passed = (100..1_100).filter(|key| limiter.check(key).is_ok()).count();
+        assert_eq!(passed, 3, "newcomers have one bucket together");
+        assert_eq!((limiter.len(), limiter.overflows()), (10, 1_000));
+        assert_eq!(limiter.check(&0), Ok(()), "whoever was there before has their own");
+
+        tokio::time::advance(Duration::from_mins(2)).await;
+        for key in 200..205 {
+            assert_eq!(limiter.check(&key), Ok(()), "full buckets have made room");
+        }
+        assert!(limiter.len() <= 10);
+        tokio::time::advance(HOUR).await;
+        limiter.sweep();
         assert!(limiter.is_empty());
     }
 }

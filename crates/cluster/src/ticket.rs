@@ -5,8 +5,13 @@ use std::fmt::Debug;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parlor_protocol::id::{SessionId, UserId};
 use parlor_protocol::time::Timestamp;
+use rand::Rng as _;
+
+pub(crate) mod sealed;
 
 /// What a ticket proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,16 +31,11 @@ pub struct Ticket {
 #[error("too many open tickets")]
 pub struct TooManyTickets;
 
-/// Keeps tickets until they are redeemed or expire.
+/// Gives out tickets and takes each of them once.
 #[async_trait]
 pub trait Tickets: Send + Sync + Debug {
-    /// Keeps a ticket under its secret code.
-    async fn issue(
-        &self,
-        code: String,
-        ticket: Ticket,
-        now: Timestamp,
-    ) -> Result<(), TooManyTickets>;
+    /// Returns the secret code of a ticket.
+    async fn issue(&self, ticket: Ticket, now: Timestamp) -> Result<String, TooManyTickets>;
 
     /// Takes a ticket; whoever comes second finds nothing.
     async fn redeem(&self, code: &str, now: Timestamp) -> Option<Ticket>;
@@ -57,12 +57,7 @@ impl LocalTickets {
 
 #[async_trait]
 impl Tickets for LocalTickets {
-    async fn issue(
-        &self,
-        code: String,
-        ticket: Ticket,
-        now: Timestamp,
-    ) -> Result<(), TooManyTickets> {
+    async fn issue(&self, ticket: Ticket, now: Timestamp) -> Result<String, TooManyTickets> {
         let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if open.len() >= self.max {
             open.retain(|_, ticket| ticket.expires_at > now);
@@ -70,8 +65,9 @@ impl Tickets for LocalTickets {
         if open.len() >= self.max {
             return Err(TooManyTickets);
         }
-        open.insert(code, ticket);
-        Ok(())
+        let code = URL_SAFE_NO_PAD.encode(rand::rng().random::<[u8; 16]>());
+        open.insert(code.clone(), ticket);
+        Ok(code)
     }
 
     async fn redeem(&self, code: &str, now: Timestamp) -> Option<Ticket> {
@@ -99,20 +95,21 @@ mod tests {
     async fn ticket_works_once_and_not_after_its_time() {
         let tickets = LocalTickets::new(10);
         let now = Timestamp::from_millis(0);
-        tickets.issue("a".into(), ticket(30), now).await.unwrap();
-        tickets.issue("b".into(), ticket(30), now).await.unwrap();
-        assert_eq!(tickets.redeem("a", now).await, Some(ticket(30)));
-        assert_eq!(tickets.redeem("a", now).await, None);
-        assert_eq!(tickets.redeem("b", Timestamp::from_millis(30)).await, None);
+        let one = tickets.issue(ticket(30), now).await.unwrap();
+        let other = tickets.issue(ticket(30), now).await.unwrap();
+        assert_ne!(one, other);
+        assert_eq!(tickets.redeem(&one, now).await, Some(ticket(30)));
+        assert_eq!(tickets.redeem(&one, now).await, None);
+        assert_eq!(tickets.redeem(&other, Timestamp::from_millis(30)).await, None);
     }
 
     #[tokio::test]
     async fn number_of_open_tickets_is_bounded_and_expired_ones_make_room() {
         let tickets = LocalTickets::new(1);
         let start = Timestamp::from_millis(0);
-        tickets.issue("a".into(), ticket(30), start).await.unwrap();
-        assert_eq!(tickets.issue("b".into(), ticket(60), start).await, Err(TooManyTickets));
+        tickets.issue(ticket(30), start).await.unwrap();
+        assert_eq!(tickets.issue(ticket(60), start).await, Err(TooManyTickets));
         let later = Timestamp::from_millis(31);
-        assert_eq!(tickets.issue("b".into(), ticket(60), later).await, Ok(()));
+        assert!(tickets.issue(ticket(60), later).await.is_ok());
     }
 }

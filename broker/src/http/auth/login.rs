@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use http::HeaderMap;
+use parlor_cluster::TakeRefused;
 use parlor_protocol::code::Code;
 use parlor_protocol::http::{TokenRequest, TokenResponse};
 use parlor_store::record::Account;
@@ -56,10 +57,17 @@ pub(in crate::http) async fn check_password(
 ) -> Outcome<Account> {
     let node = app.node();
     let count = |outcome: &str| node.metrics.auth.logins.with_label_values(&[outcome]).inc();
-    let attempt = app.throttle().begin(login, address.key()).map_err(|wait| {
-        count("throttled");
-        node.metrics.auth.rate_limited.with_label_values(&["login"]).inc();
-        Refusal::rate_limited(wait)
+    let attempt = app.throttle().begin(login, address.key()).await;
+    let attempt = attempt.map_err(|refused| match refused {
+        TakeRefused::Limited(limited) => {
+            count("throttled");
+            node.metrics.auth.rate_limited.with_label_values(&["login"]).inc();
+            limited.into()
+        }
+        TakeRefused::Unavailable => {
+            count("unavailable");
+            Refusal::unavailable("Passwords cannot be checked at the moment; try again soon.")
+        }
     })?;
     let credentials =
         if login.len() <= LOGIN_MAX { node.store.find_credentials(login).await? } else { None };
@@ -67,7 +75,7 @@ pub(in crate::http) async fn check_password(
     let same = match node.passwords.verify(password, stored).await {
         Ok(same) => same,
         Err(error) => {
-            attempt.give_back();
+            attempt.give_back().await;
             count("busy");
             return Err(refuse_hash(error));
         }
@@ -76,7 +84,7 @@ pub(in crate::http) async fn check_password(
         count("refused");
         return Err(wrong_login());
     };
-    attempt.succeeded();
+    attempt.succeeded().await;
     count("ok");
     if let Some(stored) = &credentials.password_hash {
         renew_hash(node, &credentials.account, stored, password).await;

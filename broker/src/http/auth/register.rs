@@ -47,9 +47,8 @@ async fn register(
         return Err(Refusal::new(Code::Forbidden, detail));
     }
     let fields = check(&request)?;
-    node.rate.register.check(&address.key()).map_err(|limited| {
+    node.rate.take_registration(address.key()).await.inspect_err(|_| {
         node.metrics.auth.rate_limited.with_label_values(&["register"]).inc();
-        Refusal::from(limited)
     })?;
     let invited_to = find_invite(&node, request.invite.as_deref(), mode).await?;
     let known = Known {

@@ -7,7 +7,6 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use http::header::SEC_WEBSOCKET_VERSION;
 use http::{HeaderValue, StatusCode};
-use parlor_auth::ticket;
 use parlor_cluster::Ticket;
 use parlor_protocol::code::Code;
 use parlor_protocol::http::{Session, SessionResponse, WsTicket};
@@ -68,7 +67,6 @@ async fn create_ws_ticket(
     State(node): State<Arc<Node>>,
     caller: Caller,
 ) -> Outcome<Json<WsTicket>> {
-    let code = ticket::random();
     let now = node.now();
     let life = node.config.auth.ws_ticket_ttl;
     let ticket = Ticket {
@@ -77,11 +75,10 @@ async fn create_ws_ticket(
         access_expires_at: caller.expires_at,
         expires_at: later(now, life),
     };
-    node.tickets
-        .issue(code.clone(), ticket, now)
-        .await
+    let ticket = node.tickets.issue(ticket, now).await;
+    let ticket = ticket
         .map_err(|_| Refusal::unavailable("Too many tickets are open; try again in a moment."))?;
-    Ok(Json(WsTicket { ticket: code, expires_in: life.as_secs() }))
+    Ok(Json(WsTicket { ticket, expires_in: life.as_secs() }))
 }
 
 /// Answers what is no WebSocket: the edge takes upgrades, and says why it did not take this one.

@@ -37,7 +37,7 @@ async fn set_up(
     headers: HeaderMap,
     JsonBody(request): JsonBody<SetupRequest>,
 ) -> Outcome<(StatusCode, Json<TokenResponse>)> {
-    node.rate.register.check(&address.key())?;
+    node.rate.take_registration(address.key()).await?;
     if !node.setup.matches(&request.token, node.now()) {
         let detail = "The setup link is not valid any more; the server's log has the present one.";
         return Err(Refusal::new(Code::Forbidden, detail));

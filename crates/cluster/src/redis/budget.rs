@@ -1,0 +1,112 @@
+//! One limit that nodes share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use prometheus::IntCounter;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::RedisConnection;
+use super::logins::micros;
+use super::script::TAKE;
+use crate::rate_limit::{Rate, RateLimited};
+use crate::shared::{SharedBudget, TakeRefused};
+
+/// Keys of one limit that are remembered as overdrawn.
+const OVERDRAWN_MAX: usize = 100_000;
+
+/// One that a node has let through.
+#[derive(Debug)]
+pub(super) struct Charge {
+    pub(super) budget: usize,
+    pub(super) key: u128,
+    pub(super) at: Instant,
+}
+
+/// One limit.
+#[derive(Debug)]
+pub(super) struct RedisBudget {
+    index: usize,
+    prefix: String,
+    rate: Rate,
+    /// Until when, by what Redis said last.
+    overdrawn: papaya::HashMap<u128, Instant>,
+    connection: RedisConnection,
+    charges: mpsc::Sender<Charge>,
+    dropped: IntCounter,
+}
+
+impl RedisBudget {
+    pub(super) fn new(
+        index: usize,
+        name: &str,
+        rate: Rate,
+        connection: RedisConnection,
+        charges: mpsc::Sender<Charge>,
+        dropped: IntCounter,
+    ) -> Arc<Self> {
+        let prefix = connection.key(&format!("rate:{name}:"));
+        let overdrawn = papaya::HashMap::new();
+        Arc::new(Self { index, prefix, rate, overdrawn, connection, charges, dropped })
+    }
+
+    pub(super) fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// Returns Redis's key of a budget.
+    pub(super) fn redis_key(&self, key: u128) -> String {
+        format!("{}{key:032x}", self.prefix)
+    }
+
+    /// Refuses a key for so long.
+    pub(super) fn refuse(&self, key: u128, wait: Duration) {
+        let overdrawn = self.overdrawn.pin();
+        if overdrawn.len() >= OVERDRAWN_MAX {
+            self.sweep();
+        }
+        if overdrawn.len() < OVERDRAWN_MAX {
+            overdrawn.insert(key, Instant::now() + wait);
+        }
+    }
+
+    /// Forgets keys that are not overdrawn any more.
+    pub(super) fn sweep(&self) {
+        let now = Instant::now();
+        self.overdrawn.pin().retain(|_, until| *until > now);
+    }
+}
+
+#[async_trait]
+impl SharedBudget for RedisBudget {
+    fn charge(&self, key: u128) {
+        let charge = Charge { budget: self.index, key, at: Instant::now() };
+        if !self.connection.is_up() || self.charges.try_send(charge).is_err() {
+            self.dropped.inc();
+        }
+    }
+
+    fn refused_for(&self, key: u128) -> Option<Duration> {
+        if self.overdrawn.is_empty() {
+            return None;
+        }
+        let until = *self.overdrawn.pin().get(&key)?;
+        until.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())
+    }
+
+    async fn take(&self, key: u128) -> Result<(), TakeRefused> {
+        let mut take = TAKE.key(self.redis_key(key));
+        take.arg(micros(self.rate.interval())).arg(self.rate.burst.get());
+        let wait: u64 = self
+            .connection
+            .call("take", async |mut connection| take.invoke_async(&mut connection).await)
+            .await
+            .map_err(|_| TakeRefused::Unavailable)?;
+        if wait == 0 {
+            return Ok(());
+        }
+        Err(RateLimited { retry_after: Duration::from_micros(wait) }.into())
+    }
+}

@@ -1,0 +1,59 @@
+-- Shared by the scripts of presence.
+--
+-- A user's hash says where the user is: n:<node> = "<connections> <expires at> <version>"; when the
+-- user last did something: a; and what was last announced: s. The sorted set of those who are due
+-- says when something about a user may change by itself. All times are this server's, in
+-- milliseconds.
+local expire, grace, idle = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Hashes outlive what they say by this, so that whoever looks late still finds them.
+local margin = 60000
+-- That someone is gone is known for so long: if a node that was cut off has them after all, that is
+-- news; if Redis knows nothing because it is empty, it is not.
+local gone = 3600000
+
+-- Finds out what is true of a user and notes when to look again. Returns the status if it is not
+-- what was last announced, what that was, and whether the user is on any node.
+local function settle(key, due, user)
+  local fields = redis.call('HGETALL', key)
+  local present, latest, active, said = false, 0, 0, nil
+  for i = 1, #fields, 2 do
+    local name, value = fields[i], fields[i + 1]
+    if name == 'a' then
+      active = tonumber(value)
+    elseif name == 's' then
+      said = value
+    else
+      local connections, expires = string.match(value, '^(%d+) (%d+)')
+      expires = tonumber(expires)
+      if tonumber(connections) > 0 and expires > now then present = true end
+      if expires > latest then latest = expires end
+      if expires < now - expire - margin then redis.call('HDEL', key, name) end
+    end
+  end
+  local look = latest + grace
+  if not present and look <= now then
+    redis.call('DEL', key)
+    redis.call('HSET', key, 's', 'offline')
+    redis.call('PEXPIRE', key, gone)
+    redis.call('ZREM', due, user)
+    return said ~= 'offline' and 'offline' or nil, said, false
+  end
+  local status = said
+  if present then
+    status = 'idle'
+    if now - active < idle then
+      status = 'online'
+      look = math.min(look, active + idle)
+    end
+  elseif not said then
+    -- Redis lost what it knew while the user was there.
+    status = 'online'
+  end
+  redis.call('HSET', key, 's', status)
+  redis.call('ZADD', due, look, user)
+  redis.call('PEXPIRE', key, latest - now + grace + margin)
+  if status == said then status = nil end
+  return status, said, present
+end

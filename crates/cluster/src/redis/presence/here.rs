@@ -1,0 +1,170 @@
+//! The users of this node, as Redis is told of them, and what was announced without it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use parlor_protocol::id::UserId;
+use parlor_protocol::user::PresenceStatus;
+use tokio::time::Instant;
+
+use crate::presence::Transition;
+
+/// Users who left, or of whom something was announced, while Redis was away. Beyond this they are
+/// not corrected one by one; what this node said of them expires.
+const REMEMBERED_MAX: usize = 100_000;
+
+/// How a user stands on this node.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    pub(super) user: UserId,
+    pub(super) connections: u32,
+    /// Grows with every change, because calls may overtake each other.
+    pub(super) version: u64,
+    /// How long ago the user did something.
+    pub(super) active: Option<Duration>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Here(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    version: u64,
+    users: HashMap<UserId, User>,
+    told: HashMap<UserId, PresenceStatus>,
+    /// When Redis came back.
+    back_at: Option<Instant>,
+    found: Vec<Transition>,
+}
+
+#[derive(Debug)]
+struct User {
+    connections: u32,
+    version: u64,
+    active_at: Instant,
+    noted_at: Instant,
+}
+
+impl Here {
+    /// Counts one more connection.
+    pub(super) fn connected(&self, user: UserId) -> Standing {
+        let now = Instant::now();
+        self.change(user, |connections| connections + 1, Some(now))
+    }
+
+    /// Counts one connection less. `None` when there was none.
+    pub(super) fn disconnected(&self, user: UserId) -> Option<Standing> {
+        if self.lock().users.get(&user).is_none_or(|user| user.connections == 0) {
+            return None;
+        }
+        Some(self.change(user, |connections| connections.saturating_sub(1), None))
+    }
+
+    fn change(
+        &self,
+        user: UserId,
+        count: impl FnOnce(u32) -> u32,
+        active_at: Option<Instant>,
+    ) -> Standing {
+        let mut state = self.lock();
+        state.version += 1;
+        let version = state.version;
+        let now = Instant::now();
+        let fresh = User { connections: 0, version, active_at: now, noted_at: now };
+        let entry = state.users.entry(user).or_insert(fresh);
+        entry.connections = count(entry.connections);
+        entry.version = version;
+        if let Some(at) = active_at {
+            (entry.active_at, entry.noted_at) = (at, at);
+        }
+        let standing = Standing {
+            user,
+            connections: entry.connections,
+            version,
+            active: active_at.map(|_| Duration::ZERO),
+        };
+        if standing.connections == 0 && state.users.len() > REMEMBERED_MAX {
+            state.users.remove(&user);
+        }
+        standing
+    }
+
+    /// Notes that a user did something; returns how they stand if that is to be passed on.
+    pub(super) fn active(&self, user: UserId, every: Duration) -> Option<Standing> {
+        let mut state = self.lock();
+        let entry = state.users.get_mut(&user).filter(|entry| entry.connections > 0)?;
+        let now = Instant::now();
+        entry.active_at = now;
+        if now - entry.noted_at < every {
+            return None;
+        }
+        entry.noted_at = now;
+        let (connections, version) = (entry.connections, entry.version);
+        Some(Standing { user, connections, version, active: Some(Duration::ZERO) })
+    }
+
+    /// Redis has heard how a user stands. Those who left are forgotten.
+    pub(super) fn wrote(&self, standing: &Standing) {
+        if standing.connections > 0 {
+            return;
+        }
+        let mut state = self.lock();
+        if state.users.get(&standing.user).is_some_and(|user| user.version == standing.version) {
+            state.users.remove(&standing.user);
+        }
+    }
+
+    /// Returns how all users stand, also those who left without Redis having heard of it.
+    pub(super) fn all(&self) -> Vec<Standing> {
+        let state = self.lock();
+        let to_standing = |(&user, entry): (&UserId, &User)| Standing {
+            user,
+            connections: entry.connections,
+            version: entry.version,
+            active: Some(entry.active_at.elapsed()),
+        };
+        state.users.iter().map(to_standing).collect()
+    }
+
+    /// Remembers what is announced without Redis, and returns it.
+    pub(super) fn told(&self, transition: Option<Transition>) -> Option<Transition> {
+        let Transition { user, status } = transition?;
+        let mut state = self.lock();
+        if state.told.len() < REMEMBERED_MAX || state.told.contains_key(&user) {
+            state.told.insert(user, status);
+        }
+        transition
+    }
+
+    /// Redis is back: what was announced without it can be looked at in a while.
+    pub(super) fn may_correct(&self) {
+        self.lock().back_at = Some(Instant::now());
+    }
+
+    /// Takes what was announced without Redis, once it is back for so long.
+    pub(super) fn take_told(&self, after: Duration) -> Vec<Transition> {
+        let mut state = self.lock();
+        if state.told.is_empty() || state.back_at.is_none_or(|at| at.elapsed() < after) {
+            return Vec::new();
+        }
+        let told = std::mem::take(&mut state.told).into_iter();
+        told.map(|(user, status)| Transition { user, status }).collect()
+    }
+
+    /// Keeps a change that turned up while writing, for the next sweep to announce.
+    pub(super) fn found(&self, transition: Option<Transition>) {
+        if let Some(transition) = transition {
+            self.lock().found.push(transition);
+        }
+    }
+
+    /// Takes the changes that turned up.
+    pub(super) fn take_found(&self) -> Vec<Transition> {
+        std::mem::take(&mut self.lock().found)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
