@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parlor_broker::start::Backends;
 use parlor_bus::LocalBus;
-use parlor_cluster::{LocalPresence, LocalTickets};
+use parlor_cluster::{LocalLimits, LocalPresence, LocalTickets};
 use parlor_runtime::config::{Program, place};
 use parlor_runtime::{Config, Lifecycle, SystemClock};
 use parlor_store::sqlite::{SqliteOptions, SqliteStore};
@@ -67,8 +67,11 @@ async fn open_all(
     Ok(Backends {
         store,
         bus: Arc::new(LocalBus::new()),
-        presence: Arc::new(LocalPresence::new(IDLE_AFTER)),
+        presence: Arc::new(
+            LocalPresence::new(IDLE_AFTER).with_grace(config.cluster.presence_grace),
+        ),
         tickets: Arc::new(LocalTickets::new(TICKETS_MAX)),
+        limits: Arc::new(LocalLimits::default()),
         providers: Arc::new(selection.providers),
         clock: Arc::new(SystemClock),
         registry: registry.clone(),
