@@ -224,6 +224,11 @@ CREATE INDEX bot_jobs_of_room ON bot_jobs (room);
 CREATE INDEX bot_jobs_of_bot ON bot_jobs (bot) WHERE state <> 'done';
 CREATE UNIQUE INDEX bot_jobs_reply ON bot_jobs (reply) WHERE reply IS NOT NULL;
 
+-- Rooms that are gone and whose log is still being removed.
+CREATE TABLE purges (
+    room uuid NOT NULL PRIMARY KEY
+);
+
 -- One row for each transaction that other nodes must hear of, in case the bus does not tell them.
 -- It is read by the horizon of transactions: a sequence would become visible out of order.
 CREATE TABLE commit_log (

@@ -4,15 +4,20 @@
 //! other nodes must hear of is noted in `commit_log` by the same transaction. Reads come from the
 //! server that takes writes, never from a standby: what was told is there.
 
+mod access;
 mod address;
+mod bots;
 mod codec;
 mod commit_log;
 mod epoch;
+mod events;
 mod fault;
+mod invites;
 mod open;
 mod operations;
 mod pools;
 mod query;
+mod rooms;
 mod rows;
 mod schema;
 mod sessions;

@@ -11,7 +11,7 @@ use super::codec::{id, time};
 use super::fault::{Fault, Outcome};
 use super::pools::Server;
 use super::query::Params;
-use super::sql::sessions as sql;
+use super::sql::{sessions as sql, users};
 use super::transaction::{reading, writing};
 use super::{PostgresStore, commit_log, query, rows};
 use crate::contract::{Result, Sessions};
@@ -70,7 +70,7 @@ impl Sessions for PostgresStore {
 
 async fn create(tx: &Server, session: &NewSession, repeated: bool) -> Outcome<Vec<SessionId>> {
     let at = session.at.as_millis();
-    query::execute(tx, sql::LOCK_USER, &[&session.user.0]).await?;
+    query::execute(tx, users::LOCK, &[&session.user.0]).await?;
     if find(tx, session.id).await?.is_some() {
         if repeated {
             return list_revoked_at(tx, session.user, session.at).await;

@@ -240,11 +240,15 @@ macro_rules! writing {
     }};
 }
 
-/// Writes with one statement that commits by itself: `committing!(store, |conn| …)`.
+/// Writes with one statement that commits by itself: `committing!(store, |conn, repeated| …)`.
 macro_rules! committing {
-    ($store:expr, |$conn:ident| $work:expr) => {{
+    ($store:expr, |$conn:ident| $work:expr) => {
+        committing!($store, |$conn, _repeated| $work)
+    };
+    ($store:expr, |$conn:ident, $repeated:ident| $work:expr) => {{
         let mut attempts = $store.writes($crate::postgres::pools::Use::Writes)?;
         loop {
+            let $repeated = attempts.repeated();
             let outcome = attempts.run(async {
                 let mut work = attempts.connect().await?;
                 let $conn: &$crate::postgres::pools::Server = work.commits();

@@ -25,8 +25,21 @@ statements! {
     );
     /// What deciding who is called needs.
     LIST_CALLABLE = "SELECT u.id, u.username, u.display_name, u.kind, b.trigger \
-                     FROM members m JOIN bots b ON b.user_id = m.user JOIN users u ON u.id = m.user_id \
+                     FROM members m JOIN bots b ON b.user_id = m.user_id \
+                     JOIN users u ON u.id = m.user_id \
                      WHERE m.room = $1 AND m.bot AND u.active ORDER BY lower(u.username)";
+    LOCK_USER = "SELECT 1 FROM users WHERE id = $1 FOR UPDATE";
+    /// The rooms that a bot is in or owes something to.
+    LOCK_ROOMS = "SELECT id, last_seq FROM rooms WHERE id IN ( \
+                  SELECT room FROM members WHERE user_id = $1 UNION \
+                  SELECT room FROM bot_jobs WHERE bot = $1 AND state <> 'done') \
+                  ORDER BY id FOR NO KEY UPDATE";
+    LOCK_OPEN_JOBS = "SELECT id, room, reply, checkpoint FROM bot_jobs \
+                      WHERE bot = $1 AND state <> 'done' ORDER BY num FOR UPDATE";
+    DELETE_JOB = "DELETE FROM bot_jobs WHERE id = $1";
+    END_JOB = "UPDATE bot_jobs SET state = 'done', reply = $2, worker = NULL, \
+               lease_until = NULL, checkpoint = '' WHERE id = $1";
+    LEAVE_ALL = "DELETE FROM members WHERE user_id = $1 RETURNING room, role";
     DELETE = "DELETE FROM bots WHERE user_id = $1";
     DEACTIVATE = "UPDATE users SET active = false WHERE id = $1";
 }

@@ -4,8 +4,13 @@ statements! {
     FIND = "SELECT role, muted_until FROM members WHERE room = $1 AND user_id = $2";
     INSERT = "INSERT INTO members (room, user_id, role, bot, joined_at, read_seq) \
               VALUES ($1, $2, $3, $4, $5, $6)";
+    INSERT_ALL = "INSERT INTO members (room, user_id, role, bot, joined_at, read_seq) \
+                  SELECT $1, n.user_id, n.role, n.bot, $5, n.seq \
+                  FROM unnest($2::uuid[], $3::text[], $4::boolean[], $6::bigint[]) \
+                  AS n (user_id, role, bot, seq)";
     COUNT_UP = "UPDATE rooms SET member_count = member_count + 1 WHERE id = $1";
     COUNT_DOWN = "UPDATE rooms SET member_count = member_count - 1 WHERE id = $1";
+    COUNT_DOWN_ALL = "UPDATE rooms SET member_count = member_count - 1 WHERE id = ANY($1)";
     DELETE = "DELETE FROM members WHERE room = $1 AND user_id = $2";
     SET_ROLE = "UPDATE members SET role = $3 WHERE room = $1 AND user_id = $2";
     SET_MUTE = "UPDATE members SET muted_until = $3 WHERE room = $1 AND user_id = $2";
@@ -16,18 +21,23 @@ statements! {
             FROM members m JOIN users u ON u.id = m.user_id \
             WHERE m.room = $1 AND lower(u.username) > lower($2 COLLATE \"C\") \
             ORDER BY lower(u.username) LIMIT $3";
-    LIST_OTHERS = "SELECT u.id, u.username, u.display_name, u.kind \
+    LIST_OTHERS = "SELECT u.id, u.username, u.display_name, u.kind, m.room \
                    FROM members m JOIN users u ON u.id = m.user_id \
-                   WHERE m.room = $1 AND u.id <> $2 ORDER BY lower(u.username)";
-    MOVE_READ_MARKER = "UPDATE members SET read_seq = $3 WHERE room = $1 AND user_id = $2 \
-                        AND read_seq < $3";
+                   WHERE m.room = ANY($1) AND u.id <> $2 ORDER BY lower(u.username)";
+    /// Forward, and at most to the newest event.
+    MOVE_READ_MARKER = "UPDATE members m SET read_seq = least($3, r.last_seq) FROM rooms r \
+                        WHERE r.id = $1 AND m.room = r.id AND m.user_id = $2 \
+                        AND m.read_seq < least($3, r.last_seq) RETURNING m.read_seq";
+    FIND_READ_MARKER = "SELECT m.read_seq FROM members m JOIN rooms r ON r.id = m.room \
+                        WHERE m.room = $1 AND m.user_id = $2 \
+                        AND m.read_seq = least($3, r.last_seq)";
     FIND_BAN = "SELECT until FROM bans WHERE room = $1 AND user_id = $2";
     BAN = "INSERT INTO bans (room, user_id, banned_by, banned_at, until) VALUES ($1, $2, $3, $4, $5) \
            ON CONFLICT (room, user_id) DO UPDATE SET banned_by = excluded.banned_by, \
            banned_at = excluded.banned_at, until = excluded.until";
     UNBAN = "DELETE FROM bans WHERE room = $1 AND user_id = $2";
     INSERT_INVITE = "INSERT INTO invites (code, room, creator, created_at, expires_at, uses_left) \
-                     VALUES ($1, $2, $3, $4, $5, $6)";
+                     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (code) DO NOTHING";
     FIND_INVITE = "SELECT room, expires_at, uses_left FROM invites \
                    WHERE code = $1 AND expires_at > $2 AND uses_left > 0";
     INVITE_IS_OF_ROOM = "SELECT 1 FROM invites WHERE code = $1 AND room = $2";

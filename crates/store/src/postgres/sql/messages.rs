@@ -20,6 +20,9 @@ macro_rules! event {
 statements! {
     INSERT_EVENT = "INSERT INTO events (room, seq, at, type, actor, subject, message, data) \
                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    INSERT_EVENTS = "INSERT INTO events (room, seq, at, type, actor, subject, message, data) \
+                     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], \
+                     $5::uuid[], $6::uuid[], $7::uuid[], $8::text[])";
     LIST_EVENTS = concat!(
         "SELECT ", event!(), " WHERE e.room = $1 AND e.seq > $2 ORDER BY e.seq LIMIT $3"
     );
@@ -60,7 +63,7 @@ statements! {
                 completion_tokens = $6, usage_estimated = $7, error_code = $8, error_detail = $9, \
                 bot_provider = $10, bot_model = $11 WHERE room = $1 AND seq = $2";
     INTERRUPT = "UPDATE messages SET body = $3, status = $4, prompt_tokens = 0, \
-                 completion_tokens = 0, usage_estimated = true WHERE room = $1 AND seq = $2";
+                 completion_tokens = 0, usage_estimated = true WHERE room = $1 AND id = $2";
     DELETE_ALL = "DELETE FROM messages WHERE room = $1";
     LIST_REACTIONS = "SELECT r.message_seq, r.emoji, u.username FROM reactions r \
                       JOIN users u ON u.id = r.user_id \

@@ -15,7 +15,6 @@ statements! {
                               AND idle_until > $2 AND absolute_until > $2 \
                               ORDER BY created_at, id";
     FIND = concat!("SELECT ", session!(), " FROM sessions s WHERE s.id = $1");
-    LOCK_USER = "SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE";
     LOCK_BY_TOKEN = concat!(
         "SELECT ", session!(), " FROM sessions s WHERE s.refresh_hash = $1 FOR NO KEY UPDATE"
     );

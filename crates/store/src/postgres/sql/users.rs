@@ -22,6 +22,9 @@ statements! {
          ORDER BY (lower(u.username) = lower($1 COLLATE \"C\")) DESC LIMIT 1"
     );
     FIND_REF = "SELECT id, username, display_name, kind, active FROM users WHERE id = $1";
+    LIST_REFS = "SELECT id, username, display_name, kind, active FROM users WHERE id = ANY($1)";
+    /// One at a time until the end of the transaction.
+    LOCK = "SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE";
     SET_PASSWORD = "UPDATE users SET password_hash = $2 WHERE id = $1";
     UPDATE_PROFILE = "UPDATE users SET username = coalesce($2, username), \
                       display_name = coalesce($3, display_name), bio = coalesce($4, bio), \

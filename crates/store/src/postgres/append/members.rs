@@ -1,0 +1,238 @@
+//! Memberships: who comes, goes, and may do what.
+//!
+//! Each looks at all that may refuse it before it writes anything.
+
+use parlor_domain::permission::{Action, Membership, Refused};
+use parlor_protocol::event::{EventBody, LeaveReason, MemberChange};
+use parlor_protocol::id::UserId;
+use parlor_protocol::room::{Role, RoomKind};
+use parlor_protocol::time::Timestamp;
+use parlor_protocol::user::{UserKind, UserRef};
+
+use super::{Desk, Step};
+use crate::append::{AppendRefused, Appended};
+use crate::postgres::codec::{Word as _, count, integer, millis, time_opt};
+use crate::postgres::sql::{jobs, members as sql, rooms};
+use crate::postgres::{query, rows};
+
+pub(super) async fn join(desk: &mut Desk<'_>, invite: Option<&str>) -> Step<Appended> {
+    if desk.member.is_some() {
+        return Ok(Appended::Unchanged);
+    }
+    let (room, user) = (desk.room_key(), desk.actor.clone());
+    let invited = match invite {
+        Some(code) => query::exists(desk.conn, sql::INVITE_IS_OF_ROOM, &[&code, &room]).await?,
+        None => false,
+    };
+    if desk.room.kind != RoomKind::Public && !invited {
+        // A wrong code must not tell whether the room exists.
+        return Err(AppendRefused::NoSuchRoom.into());
+    }
+    desk.refuse_in_direct_room()?;
+    let lapsed = check_ban(desk, user.id).await?;
+    let code = invite.filter(|_| desk.room.kind == RoomKind::Private);
+    if let Some(code) = code {
+        let at = desk.at.as_millis();
+        if query::find(desk.conn, sql::FIND_INVITE, &[&code, &at], |_| Ok(())).await?.is_none() {
+            return Err(AppendRefused::InvalidInvite.into());
+        }
+    }
+    check_space(desk).await?;
+    if let Some(code) = code {
+        let at = desk.at.as_millis();
+        desk.write(sql::USE_INVITE, &[&code, &room, &at]).await?;
+    }
+    lift_lapsed(desk, user.id, lapsed).await?;
+    insert(desk, user, Role::Member).await?;
+    Ok(desk.added())
+}
+
+pub(super) async fn invite(desk: &mut Desk<'_>, user: UserId) -> Step<Appended> {
+    desk.authorize(Action::Invite)?;
+    let Some((user, true)) = rows::find_user_ref(desk.conn, user).await? else {
+        return Err(AppendRefused::NoSuchUser.into());
+    };
+    if rows::find_membership(desk.conn, desk.room.id, user.id).await?.is_some() {
+        return Ok(Appended::Unchanged);
+    }
+    let lapsed = check_ban(desk, user.id).await?;
+    check_space(desk).await?;
+    lift_lapsed(desk, user.id, lapsed).await?;
+    insert(desk, user, Role::Member).await?;
+    Ok(desk.added())
+}
+
+pub(super) async fn leave(desk: &mut Desk<'_>) -> Step<Appended> {
+    let member = desk.authorize(Action::Read)?;
+    desk.refuse_in_direct_room()?;
+    let user = desk.actor.clone();
+    check_owner_remains(desk, user.id, member).await?;
+    remove(desk, user, member, LeaveReason::Left).await?;
+    Ok(desk.added())
+}
+
+pub(super) async fn kick(desk: &mut Desk<'_>, user: UserId) -> Step<Appended> {
+    let actor = desk.authorize(Action::Moderate)?;
+    let (user, member) = find_member(desk, user).await?;
+    check_rank(actor, member)?;
+    check_owner_remains(desk, user.id, member).await?;
+    remove(desk, user, member, LeaveReason::Kicked).await?;
+    Ok(desk.added())
+}
+
+pub(super) async fn ban(
+    desk: &mut Desk<'_>,
+    user: UserId,
+    until: Option<Timestamp>,
+) -> Step<Appended> {
+    let actor = desk.authorize(Action::Moderate)?;
+    let (room, at) = (desk.room_key(), desk.at);
+    if until.is_some_and(|until| until <= at) {
+        desk.write(sql::UNBAN, &[&room, &user.0]).await?;
+        return Ok(Appended::Unchanged);
+    }
+    let Some((user, _)) = rows::find_user_ref(desk.conn, user).await? else {
+        return Err(AppendRefused::NoSuchUser.into());
+    };
+    let member = rows::find_membership(desk.conn, desk.room.id, user.id).await?;
+    if let Some(member) = member {
+        check_rank(actor, member)?;
+        check_owner_remains(desk, user.id, member).await?;
+    }
+    let by = desk.actor.id.0;
+    desk.write(sql::BAN, &[&room, &user.id.0, &by, &at.as_millis(), &millis(until)]).await?;
+    if let Some(member) = member {
+        remove(desk, user, member, LeaveReason::Banned).await?;
+    }
+    Ok(desk.added())
+}
+
+pub(super) async fn mute(
+    desk: &mut Desk<'_>,
+    user: UserId,
+    until: Option<Timestamp>,
+) -> Step<Appended> {
+    let actor = desk.authorize(Action::Moderate)?;
+    let (user, member) = find_member(desk, user).await?;
+    check_rank(actor, member)?;
+    // Until lifted: the end of time.
+    let until = until.unwrap_or(Timestamp::from_millis(i64::MAX));
+    let muted_until = Some(until).filter(|&until| until > desk.at);
+    if member.muted_until == muted_until {
+        return Ok(Appended::Unchanged);
+    }
+    let room = desk.room_key();
+    desk.write(sql::SET_MUTE, &[&room, &user.id.0, &millis(muted_until)]).await?;
+    let change = MemberChange { user, role: member.role, reason: None, muted_until };
+    desk.add_event(EventBody::MemberRoleChanged(change));
+    Ok(desk.added())
+}
+
+pub(super) async fn set_role(desk: &mut Desk<'_>, user: UserId, role: Role) -> Step<Appended> {
+    desk.authorize(Action::Own)?;
+    let (user, member) = find_member(desk, user).await?;
+    if member.role == role {
+        return Ok(Appended::Unchanged);
+    }
+    check_owner_remains(desk, user.id, member).await?;
+    let room = desk.room_key();
+    desk.write(sql::SET_ROLE, &[&room, &user.id.0, &role.word()]).await?;
+    let muted_until = member.muted_until;
+    let change = MemberChange { user, role, reason: None, muted_until };
+    desk.add_event(EventBody::MemberRoleChanged(change));
+    Ok(desk.added())
+}
+
+/// Adds a member and tells it. What was said before counts as read.
+async fn insert(desk: &mut Desk<'_>, user: UserRef, role: Role) -> Step<()> {
+    let (room, at, next) = (desk.room_key(), desk.at.as_millis(), integer(desk.next_seq()));
+    let bot = user.kind == UserKind::Bot;
+    desk.write(sql::INSERT, &[&room, &user.id.0, &role.word(), &bot, &at, &next]).await?;
+    desk.write(sql::COUNT_UP, &[&room]).await?;
+    let change = MemberChange { user, role, reason: None, muted_until: None };
+    desk.add_event(EventBody::MemberJoined(change));
+    Ok(())
+}
+
+/// Removes a member and tells it. What a bot still owes is ended by its worker.
+async fn remove(
+    desk: &mut Desk<'_>,
+    user: UserRef,
+    member: Membership,
+    reason: LeaveReason,
+) -> Step<()> {
+    let room = desk.room_key();
+    desk.write(sql::DELETE, &[&room, &user.id.0]).await?;
+    desk.write(sql::COUNT_DOWN, &[&room]).await?;
+    if user.kind == UserKind::Bot {
+        desk.write(jobs::REQUEST_CANCEL_OF_BOT, &[&room, &user.id.0]).await?;
+    }
+    let change = MemberChange { user, role: member.role, reason: Some(reason), muted_until: None };
+    desk.add_event(EventBody::MemberLeft(change));
+    Ok(())
+}
+
+/// Finds someone who must be a member.
+async fn find_member(desk: &Desk<'_>, user: UserId) -> Step<(UserRef, Membership)> {
+    let found = tokio::try_join!(
+        rows::find_user_ref(desk.conn, user),
+        rows::find_membership(desk.conn, desk.room.id, user),
+    )?;
+    match found {
+        (Some((user, _)), Some(member)) => Ok((user, member)),
+        _ => Err(AppendRefused::NoSuchUser.into()),
+    }
+}
+
+/// Moderators keep order among members; only an owner may act against those above.
+fn check_rank(actor: Membership, target: Membership) -> Step<()> {
+    if target.role >= actor.role && actor.role != Role::Owner {
+        return Err(Refused::Role("owner").into());
+    }
+    Ok(())
+}
+
+/// Refuses to take the last owner from a room in which others remain.
+async fn check_owner_remains(desk: &Desk<'_>, user: UserId, member: Membership) -> Step<()> {
+    if member.role != Role::Owner {
+        return Ok(());
+    }
+    let key: query::Params<'_> = &[&desk.room.id.0, &user.0];
+    if query::exists(desk.conn, sql::HAS_OTHER_OWNER, key).await? {
+        return Ok(());
+    }
+    if count_members(desk).await? > 1 {
+        return Err(AppendRefused::LastOwner.into());
+    }
+    Ok(())
+}
+
+async fn check_space(desk: &Desk<'_>) -> Step<()> {
+    if count_members(desk).await? >= u64::from(desk.rules.room_members) {
+        return Err(AppendRefused::RoomFull.into());
+    }
+    Ok(())
+}
+
+async fn count_members(desk: &Desk<'_>) -> Step<u64> {
+    let members = query::get(desk.conn, rooms::MEMBER_COUNT, &[&desk.room.id.0], |row| count(row, 0));
+    Ok(members.await?)
+}
+
+/// Refuses someone who is banned, and tells whether there was a ban that has ended.
+async fn check_ban(desk: &Desk<'_>, user: UserId) -> Step<bool> {
+    let key: query::Params<'_> = &[&desk.room.id.0, &user.0];
+    match query::find(desk.conn, sql::FIND_BAN, key, |row| time_opt(row, 0)).await? {
+        None => Ok(false),
+        Some(Some(until)) if until <= desk.at => Ok(true),
+        Some(until) => Err(AppendRefused::Banned { until }.into()),
+    }
+}
+
+async fn lift_lapsed(desk: &mut Desk<'_>, user: UserId, lapsed: bool) -> Step<()> {
+    if lapsed {
+        let room = desk.room_key();
+        desk.write(sql::UNBAN, &[&room, &user.0]).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! Changes of the room itself.
+
+use parlor_domain::permission::Action;
+use parlor_protocol::event::{EventBody, RoomState};
+
+use super::{Desk, Step};
+use crate::append::Appended;
+use crate::postgres::sql::rooms as sql;
+
+pub(super) async fn update(
+    desk: &mut Desk<'_>,
+    name: Option<String>,
+    topic: Option<String>,
+    archived: Option<bool>,
+) -> Step<Appended> {
+    desk.authorize(Action::Update)?;
+    if archived.is_some() {
+        desk.authorize(Action::Own)?;
+    }
+    let room = &mut desk.room;
+    let renamed = name.filter(|name| *name != room.name);
+    let retopicked = topic.filter(|topic| *topic != room.topic);
+    let told = renamed.is_some() || retopicked.is_some();
+    let archived = archived.filter(|archived| *archived != room.archived);
+    if let Some(name) = renamed {
+        room.name = name;
+    }
+    if let Some(topic) = retopicked {
+        room.topic = topic;
+    }
+    if told {
+        let state = state(desk);
+        desk.add_event(EventBody::RoomUpdated(state));
+    }
+    if let Some(archived) = archived {
+        desk.room.archived = archived;
+        let state = state(desk);
+        desk.add_event(EventBody::RoomArchived(state));
+    }
+    let (key, room) = (desk.room_key(), desk.room.clone());
+    desk.write(sql::UPDATE, &[&key, &room.name, &room.topic, &room.archived]).await?;
+    Ok(desk.added())
+}
+
+/// Returns what a room is called and about.
+pub(super) fn state(desk: &Desk<'_>) -> RoomState {
+    RoomState {
+        slug: desk.room.slug.clone(),
+        name: desk.room.name.clone(),
+        kind: desk.room.kind,
+        topic: desk.room.topic.clone(),
+        archived: desk.room.archived,
+    }
+}
