@@ -1,11 +1,12 @@
 //! The command line as a whole. Each family's own arguments stand in its file.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use parlor_runtime::config::Program;
 
 use crate::context::Context;
 use crate::{
-    account, admin, bot_worker, bots, broker, chat, config, doctor, generate, history, migrate,
-    rooms, send, serve, tail, users,
+    account, admin, bench, bot_worker, bots, broker, chat, config, doctor, generate, history,
+    migrate, rooms, send, serve, tail, users,
 };
 
 /// Chat rooms that people and language models share.
@@ -61,6 +62,33 @@ pub(crate) struct SettingsArgs {
     pub(crate) data_dir: Option<String>,
 }
 
+/// Which program the settings are for.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ForArgs {
+    /// The program that they are for
+    #[arg(long = "for", value_enum, value_name = "PROGRAM", default_value_t = For::Serve)]
+    program: For,
+}
+
+/// A program that works with the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum For {
+    Serve,
+    Broker,
+    BotWorker,
+}
+
+impl ForArgs {
+    /// Returns the program.
+    pub(crate) fn program(self) -> Program {
+        match self.program {
+            For::Serve => Program::Serve,
+            For::Broker => Program::Broker,
+            For::BotWorker => Program::BotWorker,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a server with everything in one process
@@ -95,6 +123,8 @@ pub(crate) enum Command {
     Users(users::UsersArgs),
     /// Look after the server
     Admin(admin::AdminArgs),
+    /// Put load on a server, and see what comes of it
+    Bench(bench::BenchArgs),
     /// Find out what does not work, and what helps
     Doctor(doctor::DoctorArgs),
     /// Check and show the settings of the server
@@ -125,6 +155,7 @@ impl Command {
             Self::Bots(args) => bots::run(args, context).await,
             Self::Users(args) => users::run(args, context).await,
             Self::Admin(args) => admin::run(args, context).await,
+            Self::Bench(args) => bench::run(args, context).await,
             Self::Doctor(args) => doctor::run(&args, context).await,
             Self::Config(args) => config::run(&args, context),
             Self::Completions(args) => generate::completions(&args, context),

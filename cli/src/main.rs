@@ -14,6 +14,7 @@ use context::Context;
 mod account;
 mod admin;
 mod args;
+mod bench;
 mod bot_worker;
 mod bots;
 mod broker;

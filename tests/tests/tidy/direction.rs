@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("parlor-auth", &["parlor-domain", "parlor-protocol"]),
     ("parlor-llm", &["parlor-domain", "parlor-protocol"]),
     ("parlor-client", &["parlor-protocol"]),
+    ("parlor-bench", &["parlor-client", "parlor-protocol"]),
     (
         "parlor-bot-worker",
         &[
@@ -46,6 +47,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "parlor",
         &[
             "parlor-auth",
+            "parlor-bench",
             "parlor-bot-worker",
             "parlor-broker",
             "parlor-bus",
@@ -74,8 +76,9 @@ const DRIVERS: &[(&str, &[&str])] = &[
     ("axum", &["parlor-broker"]),
     ("tower-http", &["parlor-broker"]),
     // The kit of the tests serves doubles of model providers with it.
-    ("hyper", &["parlor-broker", "parlor-testkit"]),
-    ("hyper-util", &["parlor-broker", "parlor-testkit"]),
+    // A worker tells its health with it.
+    ("hyper", &["parlor-bot-worker", "parlor-broker", "parlor-testkit"]),
+    ("hyper-util", &["parlor-bot-worker", "parlor-broker", "parlor-testkit"]),
     ("argon2", &["parlor-auth"]),
     ("jsonwebtoken", &["parlor-auth"]),
     ("clap", &["parlor"]),

@@ -1,0 +1,19 @@
+//! Load on a Parlor server, and what comes of it: latencies, rates, processor time, losses.
+//!
+//! The generator speaks the WebSocket itself, on as many threads as it is given, so that it costs
+//! little beside what it measures. Latencies of an open loop count from the time at which a command
+//! was due, not from when it could be sent: a server that stalls does not hide what it did to those
+//! who would have come meanwhile.
+
+mod cpu;
+mod pace;
+pub mod publish;
+mod scrape;
+mod socket;
+mod summary;
+mod target;
+
+pub use cpu::{CpuSeconds, cpu_seconds};
+pub use scrape::Scrape;
+pub use summary::{Latency, Summary};
+pub use target::{BenchError, Target, TargetOptions};
