@@ -9,10 +9,18 @@ use parlor_llm::{RetryPolicy, TimeLimits};
 pub struct BotWorkerConfig {
     /// Replies that are written at the same time; 0 counts as 1.
     pub concurrency: usize,
+    /// Replies that one provider writes at the same time for this worker; 0: as many as there are.
+    pub provider_concurrency: usize,
     /// How long the right to a reply lasts unless it is renewed.
     pub lease: Duration,
-    /// How often the text so far is stored and the lease renewed; at most a third of the lease.
+    /// How often the text so far is stored; at most a third of the lease.
     pub checkpoint_every: Duration,
+    /// How often the lease is renewed, which also tells whether someone has stopped the reply; at
+    /// most a third of the lease.
+    pub renew_every: Duration,
+    /// How long running replies may go on after the worker was asked to stop. What is left then is
+    /// handed over to other workers.
+    pub drain: Duration,
     /// Text that arrives within this time is sent together.
     pub cork: Duration,
     /// Tokens of the room's messages that the model is shown at most, by estimate.
@@ -25,7 +33,9 @@ pub struct BotWorkerConfig {
     pub max_attempts: u32,
     /// How often jobs are looked for although nobody told of one.
     pub poll_every: Duration,
-    /// Replies of one bot to another in a minute; a worker counts its own.
+    /// How often the jobs of the store are counted for the metrics.
+    pub count_every: Duration,
+    /// Replies of one bot to another in one room in a minute.
     pub pair_limit_per_minute: u32,
     /// Longest reply in bytes; a longer one ends there.
     pub reply_bytes: usize,
@@ -39,14 +49,18 @@ impl Default for BotWorkerConfig {
     fn default() -> Self {
         Self {
             concurrency: 8,
+            provider_concurrency: 8,
             lease: Duration::from_secs(30),
             checkpoint_every: Duration::from_secs(1),
+            renew_every: Duration::from_secs(1),
+            drain: Duration::from_mins(1),
             cork: Duration::from_millis(50),
             context_tokens: 3_000,
             temperature: None,
             max_tokens: None,
             max_attempts: 3,
             poll_every: Duration::from_secs(1),
+            count_every: Duration::from_secs(10),
             pair_limit_per_minute: 10,
             reply_bytes: 64 * 1024,
             retry: RetryPolicy::default(),
@@ -61,6 +75,7 @@ impl BotWorkerConfig {
         self.concurrency = self.concurrency.max(1);
         // Two renewals may fail before the lease is lost.
         self.checkpoint_every = self.checkpoint_every.min(self.lease / 3);
+        self.renew_every = self.renew_every.min(self.lease / 3);
         self.poll_every = self.poll_every.max(Duration::from_millis(10));
         self
     }
@@ -75,6 +90,7 @@ mod tests {
         let config = BotWorkerConfig {
             lease: Duration::from_secs(3),
             checkpoint_every: Duration::from_secs(10),
+            renew_every: Duration::from_secs(10),
             concurrency: 0,
             poll_every: Duration::ZERO,
             ..BotWorkerConfig::default()
@@ -83,6 +99,7 @@ mod tests {
         let config = config.coherent();
 
         assert_eq!(config.checkpoint_every, Duration::from_secs(1));
+        assert_eq!(config.renew_every, Duration::from_secs(1));
         assert_eq!(config.concurrency, 1);
         assert!(!config.poll_every.is_zero(), "an interval of zero panics");
     }

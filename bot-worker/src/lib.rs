@@ -7,8 +7,12 @@
 //! - the deltas of the last turn, joined, are the final text;
 //! - members' text reaches the model as data of a member, never as an instruction of the operator,
 //!   and only from the room of the message that called the bot;
-//! - stopping a reply closes the connection to the provider;
-//! - at most [`BotWorkerConfig::concurrency`] replies run at a time, each bounded in bytes and time.
+//! - a worker that cannot prove that it still holds a job says nothing more of it: its own clock
+//!   tells when the lease may have ended, so this holds also after it was stalled or cut off;
+//! - stopping a reply closes the connection to the provider, also while the bus is away;
+//! - at most [`BotWorkerConfig::concurrency`] replies run at a time, each bounded in bytes and time,
+//!   and rooms get their turn evenly;
+//! - a worker that is asked to stop finishes what it can and hands over the rest.
 //!
 //! It does not decide which bots a message calls (the store does, by the rules of the domain), keeps
 //! nothing of its own between turns, and never logs prompts or messages.
@@ -18,6 +22,7 @@ mod context;
 mod draft;
 mod ending;
 mod metrics;
+pub mod observe;
 mod pairs;
 mod prompt;
 mod shared;

@@ -2,7 +2,10 @@
 
 use parlor_llm::{ProviderError, TimeoutStage};
 use parlor_protocol::message::{MessageStatus, Usage};
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry,
+};
 
 /// How a turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +36,12 @@ impl Outcome {
 pub(crate) struct Metrics {
     pub(crate) turns: IntCounterVec,
     pub(crate) running: IntGauge,
+    pub(crate) attempts: Histogram,
+    pub(crate) take_overs: IntCounter,
+    pub(crate) claim_failures: IntCounter,
+    pub(crate) jobs_waiting: IntGauge,
+    pub(crate) jobs_held: IntGauge,
+    pub(crate) oldest_waiting: Gauge,
     pub(crate) first_chunk: HistogramVec,
     pub(crate) tokens: IntCounterVec,
     pub(crate) errors: IntCounterVec,
@@ -44,6 +53,33 @@ impl Metrics {
         let metrics = Self {
             turns: counter("parlor_bot_turns_total", "Turns of bots by outcome.", &["outcome"])?,
             running: IntGauge::new("parlor_bot_turns_running", "Turns of bots that run now.")?,
+            attempts: Histogram::with_opts(
+                HistogramOpts::new(
+                    "parlor_bot_attempts",
+                    "Attempts that a reply had taken when it ended.",
+                )
+                .buckets(vec![1.0, 2.0, 3.0, 5.0, 10.0, 20.0]),
+            )?,
+            take_overs: IntCounter::new(
+                "parlor_bot_take_overs_total",
+                "Turns with a job that another turn had held.",
+            )?,
+            claim_failures: IntCounter::new(
+                "parlor_bot_claim_failures_total",
+                "Claims that the store did not answer.",
+            )?,
+            jobs_waiting: IntGauge::new(
+                "parlor_bot_jobs_waiting",
+                "Calls of bots that wait, in the whole store.",
+            )?,
+            jobs_held: IntGauge::new(
+                "parlor_bot_jobs_held",
+                "Calls of bots that some worker holds, in the whole store.",
+            )?,
+            oldest_waiting: Gauge::new(
+                "parlor_bot_jobs_oldest_waiting_seconds",
+                "For how long the longest waiting call has been due.",
+            )?,
             first_chunk: HistogramVec::new(
                 HistogramOpts::new(
                     "parlor_llm_time_to_first_chunk_seconds",
@@ -65,13 +101,23 @@ impl Metrics {
         };
         registry.register(Box::new(metrics.turns.clone()))?;
         registry.register(Box::new(metrics.running.clone()))?;
+        registry.register(Box::new(metrics.attempts.clone()))?;
+        registry.register(Box::new(metrics.take_overs.clone()))?;
+        registry.register(Box::new(metrics.claim_failures.clone()))?;
+        registry.register(Box::new(metrics.jobs_waiting.clone()))?;
+        registry.register(Box::new(metrics.jobs_held.clone()))?;
+        registry.register(Box::new(metrics.oldest_waiting.clone()))?;
         registry.register(Box::new(metrics.first_chunk.clone()))?;
         registry.register(Box::new(metrics.tokens.clone()))?;
         registry.register(Box::new(metrics.errors.clone()))?;
         Ok(metrics)
     }
 
-    pub(crate) fn count_turn(&self, outcome: Outcome) {
+    /// Counts the end of a turn, which was the given attempt at its reply.
+    pub(crate) fn count_turn(&self, outcome: Outcome, attempt: u32) {
+        if matches!(outcome, Outcome::Ended(_)) {
+            self.attempts.observe(attempt.into());
+        }
         self.turns.with_label_values(&[outcome.as_str()]).inc();
     }
 
@@ -122,8 +168,8 @@ mod tests {
     fn names_and_labels_are_as_published() {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
-        metrics.count_turn(Outcome::Ended(MessageStatus::Completed));
-        metrics.count_turn(Outcome::Lost);
+        metrics.count_turn(Outcome::Ended(MessageStatus::Completed), 2);
+        metrics.count_turn(Outcome::Lost, 1);
         metrics.count_error("demo", &ProviderError::Truncated);
         let usage = Usage { prompt_tokens: 7, completion_tokens: 3, estimated: true };
         metrics.count_tokens("demo", &usage);

@@ -1,84 +1,65 @@
-//! How often one bot has answered another.
+//! How often one bot has answered another, as the room's history tells. Pure.
+//!
+//! Nothing is remembered here: workers come and go, and the history is what they share.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use parlor_protocol::id::{MessageId, UserId};
+use parlor_protocol::message::{Message, MessageStatus};
+use parlor_protocol::time::Timestamp;
 
-use parlor_protocol::id::UserId;
-use tokio::time::Instant;
-
-/// The window that is counted.
-const WINDOW: Duration = Duration::from_mins(1);
-
-/// Counts replies of bots to bots within the last minute. It holds at most what happened in that
-/// minute, at most `limit` times for each pair.
-#[derive(Debug)]
-pub(crate) struct PairLimit {
-    limit: usize,
-    replies: Mutex<HashMap<(UserId, UserId), VecDeque<Instant>>>,
+/// Returns the messages that the bot has answered since then. An answer that failed is none.
+pub(crate) fn answers(messages: &[Message], bot: UserId, since: Timestamp) -> Vec<MessageId> {
+    let own = messages.iter().filter(|message| {
+        message.sender.id == bot
+            && message.created_at >= since
+            && message.status != MessageStatus::Failed
+    });
+    own.filter_map(|message| message.bot.as_ref()).map(|reply| reply.trigger).collect()
 }
 
-impl PairLimit {
-    /// Creates a count that allows `limit` replies in a minute.
-    pub(crate) fn new(limit: u32) -> Self {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Self { limit, replies: Mutex::default() }
-    }
-
-    /// Counts one reply; `false` when there have been too many.
-    pub(crate) fn admit(&self, from: UserId, to: UserId) -> bool {
-        let now = Instant::now();
-        let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
-        replies.retain(|_, times| {
-            while times.front().is_some_and(|&at| now.duration_since(at) >= WINDOW) {
-                times.pop_front();
-            }
-            !times.is_empty()
-        });
-        let times = replies.entry((from, to)).or_default();
-        let free = times.len() < self.limit;
-        if free {
-            times.push_back(now);
-        }
-        free
-    }
+/// Returns who wrote a message, if it is among these.
+pub(crate) fn author(messages: &[Message], id: MessageId) -> Option<UserId> {
+    messages.iter().find(|message| message.id == id).map(|message| message.sender.id)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use uuid::Uuid;
 
     use super::*;
 
-    fn bot(n: u128) -> UserId {
-        UserId(Uuid::from_u128(n))
+    fn id(n: u128) -> Uuid {
+        Uuid::from_u128(n)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn pair_may_talk_so_often_in_a_minute_and_again_later() {
-        let pairs = PairLimit::new(2);
-
-        assert!(pairs.admit(bot(1), bot(2)));
-        tokio::time::advance(Duration::from_secs(30)).await;
-        assert!(pairs.admit(bot(1), bot(2)));
-        assert!(!pairs.admit(bot(1), bot(2)));
-        assert!(pairs.admit(bot(2), bot(1)), "the other direction is counted by itself");
-
-        tokio::time::advance(Duration::from_secs(30)).await;
-        assert!(pairs.admit(bot(1), bot(2)), "the first one is a minute old");
-        assert!(!pairs.admit(bot(1), bot(2)));
+    /// A reply of bot 1 to the message `trigger`, or without one a message of that user.
+    fn message(n: u128, sender: u128, trigger: Option<u128>, status: &str, at: &str) -> Message {
+        let bot =
+            trigger.map(|trigger| json!({"trigger": id(trigger), "provider": "", "model": ""}));
+        serde_json::from_value(json!({
+            "id": id(n), "room": id(99), "seq": 1, "body": "text", "status": status,
+            "sender": {"id": id(sender), "username": "b", "display_name": "B", "kind": "bot"},
+            "created_at": format!("2026-01-01T00:{at}Z"), "bot": bot,
+        }))
+        .unwrap()
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_is_old_is_forgotten() {
-        let pairs = PairLimit::new(1);
-        for n in 0..100 {
-            pairs.admit(bot(n), bot(1_000));
-        }
+    #[test]
+    fn answers_of_the_last_minute_are_found_with_whom_they_answer() {
+        let messages = [
+            message(10, 2, None, "completed", "00:00"),
+            message(11, 1, Some(10), "completed", "00:01"),
+            message(12, 1, Some(77), "streaming", "00:30"),
+            message(13, 1, Some(10), "failed", "00:31"),
+            message(14, 3, Some(10), "completed", "00:32"),
+            message(15, 1, Some(14), "interrupted", "01:05"),
+        ];
+        let since = messages[2].created_at;
 
-        tokio::time::advance(WINDOW).await;
-        pairs.admit(bot(1), bot(2));
+        let found = answers(&messages, UserId(id(1)), since);
 
-        assert_eq!(pairs.replies.lock().unwrap().len(), 1);
+        assert_eq!(found, [MessageId(id(77)), MessageId(id(14))]);
+        assert_eq!(author(&messages, MessageId(id(14))), Some(UserId(id(3))));
+        assert_eq!(author(&messages, MessageId(id(77))), None, "it is older than what was read");
     }
 }

@@ -3,17 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor_bus::Bus;
+use parlor_bus::{Bus, Control};
 use parlor_llm::Providers;
 use parlor_protocol::id::JobId;
 use parlor_protocol::time::Timestamp;
 use parlor_runtime::clock::Clock;
-use parlor_store::Store;
+use parlor_store::{Store, StoreError};
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::config::BotWorkerConfig;
 use crate::metrics::Metrics;
-use crate::pairs::PairLimit;
+
+/// The longest time before the end of a lease at which its holder falls silent.
+const LEASE_MARGIN: Duration = Duration::from_secs(1);
+/// How long giving a job away may take.
+const PART_PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// What all turns of a worker share.
 #[derive(Debug)]
@@ -25,7 +30,6 @@ pub(crate) struct Shared {
     pub(crate) providers: Arc<Providers>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
-    pub(crate) pairs: PairLimit,
 }
 
 impl Shared {
@@ -34,13 +38,38 @@ impl Shared {
         self.clock.now().into()
     }
 
-    /// Gives a job back, due after `delay`.
+    /// Returns until when whoever asked for a lease at `asked_at` may act on it. The lease of the
+    /// store begins later, so it ends later, however the clocks are set; the margin is for clocks
+    /// that run unevenly and for the way to the room.
+    pub(crate) fn held_until(&self, asked_at: Instant) -> Instant {
+        let lease = self.config.lease;
+        asked_at + lease - (lease / 10).min(LEASE_MARGIN)
+    }
+
+    /// Gives a job back that failed here, due after `delay`.
     pub(crate) async fn release(&self, job: JobId, generation: u32, delay: Duration) {
-        if let Err(error) = self.store.release_job(job, generation, delay).await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "job could not be given back, it is due when its lease ends"
-            );
+        self.part(self.store.release_job(job, generation, delay)).await;
+    }
+
+    /// Hands a job over to whichever worker is next, because this one stops.
+    pub(crate) async fn hand_over(&self, job: JobId, generation: u32) {
+        if self.part(self.store.hand_over_job(job, generation)).await {
+            self.bus.publish_control(Control::JobQueued);
         }
+    }
+
+    /// Carries out how a job is given away; without the store it waits until its lease ends.
+    async fn part(&self, call: impl Future<Output = Result<(), StoreError>>) -> bool {
+        match timeout(PART_PATIENCE, call).await {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "job could not be given away, it is due when its lease ends"
+            ),
+            Err(_) => {
+                tracing::warn!("job was not given away in time, it is due when its lease ends");
+            }
+        }
+        false
     }
 }

@@ -28,8 +28,8 @@ mod prepare;
 mod stream;
 mod tell;
 
-/// How long giving a job back may take when the process has to stop now.
-const GIVE_BACK_PATIENCE: Duration = Duration::from_millis(1_500);
+/// How long storing the text may take when the process has to stop now.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(500);
 /// Longest wait before a job that no turn can end is tried again.
 const PARK_MAX: Duration = Duration::from_hours(1);
 
@@ -59,7 +59,8 @@ pub(crate) struct Turn {
     shared: Arc<Shared>,
     job: ClaimedJob,
     tokens: Tokens,
-    /// When the lease ends unless it is renewed.
+    /// Until when the lease holds for certain unless it is renewed, by the monotonic clock of this
+    /// machine. After it nothing is told or written.
     held_until: Instant,
     message: MessageId,
     provider: Option<Arc<dyn Provider>>,
@@ -84,7 +85,7 @@ impl Turn {
             Some(name) => shared.providers.find(name),
             None => Some(shared.providers.default_provider()),
         };
-        let held_until = claimed_at + shared.config.lease;
+        let held_until = shared.held_until(claimed_at);
         let draft = Draft::new(shared.config.reply_bytes);
         Self { shared, job, tokens, held_until, message, provider, draft, usage: None }
     }
@@ -102,11 +103,11 @@ impl Turn {
         match end {
             Ok(status) => Outcome::Ended(status),
             Err(Halt::Aborted) => {
-                self.give_back().await;
+                self.hand_over().await;
                 Outcome::Released
             }
             Err(Halt::Lost | Halt::Stop(_)) => {
-                tracing::debug!("turn was overtaken");
+                tracing::info!("turn has lost its job");
                 Outcome::Lost
             }
         }
@@ -114,7 +115,7 @@ impl Turn {
 
     /// Decides whether the provider is called, calls it, and returns what stopped the reply.
     async fn answer(&mut self) -> Result<Stop, Halt> {
-        let provider = self.admit().map_err(Halt::Stop)?;
+        let provider = self.admit().await?;
         self.tell_status(BotState::Thinking, None);
         let request = self.read_context(&provider).await?;
         self.begin(&request).await?;
@@ -127,7 +128,7 @@ impl Turn {
         if self.draft.text().is_empty() && !matches!(stop, Stop::Finished(_)) {
             self.draft.push(&kept);
         }
-        self.tell_rest();
+        self.tell_rest()?;
         let ending = stop.ending(self.draft.text());
         let usage = self.usage.unwrap_or_default();
         let end = ReplyEnd {
@@ -178,30 +179,30 @@ impl Turn {
     }
 
     /// Stores what the room was told and makes the job due for the next worker.
-    async fn give_back(&self) {
+    async fn hand_over(&self) {
         let (job, generation) = (self.job.id, self.job.generation);
-        let give_back = async {
-            if self.draft.chunk() > 0 {
-                let text = self.draft.told().to_owned();
-                let lease = self.shared.config.lease;
-                let (store, chunk) = (&self.shared.store, self.draft.chunk());
-                if let Err(error) =
-                    store.checkpoint_reply(job, generation, chunk, text, lease).await
-                {
-                    tracing::debug!(%error, "text so far was not stored");
-                }
+        if self.draft.chunk() > 0 {
+            let (store, chunk) = (&self.shared.store, self.draft.chunk());
+            let (text, lease) = (self.draft.told().to_owned(), self.shared.config.lease);
+            let stored = store.checkpoint_reply(job, generation, chunk, text, lease);
+            match timeout(CHECKPOINT_PATIENCE, stored).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "text so far was not stored"),
+                Err(_) => tracing::debug!("text so far was not stored in time"),
             }
-            self.shared.release(job, generation, Duration::ZERO).await;
-        };
-        if timeout(GIVE_BACK_PATIENCE, give_back).await.is_err() {
-            tracing::warn!("job was not given back in time, it is due when its lease ends");
         }
+        self.shared.hand_over(job, generation).await;
     }
 
     /// Leaves a job that cannot be ended for later, each time for longer.
     async fn park(&self) {
         let wait = Duration::from_secs(1 << self.job.attempt.min(12)).min(PARK_MAX);
         self.shared.release(self.job.id, self.job.generation, wait).await;
+    }
+
+    /// Tells whether nobody else can hold the job yet.
+    fn holds(&self) -> bool {
+        Instant::now() < self.held_until
     }
 
     fn provider_name(&self) -> String {

@@ -24,10 +24,10 @@ impl Turn {
     {
         let mut wait = WAITS.0;
         loop {
-            let error = match timeout_at(self.held_until, call()).await {
+            let error = match timeout_at(self.give_up_at(), call()).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => error,
-                Err(_) => return Err(Halt::Lost),
+                Err(_) => StoreError::Unavailable(None),
             };
             self.wait_for_store(&error, wait).await?;
             wait = (wait * 2).min(WAITS.1);
@@ -46,14 +46,14 @@ impl Turn {
         let mut unconfirmed = false;
         loop {
             let call = self.shared.store.append(vec![append.clone()]);
-            let error = match timeout_at(self.held_until, call).await {
+            let error = match timeout_at(self.give_up_at(), call).await {
                 Ok(Ok(mut answers)) => {
                     // One intent has one answer.
                     let answer = answers.pop().ok_or(Halt::Lost)?;
                     return if unconfirmed { self.confirm(answer).await } else { Ok(answer) };
                 }
                 Ok(Err(error)) => error,
-                Err(_) => return Err(Halt::Lost),
+                Err(_) => StoreError::UnknownOutcome,
             };
             unconfirmed |= matches!(error, StoreError::UnknownOutcome);
             self.wait_for_store(&error, wait).await?;
@@ -61,7 +61,16 @@ impl Turn {
         }
     }
 
+    /// Returns when a call is not waited for any longer: it may hang, and another may not.
+    fn give_up_at(&self) -> Instant {
+        (Instant::now() + self.shared.config.lease / 3).min(self.held_until)
+    }
+
+    /// Waits before a call is repeated.
     async fn wait_for_store(&self, error: &StoreError, wait: Duration) -> Result<(), Halt> {
+        if !self.holds() {
+            return Err(Halt::Lost);
+        }
         tracing::warn!(error = error as &dyn std::error::Error, "store failed during a turn");
         if matches!(error, StoreError::Inconsistent { .. }) {
             return Err(Halt::Lost);

@@ -14,7 +14,7 @@ use parlor_protocol::signal::BotState;
 use parlor_store::StoreError;
 use parlor_store::record::Lease;
 use tokio::task::coop::consume_budget;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Halt, Turn};
 use crate::draft::DELTA_BYTES_MAX;
@@ -23,15 +23,17 @@ use crate::ending::Stop;
 /// Least time between two reports of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
+/// What came of a renewal; `None`: the store did not answer in time.
+type Renewed = Option<Result<Lease, StoreError>>;
 /// A renewal of the lease, with the time at which it was asked for.
-type Renewal = Pin<Box<dyn Future<Output = (Instant, Result<Lease, StoreError>)> + Send>>;
+type Renewal = Pin<Box<dyn Future<Output = (Instant, Renewed)> + Send>>;
 
 /// What happens next.
 enum Step {
     Chunk(Option<Result<ChatChunk, ProviderError>>),
     Tell,
     Renew,
-    Renewed(Instant, Result<Lease, StoreError>),
+    Renewed(Instant, Renewed),
 }
 
 /// The times of a stream.
@@ -40,6 +42,8 @@ struct Times {
     /// The earliest time for the next delta.
     next_delta: Instant,
     next_renewal: Instant,
+    /// The earliest time for the next checkpoint.
+    next_checkpoint: Instant,
     next_progress: Instant,
     /// The last chunk that a checkpoint holds.
     checkpoint: u32,
@@ -60,7 +64,8 @@ impl Turn {
         let mut times = Times {
             called_at: now,
             next_delta: now,
-            next_renewal: now + config.checkpoint_every,
+            next_renewal: now + config.renew_every,
+            next_checkpoint: now + config.checkpoint_every,
             next_progress: now,
             checkpoint: 0,
         };
@@ -77,24 +82,21 @@ impl Turn {
                 () = sleep_until(self.held_until) => return Err(Halt::Lost),
                 (asked_at, lease) = &mut renewal => Step::Renewed(asked_at, lease),
                 () = sleep_until(times.next_delta), if self.draft.untold_bytes() > 0 => Step::Tell,
-                () = sleep_until(times.next_renewal), if renewal.is_terminated() => Step::Renew,
+                () = sleep_until(self.next_call(&times)), if renewal.is_terminated() => Step::Renew,
                 chunk = chunks.next() => Step::Chunk(chunk),
             };
             match step {
                 Step::Chunk(chunk) => {
                     let chunk = chunk.unwrap_or(Err(ProviderError::Truncated));
-                    if let Some(stop) = self.take_chunk(chunk, &mut times) {
+                    if let Some(stop) = self.take_chunk(chunk, &mut times)? {
                         break stop;
                     }
                 }
                 Step::Tell => {
-                    self.tell_delta();
+                    self.tell_delta()?;
                     times.next_delta = Instant::now() + self.shared.config.cork;
                 }
-                Step::Renew => {
-                    renewal = self.renew(&mut times).fuse();
-                    times.next_renewal = Instant::now() + self.shared.config.checkpoint_every;
-                }
+                Step::Renew => renewal = self.renew(&mut times).fuse(),
                 Step::Renewed(asked_at, lease) => {
                     if let Some(stop) = self.take_lease(asked_at, lease, &mut times)? {
                         break stop;
@@ -113,16 +115,16 @@ impl Turn {
         &mut self,
         chunk: Result<ChatChunk, ProviderError>,
         times: &mut Times,
-    ) -> Option<Stop> {
-        match chunk {
+    ) -> Result<Option<Stop>, Halt> {
+        let stop = match chunk {
             Ok(ChatChunk::Text(text)) => {
                 if self.draft.text().is_empty() {
                     self.note_first_text(times);
                 }
                 if !self.draft.push(&text) {
-                    return Some(Stop::Full);
+                    return Ok(Some(Stop::Full));
                 }
-                while self.draft.untold_bytes() >= DELTA_BYTES_MAX && self.tell_delta() {
+                while self.draft.untold_bytes() >= DELTA_BYTES_MAX && self.tell_delta()? {
                     times.next_delta = Instant::now() + self.shared.config.cork;
                 }
                 None
@@ -153,7 +155,8 @@ impl Turn {
                 tracing::warn!(%provider, %error, "provider failed");
                 Some(Stop::Provider(error))
             }
-        }
+        };
+        Ok(stop)
     }
 
     fn note_first_text(&self, times: &Times) {
@@ -163,22 +166,37 @@ impl Turn {
         self.tell_status(BotState::Streaming, None);
     }
 
+    /// Returns when the store is to be called next: to store text that is new, or to renew the lease.
+    fn next_call(&self, times: &Times) -> Instant {
+        if self.draft.chunk() == times.checkpoint {
+            times.next_renewal
+        } else {
+            times.next_renewal.min(times.next_checkpoint)
+        }
+    }
+
     /// Prolongs the lease, with the text so far if there is more of it than last time.
     fn renew(&self, times: &mut Times) -> Renewal {
+        let config = &self.shared.config;
         let store = Arc::clone(&self.shared.store);
-        let (job, generation) = (self.job.id, self.job.generation);
-        let lease = self.shared.config.lease;
+        let (job, generation, lease) = (self.job.id, self.job.generation, config.lease);
+        // One that hangs must leave time for another.
+        let patience = lease / 3;
         let asked_at = Instant::now();
         let chunk = self.draft.chunk();
-        if chunk == times.checkpoint {
-            return Box::pin(
-                async move { (asked_at, store.renew_lease(job, generation, lease).await) },
-            );
+        times.next_renewal = asked_at + config.renew_every;
+        if chunk == times.checkpoint || asked_at < times.next_checkpoint {
+            return Box::pin(async move {
+                let renewed = timeout(patience, store.renew_lease(job, generation, lease)).await;
+                (asked_at, renewed.ok())
+            });
         }
+        times.next_checkpoint = asked_at + config.checkpoint_every;
         times.checkpoint = chunk;
         let text = self.draft.told().to_owned();
         Box::pin(async move {
-            (asked_at, store.checkpoint_reply(job, generation, chunk, text, lease).await)
+            let stored = store.checkpoint_reply(job, generation, chunk, text, lease);
+            (asked_at, timeout(patience, stored).await.ok())
         })
     }
 
@@ -186,21 +204,22 @@ impl Turn {
     fn take_lease(
         &mut self,
         asked_at: Instant,
-        lease: Result<Lease, StoreError>,
+        renewed: Renewed,
         times: &mut Times,
     ) -> Result<Option<Stop>, Halt> {
-        match lease {
-            Ok(Lease::Held { cancel_requested }) => {
-                self.held_until = asked_at + self.shared.config.lease;
-                Ok(cancel_requested.then_some(Stop::Cancelled))
+        match renewed {
+            Some(Ok(Lease::Held { cancel_requested })) => {
+                self.held_until = self.shared.held_until(asked_at);
+                return Ok(cancel_requested.then_some(Stop::Cancelled));
             }
-            Ok(Lease::Lost) => Err(Halt::Lost),
-            Err(error) => {
-                // The next one stores the text again; `held_until` bounds how often this may fail.
-                times.checkpoint = 0;
+            Some(Ok(Lease::Lost)) => return Err(Halt::Lost),
+            Some(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "lease was not renewed");
-                Ok(None)
             }
+            None => tracing::warn!("lease was not renewed in time"),
         }
+        // The next one stores the text again; `held_until` bounds how often this may fail.
+        times.checkpoint = 0;
+        Ok(None)
     }
 }

@@ -3,7 +3,7 @@
 use parlor_protocol::signal::{BotState, BotStatus, MessageDelta, Signal, SignalBody};
 use parlor_store::QueuedJob;
 
-use super::Turn;
+use super::{Halt, Turn};
 use crate::draft::Delta;
 
 impl Turn {
@@ -30,19 +30,32 @@ impl Turn {
     }
 
     /// Tells the next piece of the text; `false` when there is none.
-    pub(super) fn tell_delta(&mut self) -> bool {
-        let Some(delta) = self.draft.take_delta() else { return false };
+    ///
+    /// The lease is looked at for each piece: a process that was stalled finds text of its provider
+    /// waiting before any of its timers has run.
+    pub(super) fn tell_delta(&mut self) -> Result<bool, Halt> {
+        if !self.holds() {
+            return Err(Halt::Lost);
+        }
+        let Some(delta) = self.draft.take_delta() else { return Ok(false) };
         self.tell_piece(delta);
-        true
+        Ok(true)
     }
 
     /// Tells all that is left of the text, so that the pieces of this turn are the final text.
-    pub(super) fn tell_rest(&mut self) {
-        while self.tell_delta() {}
+    pub(super) fn tell_rest(&mut self) -> Result<(), Halt> {
+        while self.tell_delta()? {}
         if self.draft.chunk() == 0 && self.job.begun.is_some() {
-            let delta = self.draft.empty_delta();
-            self.tell_piece(delta);
+            self.tell_restart();
         }
+        Ok(())
+    }
+
+    /// Tells that the reply begins anew: its first piece is empty, and clients drop the text of the
+    /// turn before.
+    pub(super) fn tell_restart(&mut self) {
+        let delta = self.draft.empty_delta();
+        self.tell_piece(delta);
     }
 
     fn tell_piece(&self, Delta { chunk, text }: Delta) {
@@ -51,6 +64,8 @@ impl Turn {
     }
 
     fn tell(&self, body: SignalBody) {
-        self.shared.bus.publish_signal(Signal { room: self.job.room, body });
+        if self.holds() {
+            self.shared.bus.publish_signal(Signal { room: self.job.room, body });
+        }
     }
 }

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use parlor_bot_worker::BotWorkerConfig;
 use parlor_protocol::message::MessageStatus;
-use parlor_store::{Intent, Jobs as _, Rooms as _};
+use parlor_store::Intent;
 use parlor_testkit::fake_llm::{Behaviour, FakeLlm, Script};
 
-use crate::harness::{Puppet, World, fake_providers, now, quick, within};
+use crate::harness::{World, now, quick, within};
+use crate::puppet::{Puppet, fake_providers};
 
 fn endless() -> Script {
     Script::says("and on ").with_delay(Duration::from_millis(5)).behaving(Behaviour::Endless)
@@ -20,7 +21,7 @@ async fn cancel_closes_the_providers_connection_and_keeps_the_text() {
     let fake = FakeLlm::start().await;
     fake.set_script(endless());
     // Only the bus can be as quick as this test wants it.
-    let config = BotWorkerConfig { checkpoint_every: Duration::from_secs(5), ..quick() };
+    let config = BotWorkerConfig { renew_every: Duration::from_secs(3), ..quick() };
     let worker = world.start_with(config, fake_providers(&fake));
     let mut observer = world.observe();
     let trigger = world.say("@guide hi").await;
@@ -56,6 +57,28 @@ async fn cancel_that_the_bus_lost_is_found_at_the_next_renewal() {
 
     assert_eq!((ending.status, ending.body.as_str()), (MessageStatus::Cancelled, ""));
     call.dropped().await;
+    worker.crash().await;
+}
+
+#[tokio::test]
+async fn worker_that_no_bus_reaches_stops_within_two_seconds() {
+    let world = World::new().await;
+    world.add_bot("guide", |_| {}).await;
+    let puppet = Puppet::new();
+    let worker = world.start_apart(BotWorkerConfig::default(), puppet.providers());
+    let trigger = world.say("@guide hi").await;
+    let call = puppet.call().await;
+    call.text("so far").await;
+    world.stored("so far").await;
+
+    let asked = Instant::now();
+    world.cancel(trigger).await;
+    call.dropped().await;
+    until_no_job(&world).await;
+
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    let reply = world.replies(trigger).await.remove(0);
+    assert_eq!((reply.status, reply.body.as_str()), (MessageStatus::Cancelled, "so far"));
     worker.crash().await;
 }
 

@@ -7,7 +7,8 @@ use parlor_protocol::time::Timestamp;
 use parlor_testkit::fake_llm::{FakeLlm, Script};
 use serde_json::Value;
 
-use crate::harness::{World, fake_providers, now, quick};
+use crate::harness::{World, now, quick};
+use crate::puppet::fake_providers;
 
 /// Returns role and text of each message that the provider was sent last.
 fn sent(fake: &FakeLlm) -> Vec<(String, String)> {

@@ -1,6 +1,7 @@
 //! A store that fails on demand where a worker uses it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,9 +22,12 @@ use parlor_store::record::{
 };
 use parlor_store::{
     Append, AppendRefused, Appended, Bots, Intent, Jobs, Log, Operations, QueuedJob, Rooms,
-    Sessions, SqliteStore, StoreError, Tail, TailPage, TailPosition, Users,
+    Sessions, Store, StoreError, Tail, TailPage, TailPosition, Users,
 };
+use tokio::sync::Notify;
 use uuid::Uuid;
+
+use crate::harness::within;
 
 /// What goes wrong with one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,26 +36,36 @@ pub(crate) enum Fault {
     Unavailable,
     /// The work is done, but the answer is lost.
     AnswerLost,
+    /// There is no answer.
+    Hang,
+    /// The thread of the caller stands still for so long.
+    Stall(Duration),
 }
 
 /// Passes calls on, but for those that a test wants to fail.
 #[derive(Debug)]
 pub(crate) struct FlakyStore {
-    inner: Arc<SqliteStore>,
+    inner: Arc<dyn Store>,
     starts: Mutex<VecDeque<Fault>>,
     ends: Mutex<VecDeque<Fault>>,
     claims: Mutex<VecDeque<Fault>>,
     renewals: Mutex<VecDeque<Fault>>,
+    away: AtomicBool,
+    asked_to_claim: AtomicUsize,
+    stalled: Notify,
 }
 
 impl FlakyStore {
-    pub(crate) fn new(inner: &Arc<SqliteStore>) -> Arc<Self> {
+    pub(crate) fn new(inner: &Arc<dyn Store>) -> Arc<Self> {
         Arc::new(Self {
             inner: Arc::clone(inner),
             starts: Mutex::default(),
             ends: Mutex::default(),
             claims: Mutex::default(),
             renewals: Mutex::default(),
+            away: AtomicBool::new(false),
+            asked_to_claim: AtomicUsize::new(0),
+            stalled: Notify::new(),
         })
     }
 
@@ -75,13 +89,38 @@ impl FlakyStore {
         self.renewals.lock().unwrap().extend(faults);
     }
 
-    pub(crate) fn renewals_left(&self) -> usize {
-        self.renewals.lock().unwrap().len()
+    /// Makes all calls of a worker fail until it is called with `false`.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::Relaxed);
     }
-}
 
-fn next(faults: &Mutex<VecDeque<Fault>>) -> Option<Fault> {
-    faults.lock().unwrap().pop_front()
+    /// Returns how often a job was asked for.
+    pub(crate) fn asked_to_claim(&self) -> usize {
+        self.asked_to_claim.load(Ordering::Relaxed)
+    }
+
+    /// Waits until a thread stands still.
+    pub(crate) async fn stalled(&self) {
+        within(self.stalled.notified()).await;
+    }
+
+    /// Does the next thing that is to go wrong, before the work is done.
+    async fn trip(&self, faults: &Mutex<VecDeque<Fault>>) -> Result<Option<Fault>> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable(None));
+        }
+        let fault = faults.lock().unwrap().pop_front();
+        match fault {
+            Some(Fault::Unavailable) => Err(StoreError::Unavailable(None)),
+            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Stall(time)) => {
+                self.stalled.notify_one();
+                std::thread::sleep(time);
+                Ok(fault)
+            }
+            Some(Fault::AnswerLost) | None => Ok(fault),
+        }
+    }
 }
 
 #[async_trait]
@@ -90,19 +129,15 @@ impl Log for FlakyStore {
         &self,
         batch: Vec<Append>,
     ) -> Result<Vec<std::result::Result<Appended, AppendRefused>>> {
-        let fault = match batch[0].intent {
-            Intent::StartReply { .. } => next(&self.starts),
-            Intent::CompleteReply { .. } => next(&self.ends),
-            _ => None,
+        let none = Mutex::default();
+        let faults = match batch[0].intent {
+            Intent::StartReply { .. } => &self.starts,
+            Intent::CompleteReply { .. } => &self.ends,
+            _ => &none,
         };
-        match fault {
-            None => self.inner.append(batch).await,
-            Some(Fault::Unavailable) => Err(StoreError::Unavailable(None)),
-            Some(Fault::AnswerLost) => {
-                self.inner.append(batch).await?;
-                Err(StoreError::UnknownOutcome)
-            }
-        }
+        let fault = self.trip(faults).await?;
+        let answer = self.inner.append(batch).await;
+        if fault == Some(Fault::AnswerLost) { Err(StoreError::UnknownOutcome) } else { answer }
     }
 
     async fn find_head(&self, room: RoomId) -> Result<Option<Head>> {
@@ -119,6 +154,7 @@ impl Log for FlakyStore {
         window: Window,
         limit: u32,
     ) -> Result<Vec<Message>> {
+        self.trip(&Mutex::default()).await?;
         self.inner.list_messages(room, window, limit).await
     }
 
@@ -143,16 +179,13 @@ impl Jobs for FlakyStore {
         lease: Duration,
         busy_providers: &[String],
     ) -> Result<Option<ClaimedJob>> {
-        if next(&self.claims).is_some() {
-            return Err(StoreError::Overloaded);
-        }
+        self.asked_to_claim.fetch_add(1, Ordering::Relaxed);
+        self.trip(&self.claims).await?;
         self.inner.claim_job(worker, lease, busy_providers).await
     }
 
     async fn renew_lease(&self, job: JobId, generation: u32, lease: Duration) -> Result<Lease> {
-        if next(&self.renewals).is_some() {
-            return Err(StoreError::Unavailable(None));
-        }
+        self.trip(&self.renewals).await?;
         self.inner.renew_lease(job, generation, lease).await
     }
 
@@ -164,13 +197,12 @@ impl Jobs for FlakyStore {
         text: String,
         lease: Duration,
     ) -> Result<Lease> {
-        if next(&self.renewals).is_some() {
-            return Err(StoreError::Unavailable(None));
-        }
+        self.trip(&self.renewals).await?;
         self.inner.checkpoint_reply(job, generation, chunk, text, lease).await
     }
 
     async fn release_job(&self, job: JobId, generation: u32, delay: Duration) -> Result<()> {
+        self.trip(&Mutex::default()).await?;
         self.inner.release_job(job, generation, delay).await
     }
 
@@ -189,6 +221,7 @@ impl Jobs for FlakyStore {
     }
 
     async fn hand_over_job(&self, job: JobId, generation: u32) -> Result<()> {
+        self.trip(&Mutex::default()).await?;
         self.inner.hand_over_job(job, generation).await
     }
 
@@ -282,6 +315,7 @@ impl Operations for FlakyStore {
     }
 
     async fn check_health(&self) -> Result<()> {
+        self.trip(&Mutex::default()).await?;
         self.inner.check_health().await
     }
 

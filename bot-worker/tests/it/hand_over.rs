@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use parlor_bot_worker::BotWorkerConfig;
 use parlor_protocol::message::MessageStatus;
-use parlor_store::Jobs as _;
 use parlor_testkit::fake_llm::{FakeLlm, Script};
 
-use crate::harness::{Puppet, World, fake_providers, quick, within};
+use crate::harness::{World, quick, within};
+use crate::puppet::{Puppet, fake_providers};
 
 #[tokio::test]
 async fn reply_of_a_worker_that_died_is_written_anew_and_ends_once() {
@@ -45,7 +45,12 @@ async fn worker_that_was_overtaken_writes_nothing() {
     let (zombie, heir) = (Puppet::new(), Puppet::new());
     // It does not ask for its lease while the test lasts.
     let asleep = Duration::from_mins(1);
-    let config = BotWorkerConfig { lease: asleep * 3, checkpoint_every: asleep, ..quick() };
+    let config = BotWorkerConfig {
+        lease: asleep * 3,
+        checkpoint_every: asleep,
+        renew_every: asleep,
+        ..quick()
+    };
     let mut first = world.start_with(config, zombie.providers());
     let mut observer = world.observe();
     let trigger = world.say("@guide hi").await;
@@ -183,14 +188,15 @@ async fn reply_that_was_lost_too_often_is_closed_with_its_checkpoint() {
     let world = World::new().await;
     world.add_bot("guide", |_| {}).await;
     let puppet = Puppet::new();
-    let mut first = world.start(puppet.providers());
+    let first = world.start(puppet.providers());
     let mut observer = world.observe();
     world.say("@guide hi").await;
     let call = puppet.call().await;
     call.text("all that was ever written").await;
     let reply = observer.streaming().await;
-    first.abort.cancel();
-    first.ended().await;
+    world.stored("all that was ever written").await;
+    first.crash().await;
+    world.store.release_all_leases().await.unwrap();
 
     let config = BotWorkerConfig { max_attempts: 1, ..quick() };
     let second = world.start_with(config, puppet.providers());
@@ -210,7 +216,12 @@ async fn text_that_no_checkpoint_holds_is_taken_back() {
     world.add_bot("guide", |_| {}).await;
     let puppet = Puppet::new();
     let asleep = Duration::from_mins(1);
-    let config = BotWorkerConfig { lease: asleep * 3, checkpoint_every: asleep, ..quick() };
+    let config = BotWorkerConfig {
+        lease: asleep * 3,
+        checkpoint_every: asleep,
+        renew_every: asleep,
+        ..quick()
+    };
     let first = world.start_with(config, puppet.providers());
     let mut observer = world.observe();
     world.say("@guide hi").await;

@@ -1,17 +1,12 @@
 //! A room with people and bots, workers, and an observer that notes what the room is told.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use futures_util::StreamExt as _;
 use parlor_bot_worker::{BotWorker, BotWorkerConfig};
 use parlor_bus::{Bus, Control, Delivery, LocalBus, Mailbox};
-use parlor_llm::{
-    ApiKey, ChatChunk, ChatRequest, ChatStream, FinishReason, Model, Provider, ProviderConfig,
-    ProviderError, ProviderKind, Providers, RetryPolicy, http_client,
-};
+use parlor_llm::{Providers, RetryPolicy};
 use parlor_protocol::event::{EventBody, MessageCompleted};
 use parlor_protocol::http::Trigger;
 use parlor_protocol::id::{JobId, MessageId, RoomId, UserId};
@@ -21,14 +16,10 @@ use parlor_protocol::signal::{BotState, SignalBody};
 use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::{ServerRole, UserKind, UserRef};
 use parlor_runtime::{Clock, SystemClock};
-use parlor_store::record::{BotRecord, CancelOutcome, NewRoom, NewUser};
+use parlor_store::record::{BotRecord, CancelOutcome, Checkpoint, NewRoom, NewUser};
 use parlor_store::sqlite::{SqliteOptions, SqliteStore};
-use parlor_store::{
-    Append, Appended, Bots, Intent, Jobs, Log, NewMessage, Operations, Rooms, Store, Users,
-};
-use parlor_testkit::fake_llm::FakeLlm;
+use parlor_store::{Append, Appended, Intent, NewMessage, Store};
 use prometheus::{Registry, TextEncoder};
-use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -38,25 +29,33 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A store with one room, its owner `ada`, and a bus.
 pub(crate) struct World {
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) bus: Arc<LocalBus>,
     pub(crate) room: RoomId,
     pub(crate) ada: UserRef,
-    _folder: tempfile::TempDir,
+    folder: Option<tempfile::TempDir>,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(SqliteOptions::new(folder.path())).unwrap());
+        let store = SqliteStore::open(SqliteOptions::new(folder.path())).unwrap();
+        let store: Arc<dyn Store> = Arc::new(store);
+        let mut world = Self::on(store).await;
+        world.folder = Some(folder);
+        world
+    }
+
+    /// Makes the room in a store of the test.
+    pub(crate) async fn on(store: Arc<dyn Store>) -> Self {
         let ada = new_user("ada", UserKind::User);
         let user = store.create_user(ada).await.unwrap().unwrap().user.to_ref();
-        let room = new_room(&store, &user, "general").await;
-        Self { store, bus: Arc::new(LocalBus::new()), room, ada: user, _folder: folder }
+        let room = new_room(&*store, &user, "general").await;
+        Self { store, bus: Arc::new(LocalBus::new()), room, ada: user, folder: None }
     }
 
     pub(crate) async fn add_room(&self, slug: &str) -> RoomId {
-        new_room(&self.store, &self.ada, slug).await
+        new_room(&*self.store, &self.ada, slug).await
     }
 
     pub(crate) async fn add_bot(&self, name: &str, set: impl FnOnce(&mut BotRecord)) -> BotRecord {
@@ -144,9 +143,24 @@ impl World {
         self.store.list_replies(self.room, trigger).await.unwrap()
     }
 
+    /// Waits until the store has this text of the reply that is being written.
+    pub(crate) async fn stored(&self, text: &str) {
+        within(async {
+            let has = |replies: Vec<Checkpoint>| replies.iter().any(|reply| reply.text == text);
+            while !has(self.store.list_streaming(self.room).await.unwrap()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    }
+
     pub(crate) fn observe(&self) -> Observer {
+        self.observe_room(self.room)
+    }
+
+    pub(crate) fn observe_room(&self, room: RoomId) -> Observer {
         let mailbox = self.bus.subscribe(100_000).unwrap();
-        self.bus.follow(mailbox.id, self.room);
+        self.bus.follow(mailbox.id, room);
         Observer { mailbox, told: Told::default() }
     }
 
@@ -160,8 +174,7 @@ impl World {
         config: BotWorkerConfig,
         providers: Providers,
     ) -> RunningWorker {
-        let store: Arc<SqliteStore> = Arc::clone(&self.store);
-        self.start_on(store, config, providers)
+        self.start_on(Arc::clone(&self.store), config, providers)
     }
 
     pub(crate) fn start_on(
@@ -170,20 +183,49 @@ impl World {
         config: BotWorkerConfig,
         providers: Providers,
     ) -> RunningWorker {
-        let registry = Registry::new();
         let bus: Arc<LocalBus> = Arc::clone(&self.bus);
-        let (providers, clock) = (Arc::new(providers), Arc::new(SystemClock));
-        let worker = BotWorker::new(config, store, bus, providers, clock, &registry).unwrap();
-        let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
-        let mut task = JoinSet::new();
-        task.spawn(worker.run(stop.clone(), abort.clone()));
-        RunningWorker { stop, abort, registry, task }
+        let (worker, mut running) = RunningWorker::new(store, bus, config, providers);
+        running.task.spawn(worker.run(running.stop.clone(), running.abort.clone()));
+        running
+    }
+
+    /// Starts a worker that no bus connects with the rest of the world.
+    pub(crate) fn start_apart(
+        &self,
+        config: BotWorkerConfig,
+        providers: Providers,
+    ) -> RunningWorker {
+        let (store, bus) = (Arc::clone(&self.store), Arc::new(LocalBus::new()));
+        let (worker, mut running) = RunningWorker::new(store, bus, config, providers);
+        running.task.spawn(worker.run(running.stop.clone(), running.abort.clone()));
+        running
+    }
+
+    /// Starts a worker on a thread of its own, which stands still when something in it blocks.
+    pub(crate) fn start_in_thread(
+        &self,
+        store: Arc<dyn Store>,
+        config: BotWorkerConfig,
+        providers: Providers,
+    ) -> RunningWorker {
+        let bus: Arc<LocalBus> = Arc::clone(&self.bus);
+        let (worker, mut running) = RunningWorker::new(store, bus, config, providers);
+        let run = worker.run(running.stop.clone(), running.abort.clone());
+        let thread = std::thread::spawn(move || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            runtime.enable_all().build().unwrap().block_on(run);
+        });
+        running.task.spawn_blocking(move || thread.join().unwrap());
+        running
     }
 }
 
 /// The store is closed before its folder is removed, so that its last writes do not bring it back.
 impl Drop for World {
     fn drop(&mut self) {
+        if self.folder.is_none() {
+            return;
+        }
         let store = Arc::clone(&self.store);
         let close = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -198,6 +240,7 @@ pub(crate) fn quick() -> BotWorkerConfig {
     BotWorkerConfig {
         lease: Duration::from_secs(10),
         checkpoint_every: Duration::from_millis(50),
+        renew_every: Duration::from_millis(50),
         cork: Duration::from_millis(10),
         poll_every: Duration::from_millis(100),
         retry: RetryPolicy { attempts: 1, ..RetryPolicy::default() },
@@ -214,6 +257,19 @@ pub(crate) struct RunningWorker {
 }
 
 impl RunningWorker {
+    fn new(
+        store: Arc<dyn Store>,
+        bus: Arc<LocalBus>,
+        config: BotWorkerConfig,
+        providers: Providers,
+    ) -> (BotWorker, Self) {
+        let registry = Registry::new();
+        let (providers, clock) = (Arc::new(providers), Arc::new(SystemClock));
+        let worker = BotWorker::new(config, store, bus, providers, clock, &registry).unwrap();
+        let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
+        (worker, Self { stop, abort, registry, task: JoinSet::new() })
+    }
+
     /// Waits until it has ended by itself.
     pub(crate) async fn ended(&mut self) {
         within(self.task.join_next()).await.unwrap().unwrap();
@@ -235,6 +291,8 @@ pub(crate) struct Told {
     pub(crate) created: Vec<Message>,
     pub(crate) completed: Vec<MessageCompleted>,
     pub(crate) states: Vec<BotState>,
+    /// The places of those that wait, in the order in which they were told.
+    pub(crate) places: Vec<(String, u32)>,
     pub(crate) details: Vec<String>,
     /// For each reply and turn the chunks in the order of their arrival.
     pub(crate) deltas: BTreeMap<(MessageId, u32), Vec<(u32, String)>>,
@@ -321,6 +379,8 @@ impl Observer {
                     .push((delta.chunk, delta.text.clone())),
                 SignalBody::BotStatus(status) => {
                     self.told.states.push(status.state);
+                    let name = status.bot.username.clone();
+                    self.told.places.extend(status.position.map(|position| (name, position)));
                     self.told.details.extend(status.detail.clone());
                 }
                 _ => {}
@@ -352,7 +412,7 @@ fn new_user(name: &str, kind: UserKind) -> NewUser {
     }
 }
 
-async fn new_room(store: &SqliteStore, owner: &UserRef, slug: &str) -> RoomId {
+async fn new_room(store: &dyn Store, owner: &UserRef, slug: &str) -> RoomId {
     let room = NewRoom {
         id: RoomId(SystemClock.new_id()),
         slug: slug.to_owned(),
@@ -366,121 +426,4 @@ async fn new_room(store: &SqliteStore, owner: &UserRef, slug: &str) -> RoomId {
         max_owned: 100,
     };
     store.create_room(room).await.unwrap().unwrap().room.id
-}
-
-/// Providers with the fake as default, under the name `fake`.
-pub(crate) fn fake_providers(fake: &FakeLlm) -> Providers {
-    let config = ProviderConfig {
-        name: "fake".to_owned(),
-        kind: ProviderKind::OpenAi,
-        base_url: Some(fake.openai_url()),
-        api_key: Some(ApiKey::new("sk-worker-test-key")),
-        model: Some("fake-model".to_owned()),
-        allow_pull: false,
-    };
-    Providers::build(&[config], "fake", &http_client(Duration::from_secs(2)).unwrap()).unwrap()
-}
-
-/// A provider whose replies the test writes piece by piece.
-#[derive(Debug)]
-pub(crate) struct Puppet {
-    calls: mpsc::Sender<Call>,
-    waiting: AsyncMutex<mpsc::Receiver<Call>>,
-    panics: Mutex<u32>,
-}
-
-/// One call of a [`Puppet`].
-#[derive(Debug)]
-pub(crate) struct Call {
-    pieces: mpsc::Sender<Result<ChatChunk, ProviderError>>,
-}
-
-impl Call {
-    pub(crate) async fn text(&self, text: &str) {
-        self.pieces.send(Ok(ChatChunk::Text(text.to_owned()))).await.unwrap();
-    }
-
-    pub(crate) async fn progress(&self, detail: &str, percent: Option<u8>) {
-        let detail = detail.to_owned();
-        self.pieces.send(Ok(ChatChunk::Progress { detail, percent })).await.unwrap();
-    }
-
-    pub(crate) async fn finish(self) {
-        let usage = parlor_llm::Usage { prompt_tokens: 5, completion_tokens: 2, estimated: false };
-        let end = ChatChunk::Finished { usage, reason: FinishReason::Stop };
-        self.pieces.send(Ok(end)).await.unwrap();
-    }
-
-    /// Waits until the worker has dropped the reply.
-    pub(crate) async fn dropped(&self) {
-        within(self.pieces.closed()).await;
-    }
-}
-
-impl Puppet {
-    pub(crate) fn new() -> Arc<Self> {
-        let (calls, waiting) = mpsc::channel(100);
-        Arc::new(Self { calls, waiting: AsyncMutex::new(waiting), panics: Mutex::new(0) })
-    }
-
-    /// Returns providers with this one as default.
-    pub(crate) fn providers(self: &Arc<Self>) -> Providers {
-        let puppet: Arc<dyn Provider> = Arc::<Self>::clone(self);
-        Providers::with_default(puppet)
-    }
-
-    /// Makes the next calls panic.
-    pub(crate) fn panic_times(&self, times: u32) {
-        *self.panics.lock().unwrap() = times;
-    }
-
-    /// Waits for the next call.
-    pub(crate) async fn call(&self) -> Call {
-        within(async { self.waiting.lock().await.recv().await }).await.unwrap()
-    }
-
-    /// Returns how many calls wait that no test has taken.
-    pub(crate) async fn untaken(&self) -> usize {
-        self.waiting.lock().await.len()
-    }
-}
-
-#[async_trait]
-impl Provider for Puppet {
-    fn name(&self) -> &'static str {
-        "puppet"
-    }
-
-    fn kind(&self) -> ProviderKind {
-        ProviderKind::OpenAi
-    }
-
-    fn default_model(&self) -> &'static str {
-        "wood"
-    }
-
-    async fn chat(&self, _: ChatRequest) -> Result<ChatStream, ProviderError> {
-        {
-            let mut panics = self.panics.lock().unwrap();
-            if let Some(left) = panics.checked_sub(1) {
-                *panics = left;
-                drop(panics);
-                panic!("a provider that panics");
-            }
-        }
-        let (pieces, receiver) = mpsc::channel(1_000);
-        self.calls.send(Call { pieces }).await.unwrap();
-        let pieces = futures_util::stream::unfold(receiver, |mut receiver| async move {
-            Some((receiver.recv().await?, receiver))
-        });
-        Ok(pieces.boxed())
-    }
-
-    async fn list_models(&self) -> Result<Vec<Model>, ProviderError> {
-        Ok(Vec::new())
-    }
-
-    async fn check_health(&self) -> Result<Duration, ProviderError> {
-        Ok(Duration::ZERO)
-    }
 }

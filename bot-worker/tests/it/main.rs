@@ -4,11 +4,16 @@
 
 mod cancel;
 mod context;
+mod drain;
 mod faults;
 mod flaky;
 mod hand_over;
 mod harness;
+mod observe;
 mod providers;
+mod puppet;
+mod queue;
 mod reply;
 mod secrecy;
+mod stall;
 mod turn_taking;

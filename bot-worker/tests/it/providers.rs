@@ -7,7 +7,8 @@ use parlor_protocol::event::MessageCompleted;
 use parlor_protocol::message::MessageStatus;
 use parlor_testkit::fake_llm::{Behaviour, FakeLlm, PLANTED_SECRET, Script};
 
-use crate::harness::{World, fake_providers, quick};
+use crate::harness::{World, quick};
+use crate::puppet::fake_providers;
 
 async fn ending_of(behaviour: Behaviour) -> (MessageCompleted, String) {
     let world = World::new().await;

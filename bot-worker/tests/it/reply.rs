@@ -7,7 +7,8 @@ use parlor_protocol::message::MessageStatus;
 use parlor_protocol::signal::BotState;
 use parlor_testkit::fake_llm::{Behaviour, FakeLlm, Script};
 
-use crate::harness::{Puppet, World, fake_providers, quick};
+use crate::harness::{World, quick};
+use crate::puppet::{Puppet, fake_providers};
 
 #[tokio::test]
 async fn deltas_are_dense_and_equal_to_the_final_body() {

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use parlor_testkit::fake_llm::{Behaviour, FakeLlm, PLANTED_SECRET, Script};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::harness::{World, fake_providers};
+use crate::harness::World;
+use crate::puppet::fake_providers;
 
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);

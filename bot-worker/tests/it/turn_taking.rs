@@ -4,10 +4,10 @@ use parlor_bot_worker::BotWorkerConfig;
 use parlor_protocol::code::Code;
 use parlor_protocol::message::MessageStatus;
 use parlor_protocol::signal::BotState;
-use parlor_store::Jobs as _;
 use parlor_testkit::fake_llm::{FakeLlm, Script};
 
-use crate::harness::{World, fake_providers, quick};
+use crate::harness::{World, quick};
+use crate::puppet::fake_providers;
 
 async fn pair(world: &World, fake: &FakeLlm) {
     world.add_bot("ping", |bot| bot.model = Some("ping".to_owned())).await;
@@ -42,12 +42,15 @@ async fn bot_answers_another_only_so_often_in_a_minute() {
     pair(&world, &fake).await;
     fake.set_script_for("pong", Script::says("that is all"));
     let config = BotWorkerConfig { pair_limit_per_minute: 1, ..quick() };
-    let worker = world.start_with(config, fake_providers(&fake));
+    let first = world.start_with(config.clone(), fake_providers(&fake));
     let mut observer = world.observe();
 
     world.say("@ping once").await;
     observer.ending().await;
     assert_eq!(observer.ending().await.body, "that is all");
+    // The history is what workers share, so another one knows.
+    first.crash().await;
+    let worker = world.start_with(config, fake_providers(&fake));
     world.say("@ping twice").await;
     observer.ending().await;
     let ending = observer.ending().await;
