@@ -5,8 +5,8 @@ use parlor_runtime::config::Program;
 
 use crate::context::Context;
 use crate::{
-    account, admin, bench, bot_worker, bots, broker, chat, config, doctor, generate, history,
-    migrate, rooms, send, serve, tail, users,
+    account, admin, bench, bot_worker, bots, broker, chat, config, doctor, generate, health,
+    history, migrate, rooms, send, serve, tail, users,
 };
 
 /// Chat rooms that people and language models share.
@@ -127,6 +127,8 @@ pub(crate) enum Command {
     Bench(bench::BenchArgs),
     /// Find out what does not work, and what helps
     Doctor(doctor::DoctorArgs),
+    /// Tell whether a server takes work; the exit code is 0, 69 or 75
+    Health,
     /// Check and show the settings of the server
     Config(config::ConfigArgs),
     /// Write completions for a shell
@@ -157,6 +159,7 @@ impl Command {
             Self::Admin(args) => admin::run(args, context).await,
             Self::Bench(args) => bench::run(args, context).await,
             Self::Doctor(args) => doctor::run(&args, context).await,
+            Self::Health => health::run(context).await,
             Self::Config(args) => config::run(&args, context),
             Self::Completions(args) => generate::completions(&args, context),
             Self::Man(args) => generate::man(&args, context),

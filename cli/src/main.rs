@@ -25,6 +25,7 @@ mod credentials;
 mod doctor;
 mod failure;
 mod generate;
+mod health;
 mod history;
 mod migrate;
 mod output;
