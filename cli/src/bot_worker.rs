@@ -8,7 +8,6 @@ use parlor_bot_worker::observe::{HealthServer, Observed};
 use parlor_broker::start::{Backends, StartError};
 use parlor_runtime::config::Program;
 use parlor_runtime::{Config, Lifecycle};
-use prometheus::Registry;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -32,15 +31,14 @@ pub(crate) struct BotWorkerArgs {
 pub(crate) async fn run(args: BotWorkerArgs) -> anyhow::Result<()> {
     let sources = args.program.sources(vec![("--listen", "bots.listen", args.listen)]);
     let (config, lifecycle) = begin(&sources, Program::BotWorker)?;
-    let registry = Registry::new();
-    let opened = backends::open(&config, Program::BotWorker, &registry, &lifecycle).await?;
+    let opened = backends::open(&config, Program::BotWorker, &lifecycle).await?;
     let Some(backends) = opened else { return Ok(()) };
     // A worker signs nothing, so it may go without; a wrong one tells of a wrong deployment.
     if let Some(key) = &config.auth.secret_key {
         secret::compare(&*backends.store, key).await?;
     }
-    let watched = serve_health(&config, &backends, &registry, &lifecycle).await?;
-    bots::start(&config, &backends, &registry, &lifecycle, config.bots.drain)?;
+    let watched = serve_health(&config, &backends, &lifecycle).await?;
+    bots::start(&config, &backends, &lifecycle, config.bots.drain)?;
     tracing::info!("ready for work");
     let stopped = lifecycle.wait().await;
     // Last, so that the drain can be watched to its end.
@@ -66,7 +64,6 @@ impl Watched {
 async fn serve_health(
     config: &Config,
     backends: &Backends,
-    registry: &Registry,
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<Watched> {
     let mut watched = Watched { stop: CancellationToken::new(), serving: JoinSet::new() };
@@ -74,7 +71,7 @@ async fn serve_health(
     let observed = Observed {
         store: Arc::clone(&backends.store),
         bus: Arc::clone(&backends.bus),
-        registry: registry.clone(),
+        registry: backends.registry.clone(),
         draining: lifecycle.lame_duck(),
     };
     let server = HealthServer::bind(address, observed)

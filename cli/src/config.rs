@@ -1,11 +1,11 @@
 //! `config`: checks and shows the settings of the server.
 
-use clap::{Args, Subcommand, ValueEnum};
-use parlor_runtime::config::{Program, Variable};
+use clap::{Args, Subcommand};
+use parlor_runtime::config::Variable;
 use parlor_runtime::{Config, exit};
 use serde_json::json;
 
-use crate::args::SettingsArgs;
+use crate::args::{ForArgs, SettingsArgs};
 use crate::context::Context;
 use crate::failure::Said;
 
@@ -27,29 +27,10 @@ enum ConfigCommand {
 
 #[derive(Debug, Args)]
 struct CheckArgs {
-    /// The program that they are for
-    #[arg(long = "for", value_enum, value_name = "PROGRAM", default_value_t = For::Serve)]
-    program: For,
+    #[command(flatten)]
+    program: ForArgs,
     #[command(flatten)]
     settings: SettingsArgs,
-}
-
-/// A program that works with the settings.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum For {
-    Serve,
-    Broker,
-    BotWorker,
-}
-
-impl From<For> for Program {
-    fn from(program: For) -> Self {
-        match program {
-            For::Serve => Self::Serve,
-            For::Broker => Self::Broker,
-            For::BotWorker => Self::BotWorker,
-        }
-    }
 }
 
 pub(crate) fn run(args: &ConfigArgs, context: &Context) -> anyhow::Result<()> {
@@ -62,7 +43,7 @@ pub(crate) fn run(args: &ConfigArgs, context: &Context) -> anyhow::Result<()> {
 
 fn check(args: &CheckArgs, context: &Context) -> anyhow::Result<()> {
     let checked = Config::load(&context.settings(&args.settings)).and_then(|loaded| {
-        loaded.config.require(args.program.into(), &loaded.origins)?;
+        loaded.config.require(args.program.program(), &loaded.origins)?;
         Ok(loaded)
     });
     match checked {

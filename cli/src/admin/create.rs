@@ -36,7 +36,7 @@ pub(super) async fn run(args: CreateArgs, context: &Context) -> anyhow::Result<(
         check_username(&username).map_err(|refused| Usage(format!("the user name {refused}")))?;
     let password = args.password.read(context, true)?;
     let password_hash = hash(&config.auth, &username, password.expose()).await?;
-    let store = backends::open_store(&config, backends::deadline(&config)).await?;
+    let store = backends::wait_for_store(&config).await?;
     let made = create(&*store, &config, username, password_hash).await;
     store.close().await;
     let name = made?;

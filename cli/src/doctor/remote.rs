@@ -2,7 +2,9 @@
 
 use parlor_client::{ClientError, Http};
 
-use super::Finding;
+use parlor_runtime::exit;
+
+use super::{Finding, upgrade};
 use crate::context::Context;
 use crate::credentials::Credentials;
 
@@ -32,7 +34,7 @@ pub(super) async fn examine(context: &Context) -> Vec<Finding> {
             let hint = "start one with `parlor serve`, or name one with --server";
             // Without a server of one's own choice it is simply not started yet.
             return vec![if named {
-                Finding::fail("server", detail, hint)
+                Finding::fail("server", detail, hint).with_code(exit::UNAVAILABLE)
             } else {
                 Finding::warn("server", detail, hint)
             }];
@@ -52,6 +54,7 @@ pub(super) async fn examine(context: &Context) -> Vec<Finding> {
         ));
     }
     findings.extend(readiness(&http).await);
+    findings.push(upgrade::examine(&server, &name).await);
     findings.push(login(&http).await);
     findings
 }

@@ -6,11 +6,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use parlor_runtime::Config;
+use parlor_runtime::config::{ConfigProblem, Program};
+use parlor_runtime::{Config, exit};
 use parlor_store::sqlite::{known_schema_version, schema_version};
 
-use super::{DoctorArgs, Finding};
+use super::{DoctorArgs, Finding, postgres};
 use crate::context::Context;
+use crate::program::backends;
 use crate::program::providers::select_providers;
 
 /// Examines what a server on this machine would use.
@@ -18,20 +20,32 @@ pub(super) async fn examine(args: &DoctorArgs, context: &Context) -> Vec<Finding
     let loaded = match Config::load(&context.settings(&args.settings)) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            let fail = |problem: &parlor_runtime::config::ConfigProblem| {
-                Finding::fail("settings", problem.to_string(), "see `parlor config env`")
-            };
-            return problems.0.iter().map(fail).collect();
+            return problems.0.iter().map(wrong_setting).collect();
         }
     };
     let read = match &loaded.file {
         Some(path) => format!("usable, with {}", path.display()),
         None => "usable; the defaults and variables, no settings file".to_owned(),
     };
+    let program = args.program.program();
+    let missing = loaded.config.require(program, &loaded.origins);
     let config = loaded.config;
-    let mut findings = vec![Finding::ok("settings", read)];
-    findings.push(data_folder(&config.server.data_dir));
-    findings.push(port(config.server.listen));
+    let mut findings = match missing {
+        Ok(()) => vec![Finding::ok("settings", read)],
+        Err(problems) => problems.0.iter().map(wrong_setting).collect(),
+    };
+    if backends::are_shared(&config) {
+        findings.extend(postgres::examine(&config).await);
+    } else {
+        findings.push(data_folder(&config.server.data_dir));
+    }
+    match program {
+        Program::BotWorker => findings.extend(config.bots.listen.map(port)),
+        Program::Serve | Program::Broker => findings.push(port(config.server.listen)),
+    }
+    if program == Program::Broker {
+        return findings;
+    }
     findings.push(match select_providers(&config.llm).await {
         Ok(selection) if selection.default == "demo" => Finding::warn(
             "model",
@@ -42,6 +56,10 @@ pub(super) async fn examine(args: &DoctorArgs, context: &Context) -> Vec<Finding
         Err(error) => Finding::fail("model", format!("{error:#}"), "see `parlor config env`"),
     });
     findings
+}
+
+fn wrong_setting(problem: &ConfigProblem) -> Finding {
+    Finding::fail("settings", problem.to_string(), "see `parlor config env`").with_code(exit::USAGE)
 }
 
 fn data_folder(path: &Path) -> Finding {

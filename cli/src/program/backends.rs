@@ -5,18 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlor_broker::start::Backends;
-use parlor_bus::LocalBus;
-use parlor_cluster::{LocalLimits, LocalPresence, LocalTickets};
+use parlor_bus::{Bus, LocalBus};
+use parlor_cluster::redis::ClusterState;
+use parlor_cluster::{LocalLimits, LocalPresence, LocalTickets, Presence, SharedLimits, Tickets};
 use parlor_runtime::config::{Program, place};
 use parlor_runtime::{Config, Lifecycle, SystemClock};
+use parlor_store::Store;
 use parlor_store::sqlite::{SqliteOptions, SqliteStore};
-use parlor_store::{OpenError, Store};
 use prometheus::Registry;
 use tokio::time::Instant;
 
 use super::providers::select_providers;
 
+pub(crate) mod cluster;
 pub(crate) mod fault;
+pub(crate) mod nats;
 pub(crate) mod postgres;
 mod wait;
 
@@ -39,43 +42,53 @@ pub(crate) fn are_shared(config: &Config) -> bool {
 pub(crate) async fn open(
     config: &Config,
     program: Program,
-    registry: &Registry,
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<Option<Backends>> {
-    let stop = lifecycle.lame_duck();
     tell(config, program);
-    tokio::select! {
+    let stop = lifecycle.lame_duck();
+    let opened = wait::until(deadline(config), || open_once(config, program));
+    let opened = tokio::select! {
         biased;
-        () = stop.cancelled() => Ok(None),
-        opened = open_all(config, program, registry) => opened.map(Some),
-    }
-}
-
-async fn open_all(
-    config: &Config,
-    program: Program,
-    registry: &Registry,
-) -> anyhow::Result<Backends> {
-    let deadline = deadline(config);
-    let store = open_store(config, deadline).await?;
+        () = stop.cancelled() => return Ok(None),
+        opened = opened => opened?,
+    };
     if !are_shared(config) {
         // Whoever held a job was a process before this one: the folder is locked.
-        store.release_all_leases().await?;
+        opened.store.release_all_leases().await?;
     }
     let selection = select_providers(&config.llm).await?;
     tracing::info!(provider = selection.default, reason = selection.reason, "model provider");
-    Ok(Backends {
+    let Opened { store, bus, shared: Shared { presence, tickets, limits }, registry } = opened;
+    Ok(Some(Backends {
         store,
-        bus: Arc::new(LocalBus::new()),
-        presence: Arc::new(
-            LocalPresence::new(IDLE_AFTER).with_grace(config.cluster.presence_grace),
-        ),
-        tickets: Arc::new(LocalTickets::new(TICKETS_MAX)),
-        limits: Arc::new(LocalLimits::default()),
+        bus,
+        presence,
+        tickets,
+        limits,
         providers: Arc::new(selection.providers),
         clock: Arc::new(SystemClock),
-        registry: registry.clone(),
-    })
+        registry,
+    }))
+}
+
+/// What one attempt has opened.
+struct Opened {
+    store: Arc<dyn Store>,
+    bus: Arc<dyn Bus>,
+    shared: Shared,
+    registry: Registry,
+}
+
+/// Tries once, everything at the same time and with metrics of its own: those of a failed attempt
+/// would be in the way of the next one.
+async fn open_once(config: &Config, program: Program) -> anyhow::Result<Opened> {
+    let registry = Registry::new();
+    let (store, bus, shared) = tokio::try_join!(
+        open_store(config),
+        open_bus(config, &registry),
+        open_shared(config, program, &registry),
+    )?;
+    Ok(Opened { store, bus, shared, registry })
 }
 
 /// Returns until when services are waited for.
@@ -83,22 +96,59 @@ pub(crate) fn deadline(config: &Config) -> Instant {
     Instant::now() + config.lifecycle.start_timeout
 }
 
-/// Opens the store that the settings name.
+/// Opens the store that the settings name, and waits for a server that is not there yet.
 ///
 /// # Errors
 ///
 /// Fails with its place and what helps.
-pub(crate) async fn open_store(
-    config: &Config,
-    deadline: Instant,
-) -> anyhow::Result<Arc<dyn Store>> {
+pub(crate) async fn wait_for_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    wait::until(deadline(config), || open_store(config)).await
+}
+
+async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    if let Some(options) = postgres::options(config) {
+        anyhow::bail!("the store in PostgreSQL is not complete: {options:?}");
+    }
     let mut options = SqliteOptions::new(&config.server.data_dir);
     options.max_hops = config.bots.max_hops;
     options.room_members = u32::try_from(config.limits.room_members).unwrap_or(u32::MAX);
     options.queue = config.limits.committer_queue;
-    // Makes and reads files; nothing else runs yet.
-    let opened: Result<_, OpenError> = SqliteStore::open(options);
-    Ok(Arc::new(opened?))
+    Ok(Arc::new(SqliteStore::open(options)?))
+}
+
+async fn open_bus(config: &Config, registry: &Registry) -> anyhow::Result<Arc<dyn Bus>> {
+    match nats::options(config) {
+        Some(options) => Ok(Arc::new(nats::open(options, config, registry).await?)),
+        None => Ok(Arc::new(LocalBus::new())),
+    }
+}
+
+/// What nodes share for a moment.
+struct Shared {
+    presence: Arc<dyn Presence>,
+    tickets: Arc<dyn Tickets>,
+    limits: Arc<dyn SharedLimits>,
+}
+
+async fn open_shared(
+    config: &Config,
+    program: Program,
+    registry: &Registry,
+) -> anyhow::Result<Shared> {
+    // Workers have no use for it, and do not depend on what they do not use.
+    if program != Program::BotWorker
+        && let Some(options) = cluster::options(config)
+    {
+        let state = cluster::open(options, config, registry).await?;
+        let ClusterState { presence, tickets, limits, .. } = state;
+        return Ok(Shared { presence, tickets, limits });
+    }
+    let presence = LocalPresence::new(IDLE_AFTER).with_grace(config.cluster.presence_grace);
+    Ok(Shared {
+        presence: Arc::new(presence),
+        tickets: Arc::new(LocalTickets::new(TICKETS_MAX)),
+        limits: Arc::new(LocalLimits::default()),
+    })
 }
 
 /// Tells what the program works with, without anything secret.

@@ -7,14 +7,12 @@ use parlor_bot_worker::{BotWorker, BotWorkerConfig};
 use parlor_broker::start::Backends;
 use parlor_llm::{RetryPolicy, TimeLimits};
 use parlor_runtime::{Config, Lifecycle};
-use prometheus::Registry;
 
 /// Starts the worker. When the program drains, replies may finish for `patience`; what is left then
 /// is handed over, to another worker or the next start.
 pub(crate) fn start(
     config: &Config,
     backends: &Backends,
-    registry: &Registry,
     lifecycle: &Lifecycle,
     patience: Duration,
 ) -> anyhow::Result<()> {
@@ -24,7 +22,7 @@ pub(crate) fn start(
         Arc::clone(&backends.bus),
         Arc::clone(&backends.providers),
         Arc::clone(&backends.clock),
-        registry,
+        &backends.registry,
     )?;
     let run = worker.run(lifecycle.draining(), lifecycle.aborting());
     lifecycle.spawn_critical("bots", run);

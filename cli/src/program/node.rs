@@ -5,7 +5,6 @@ use parlor_bot_worker::GUIDE_SYSTEM_PROMPT;
 use parlor_broker::start::Broker;
 use parlor_runtime::Sources;
 use parlor_runtime::config::Program;
-use prometheus::Registry;
 
 use super::{announce, backends, begin, bots, outcome, secret};
 
@@ -16,8 +15,7 @@ use super::{announce, backends, begin, bots, outcome, secret};
 /// Fails with a sentence for the operator when it cannot start; nothing is left half made.
 pub(crate) async fn run(sources: &Sources, program: Program) -> anyhow::Result<()> {
     let (config, lifecycle) = begin(sources, program)?;
-    let registry = Registry::new();
-    let opened = backends::open(&config, program, &registry, &lifecycle).await?;
+    let opened = backends::open(&config, program, &lifecycle).await?;
     let Some(backends) = opened else { return Ok(()) };
     let secret = secret::read(&config)?;
     if backends::are_shared(&config) {
@@ -34,8 +32,7 @@ pub(crate) async fn run(sources: &Sources, program: Program) -> anyhow::Result<(
     if config.bots.enabled && program == Program::Serve {
         // Connections are closed in this time; replies to nobody need not last longer.
         let patience = config.lifecycle.drain.min(config.bots.drain);
-        bots::start(&config, &backends, &registry, &lifecycle, patience)
-            .context("start the bots")?;
+        bots::start(&config, &backends, &lifecycle, patience).context("start the bots")?;
     }
     drop(backends);
     announce::node(&config, &broker)?;

@@ -24,13 +24,22 @@ pub(crate) fn options(config: &Config) -> Option<PostgresOptions> {
     Some(options)
 }
 
+/// Opens the store, if the server is there now.
+#[expect(dead_code, reason = "until the store is complete")]
+pub(super) async fn open(
+    options: PostgresOptions,
+    config: &Config,
+) -> Result<PostgresStore, ServiceFault> {
+    PostgresStore::open(options).await.map_err(|error| fault(config, &error))
+}
+
 /// Brings the database to the newest schema, and waits for a server that is not there yet.
 pub(crate) async fn migrate(
     options: &PostgresOptions,
     config: &Config,
-) -> Result<MigrationReport, ServiceFault> {
+) -> anyhow::Result<MigrationReport> {
     wait::until(super::deadline(config), || async {
-        PostgresStore::migrate(options).await.map_err(|error| fault(config, &error))
+        Ok(PostgresStore::migrate(options).await.map_err(|error| fault(config, &error))?)
     })
     .await
 }

@@ -15,22 +15,25 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(super) async fn until<T, F>(
     deadline: Instant,
     mut attempt: impl FnMut() -> F,
-) -> Result<T, ServiceFault>
+) -> anyhow::Result<T>
 where
-    F: Future<Output = Result<T, ServiceFault>>,
+    F: Future<Output = anyhow::Result<T>>,
 {
     let mut told = false;
     loop {
-        match attempt().await {
-            Err(fault) if fault.may_pass() && Instant::now() + PAUSE < deadline => {
-                if !told {
-                    tracing::warn!(%fault, "waiting");
-                    told = true;
-                }
-                sleep(PAUSE).await;
-            }
-            outcome => return outcome,
+        let error = match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let fault = error.downcast_ref::<ServiceFault>().filter(|fault| fault.may_pass());
+        let Some(fault) = fault.filter(|_| Instant::now() + PAUSE < deadline) else {
+            return Err(error);
+        };
+        if !told {
+            tracing::warn!(%fault, "waiting");
+            told = true;
         }
+        sleep(PAUSE).await;
     }
 }
 
@@ -51,7 +54,10 @@ mod tests {
             made.set(made.get() + 1);
             let works = made.get() >= works_at;
             async move {
-                if works { Ok(()) } else { Err(fault(Service::Postgres, "postgres://db", "no")) }
+                if works {
+                    return Ok(());
+                }
+                Err(fault(Service::Postgres, "postgres://db", "no").into())
             }
         });
         (outcome.await.is_ok(), made.get())
