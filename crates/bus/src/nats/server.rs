@@ -118,7 +118,7 @@ pub(super) async fn connect(server: &Server, shared: &Arc<Shared>) -> Result<Lin
             std::future::ready(())
         }
     });
-    match options.connect(server.address.clone()).await {
+    match Box::pin(options.connect(server.address.clone())).await {
         Ok(client) => Ok(Link { client, server: server.name.clone(), state }),
         Err(error) => Err(explain(server, error)),
     }

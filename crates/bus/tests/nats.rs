@@ -1,0 +1,16 @@
+//! The bus over a real NATS server.
+
+#[path = "nats/flow.rs"]
+mod flow;
+#[path = "nats/harness.rs"]
+mod harness;
+#[path = "nats/login.rs"]
+mod login;
+#[path = "nats/make.rs"]
+mod make;
+#[path = "nats/outages.rs"]
+mod outages;
+#[path = "nats/permissions.rs"]
+mod permissions;
+#[path = "nats/streaming.rs"]
+mod streaming;
