@@ -17,7 +17,9 @@ use crate::failure::Said;
 use crate::plain;
 use crate::program::backends::fault::ServiceFault;
 
+mod nats;
 mod postgres;
+mod redis;
 mod remote;
 mod setup;
 mod upgrade;
@@ -115,6 +117,12 @@ pub(crate) async fn run(args: &DoctorArgs, context: &Context) -> anyhow::Result<
         exit::SUCCESS => Ok(()),
         code => Err(Said(code).into()),
     }
+}
+
+/// Tells whether an address leads to this machine.
+fn is_local(place: &str) -> bool {
+    let host = place.split_once("://").map_or(place, |(_, rest)| rest);
+    ["localhost", "127.", "[::1]", "%2F"].iter().any(|local| host.starts_with(local))
 }
 
 fn line(finding: &Finding, color: bool) -> String {

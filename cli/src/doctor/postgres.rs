@@ -8,7 +8,7 @@ use parlor_runtime::config::place;
 use parlor_runtime::{Clock as _, Config, SystemClock, exit};
 use parlor_store::postgres::{PostgresOptions, PostgresStore, Survey, known_schema_version};
 
-use super::{Finding, judge_speed};
+use super::{Finding, is_local, judge_speed};
 use crate::program::backends::fault::ServiceFault;
 use crate::program::backends::postgres::{fault, options};
 use crate::program::secret::NOTED_AS;
@@ -96,12 +96,6 @@ fn safety(survey: &Survey, place: &str) -> Vec<Finding> {
         ));
     }
     findings
-}
-
-/// Tells whether an address leads to this machine.
-pub(super) fn is_local(place: &str) -> bool {
-    let host = place.split_once("://").map_or(place, |(_, rest)| rest);
-    ["localhost", "127.", "[::1]", "%2F"].iter().any(|local| host.starts_with(local))
 }
 
 fn room(config: &Config, survey: &Survey) -> Finding {

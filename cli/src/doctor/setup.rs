@@ -10,7 +10,7 @@ use parlor_runtime::config::{ConfigProblem, Program};
 use parlor_runtime::{Config, exit};
 use parlor_store::sqlite::{known_schema_version, schema_version};
 
-use super::{DoctorArgs, Finding, postgres};
+use super::{DoctorArgs, Finding, nats, postgres, redis};
 use crate::context::Context;
 use crate::program::backends;
 use crate::program::providers::select_providers;
@@ -36,6 +36,10 @@ pub(super) async fn examine(args: &DoctorArgs, context: &Context) -> Vec<Finding
     };
     if backends::are_shared(&config) {
         findings.extend(postgres::examine(&config).await);
+        findings.extend(nats::examine(&config).await);
+        if program != Program::BotWorker {
+            findings.extend(redis::examine(&config).await);
+        }
     } else {
         findings.push(data_folder(&config.server.data_dir));
     }

@@ -13,4 +13,4 @@ mod nats;
 
 pub use contract::{Bus, BusStatus, Control, Delivery, Mailbox, SubscriberId};
 pub use local::LocalBus;
-pub use nats::{NatsBus, NatsError, NatsOptions};
+pub use nats::{NatsBus, NatsError, NatsOptions, NatsSurvey};

@@ -43,10 +43,12 @@ mod server;
 mod session;
 mod shared;
 mod subscriptions;
+mod survey;
 mod wire;
 
 pub use error::NatsError;
 pub use options::NatsOptions;
+pub use survey::NatsSurvey;
 
 use metrics::Metrics;
 use outgoing::Item;

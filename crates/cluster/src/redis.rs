@@ -22,12 +22,14 @@ mod logins;
 mod metrics;
 mod presence;
 mod script;
+mod survey;
 mod tickets;
 
 pub use connection::RedisConnection;
 pub use error::ConnectError;
 pub use limits::RedisLimits;
 pub use presence::{PresenceOptions, RedisPresence};
+pub use survey::RedisSurvey;
 pub use tickets::RedisTickets;
 
 /// How Redis is reached and used.

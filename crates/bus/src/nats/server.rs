@@ -23,8 +23,8 @@ const DRIVER_QUEUE: usize = 2_048;
 /// A server and how to log in there.
 #[derive(Clone)]
 pub(super) struct Server {
-    address: ServerAddr,
-    name: String,
+    pub(super) address: ServerAddr,
+    pub(super) name: String,
     user: Option<(String, String)>,
     token: Option<String>,
 }
@@ -124,7 +124,10 @@ pub(super) async fn connect(server: &Server, shared: &Arc<Shared>) -> Result<Lin
     }
 }
 
-fn connect_options(server: &Server, options: &NatsOptions) -> Result<ConnectOptions, NatsError> {
+pub(super) fn connect_options(
+    server: &Server,
+    options: &NatsOptions,
+) -> Result<ConnectOptions, NatsError> {
     let mut connect = ConnectOptions::new()
         .name(&options.name)
         .no_echo()
@@ -166,7 +169,7 @@ fn readable(path: &std::path::Path) -> Result<(), NatsError> {
     std::fs::File::open(path).map(drop).map_err(NatsError::Certificates)
 }
 
-fn explain(server: &Server, source: ConnectError) -> NatsError {
+pub(super) fn explain(server: &Server, source: ConnectError) -> NatsError {
     let name = server.name.clone();
     match source.kind() {
         ConnectErrorKind::AuthorizationViolation => NatsError::WrongCredentials { server: name },

@@ -30,7 +30,7 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// When a connection that was lost is first made again.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// How long a new connection may take.
-const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// Calls that may wait for their turn on the connection.
 const CALLS_MAX: usize = 4_096;
 
@@ -150,7 +150,7 @@ impl RedisConnection {
     }
 }
 
-fn client(options: &ClusterOptions) -> Result<(Client, String), ConnectError> {
+pub(super) fn client(options: &ClusterOptions) -> Result<(Client, String), ConnectError> {
     let info = options.url.as_str().into_connection_info().map_err(|_| ConnectError::Address)?;
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
     let info = info.set_redis_settings(settings);
@@ -162,8 +162,11 @@ fn client(options: &ClusterOptions) -> Result<(Client, String), ConnectError> {
         path: path.display().to_string(),
         source,
     };
-    let root_cert = Some(std::fs::read(path).map_err(|error| broken(error.into()))?);
-    let certificates = TlsCertificates { client_tls: None, root_cert };
+    let root_cert = std::fs::read_to_string(path).map_err(|error| broken(error.into()))?;
+    if !root_cert.contains("BEGIN CERTIFICATE") {
+        return Err(broken("the file holds no certificate".into()));
+    }
+    let certificates = TlsCertificates { client_tls: None, root_cert: Some(root_cert.into()) };
     let client = Client::build_with_tls(info, certificates).map_err(|error| {
         if error.kind() == ErrorKind::InvalidClientConfig {
             ConnectError::Address
