@@ -1,5 +1,7 @@
 //! The bus over a real NATS server.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail at once")]
+
 #[path = "nats/flow.rs"]
 mod flow;
 #[path = "nats/harness.rs"]

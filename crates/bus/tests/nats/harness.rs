@@ -118,7 +118,7 @@ impl Node {
         let families = self.registry.gather();
         let series = families.iter().filter(|family| family.name() == name);
         series
-            .flat_map(|family| family.get_metric())
+            .flat_map(prometheus::proto::MetricFamily::get_metric)
             .filter(|series| {
                 labels.iter().all(|(name, value)| {
                     series.get_label().iter().any(|l| l.name() == *name && l.value() == *value)

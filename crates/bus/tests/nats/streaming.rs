@@ -67,7 +67,7 @@ async fn no_piece_is_lost_or_doubled_however_late_one_joins() {
             }
         }
     }
-    let all: String = (1..=200).map(|chunk| format!("{chunk},")).collect();
+    let all = (1..=200).fold(String::new(), |all, chunk| all + &format!("{chunk},"));
     for reader in &mut readers {
         reader.hear_chunk(200).await;
     }
