@@ -185,6 +185,10 @@ impl From<AppendRefused> for Refusal {
             AppendRefused::TooManyReactions => {
                 Self::new(Code::Conflict, "The message has as many reactions as it may have.")
             }
+            AppendRefused::NotStorable => Self::new(
+                Code::ValidationFailed,
+                "There is something in it that cannot be stored, such as a zero byte.",
+            ),
             AppendRefused::StaleGeneration => {
                 Self::new(Code::Conflict, "Another turn has taken this reply over.")
             }

@@ -66,13 +66,17 @@ CREATE INDEX commit_log_at ON commit_log (at);
 -- the same message was not written before, and what it answers is in the room. For others the row
 -- says why not.
 --
+-- The same message is one with the same author's id, or, where `check_ids` asks for that, with the
+-- same id; without it an id that is taken fails the call.
+--
 -- `rooms` and `marks` name each room once; `called_*` name the bots that a message calls, where
 -- `called_if` is set only if the answered message is by that bot.
 CREATE FUNCTION append_messages(
     rooms uuid[], marks uuid[],
     room uuid[], sender uuid[], id uuid[], client_id text[], at bigint[], body text[],
     reply_to uuid[], thread uuid[],
-    called_ord bigint[], called_job uuid[], called_bot uuid[], called_if boolean[]
+    called_ord bigint[], called_job uuid[], called_bot uuid[], called_if boolean[],
+    check_ids boolean
 ) RETURNS TABLE (
     o_ord bigint, o_seq bigint, o_first bigint, o_stale boolean,
     o_username text, o_display_name text, o_active boolean,
@@ -102,7 +106,10 @@ BEGIN
         ) WITH ORDINALITY AS w (room, sender, id, client_id, at, body, reply_to, thread, ord)
     ), weighed AS (
         SELECT w.*, r.last_seq, r.kind, r.archived, m.role, m.muted_until,
-            u.username, u.display_name, u.active, f.seq AS first, a.sender AS answered,
+            u.username, u.display_name, u.active, a.sender AS answered,
+            coalesce(f.seq, CASE WHEN o.room = w.room AND o.sender = w.sender THEN o.seq END)
+                AS first,
+            o.id IS NOT NULL AS taken,
             (w.reply_to IS NULL OR a.id IS NOT NULL) AND (w.thread IS NULL OR t.id IS NOT NULL)
                 AS found,
             w.room = ANY (stale) AS stale
@@ -112,6 +119,7 @@ BEGIN
         LEFT JOIN users u ON u.id = w.sender
         LEFT JOIN messages f
             ON f.room = w.room AND f.sender = w.sender AND f.client_id = w.client_id
+        LEFT JOIN messages o ON append_messages.check_ids AND o.id = w.id
         LEFT JOIN messages a ON a.id = w.reply_to AND a.room = w.room
         LEFT JOIN messages t ON t.id = w.thread AND t.room = w.room
     ), placed AS (
@@ -121,8 +129,8 @@ BEGIN
             END AS seq
         FROM (
             SELECT x.*, coalesce(x.active AND NOT x.archived AND x.role IS NOT NULL
-                AND coalesce(x.muted_until, x.at) <= x.at AND x.first IS NULL AND x.found
-                AND NOT x.stale, false) AS fine
+                AND coalesce(x.muted_until, x.at) <= x.at AND x.first IS NULL AND NOT x.taken
+                AND x.found AND NOT x.stale, false) AS fine
             FROM weighed x
         ) d
     ), written AS (

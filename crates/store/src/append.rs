@@ -223,6 +223,9 @@ pub enum AppendRefused {
     /// The message has as many different reactions as it may have.
     #[error("the message has too many different reactions")]
     TooManyReactions,
+    /// There is something in it that the store cannot hold, such as a text with a zero byte.
+    #[error("this cannot be stored")]
+    NotStorable,
     /// Another worker holds the job now, or it has ended: drop the work.
     #[error("the job belongs to another turn")]
     StaleGeneration,

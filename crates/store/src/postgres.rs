@@ -6,6 +6,7 @@
 
 mod access;
 mod address;
+mod append;
 mod bots;
 mod codec;
 mod commit_log;
@@ -13,6 +14,8 @@ mod epoch;
 mod events;
 mod fault;
 mod invites;
+mod jobs;
+mod log;
 mod open;
 mod operations;
 mod pools;
@@ -23,6 +26,7 @@ mod schema;
 mod sessions;
 mod sql;
 mod survey;
+mod tail;
 mod transaction;
 mod users;
 
@@ -30,6 +34,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::append::Remembered;
 use self::epoch::Epoch;
 pub use self::open::OpenError;
 use self::pools::Pools;
@@ -40,7 +45,8 @@ use self::transaction::Gate;
 /// How to open a store.
 #[derive(Clone)]
 pub struct PostgresOptions {
-    url: String,
+    /// The address. It may hold a password, so it is in no output for debugging.
+    pub url: String,
     /// Replies of bots that may follow one message of a person.
     pub max_hops: u32,
     /// Members that a room may have.
@@ -94,11 +100,6 @@ impl PostgresOptions {
             application_name: "parlor".to_owned(),
         }
     }
-
-    /// Returns the address. It may hold a password.
-    fn url(&self) -> &str {
-        &self.url
-    }
 }
 
 impl std::fmt::Debug for PostgresOptions {
@@ -114,11 +115,13 @@ pub struct PostgresStore {
     pools: Pools,
     epoch: Arc<Epoch>,
     gate: Gate,
+    remembered: Remembered,
 }
 
 impl PostgresStore {
     fn new(options: PostgresOptions, pools: Pools, epoch: Arc<Epoch>) -> Self {
-        Self { options, pools, epoch, gate: Gate::new() }
+        let remembered = Remembered::default();
+        Self { options, pools, epoch, gate: Gate::new(), remembered }
     }
 
     /// Returns the identity of the logs, as the newest connection has read it.

@@ -21,8 +21,9 @@ mod transaction;
 
 pub(super) use batch::append_all;
 pub(super) use called::Remembered;
+pub(super) use replies::storable;
 
-use desk::{Desk, Ledger, Rules};
+use desk::Desk;
 
 use super::fault::Stop;
 use crate::append::{AppendRefused, Appended};

@@ -117,6 +117,17 @@ impl Fault {
         self.meaning() == Some(Meaning::Conflict)
     }
 
+    /// Tells whether something that was to be stored is the cause, so that the same without it may
+    /// succeed. Nothing was kept.
+    pub(super) fn is_about_data(&self) -> bool {
+        let Self::Sql(error) = self else { return false };
+        let Some(code) = error.code().map(SqlState::code) else { return false };
+        // Data exceptions, broken rules of a table (but not what is taken), too large a value.
+        code.starts_with("22")
+            || (code.starts_with("23") && code != SqlState::UNIQUE_VIOLATION.code())
+            || code.starts_with("54")
+    }
+
     /// Returns this failure as one of the request to commit. Where the server has reported an error
     /// it has kept nothing; where it is gone, or silent, nobody knows.
     pub(super) fn of_commit(self) -> Self {

@@ -142,6 +142,14 @@ pub enum OpenError {
         /// Its version.
         found: String,
     },
+    /// The database cannot hold every text.
+    #[error("database {database} has encoding {found}: create it with encoding UTF8")]
+    Encoding {
+        /// The database.
+        database: String,
+        /// Its encoding.
+        found: String,
+    },
     /// The database was written by a newer version of Parlor, which this one cannot work with.
     #[error(
         "the database has schema {found} and needs a program that knows schema {needed}; this one \
@@ -236,6 +244,11 @@ impl First {
         if number.cast_unsigned() < OLDEST_SERVER {
             return Err(OpenError::OldServer { found: version });
         }
+        let encoding: String = row.get(3);
+        if encoding != "UTF8" {
+            let database = self.address.database();
+            return Err(OpenError::Encoding { database, found: encoding });
+        }
         if standby {
             return Err(OpenError::Standby { servers: self.address.servers.clone() });
         }
@@ -306,7 +319,7 @@ impl PostgresStore {
     /// Opens the store: connects, brings the database to the newest schema unless that is not
     /// wanted, and reads the identity of its logs.
     pub async fn open(options: PostgresOptions) -> Result<Self, OpenError> {
-        let address = Address::parse(options.url())?;
+        let address = Address::parse(&options.url)?;
         let tls = address.tls(options.ca_file.as_ref())?;
         let mut first = First::connect(&options, address.clone(), tls.clone()).await?;
         schema::settle(&mut first, &options).await?;
@@ -343,8 +356,22 @@ impl PostgresStore {
     }
 
     pub(super) async fn first(options: &PostgresOptions) -> Result<First, OpenError> {
-        let address = Address::parse(options.url())?;
+        let address = Address::parse(&options.url)?;
         let tls = address.tls(options.ca_file.as_ref())?;
         First::connect(options, address, tls).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever opens a store may do it in a task.
+    #[test]
+    fn opening_may_move_between_threads() {
+        fn check<T: Send>(_: &T) {}
+        check(&PostgresStore::open(PostgresOptions::new("")));
+        let options = PostgresOptions::new("");
+        check(&PostgresStore::migrate(&options));
     }
 }

@@ -4,9 +4,10 @@ use parlor_domain::log::Head;
 use parlor_domain::permission::Membership;
 use parlor_protocol::event::{Event, EventBody};
 use parlor_protocol::id::{MessageId, RoomId, UserId};
-use parlor_protocol::message::{BotReply, Message, ReplyError, Usage};
+use parlor_protocol::message::{BotReply, Message, MessageStatus, ReplyError, Usage};
 use parlor_protocol::user::{User, UserRef};
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::codec::{
     code_opt, count, id, id_opt, integer, small, small_opt, time, time_opt, value, word, word_opt,
@@ -16,7 +17,6 @@ use super::pools::Server;
 use super::query::{self, Params};
 use super::sql::{members, messages as sql, rooms, users};
 use crate::document;
-pub(super) use crate::document::{subject as event_subject, write as event_document};
 use crate::record::{Account, BotRecord, RoomRecord, SessionRecord};
 
 /// Reads four columns: id, user name, display name, kind.
@@ -217,26 +217,41 @@ async fn list_with_reactions(
     Ok(found)
 }
 
-/// An event before its document is read.
-struct StoredEvent {
-    room: RoomId,
-    seq: u64,
-    at: parlor_protocol::time::Timestamp,
-    kind: String,
-    data: String,
-    actor: Option<UserRef>,
-    subject: Option<UserRef>,
+/// Reads an event.
+fn event(row: &Row) -> Outcome<Event> {
+    let room = id(row, 0)?;
+    let actor = user_ref_opt(row, 5)?;
+    let body = match value::<Option<&str>>(row, 4)? {
+        Some(data) => {
+            let subject = user_ref_opt(row, 9)?;
+            document::read(value(row, 3)?, data, actor.as_ref(), subject.as_ref())?
+                .ok_or(Fault::Contradiction("events.type is not a known type"))?
+        }
+        None => EventBody::MessageCreated(Box::new(announced(row)?)),
+    };
+    Ok(Event { room, seq: count(row, 1)?, at: time(row, 2)?, actor, body })
 }
 
-fn stored_event(row: &Row) -> Outcome<StoredEvent> {
-    Ok(StoredEvent {
+/// Reads a message that is its own event, as it was when it was written.
+fn announced(row: &Row) -> Outcome<Message> {
+    Ok(Message {
+        id: id(row, 13)?,
         room: id(row, 0)?,
         seq: count(row, 1)?,
-        at: time(row, 2)?,
-        kind: value(row, 3)?,
-        data: value(row, 4)?,
-        actor: user_ref_opt(row, 5)?,
-        subject: user_ref_opt(row, 9)?,
+        sender: user_ref(row, 5)?,
+        client_id: value(row, 14)?,
+        body: value(row, 15)?,
+        status: MessageStatus::Complete,
+        reply_to: id_opt(row, 16)?,
+        thread: id_opt(row, 17)?,
+        created_at: time(row, 2)?,
+        edited_at: None,
+        redacted_at: None,
+        reactions: Vec::new(),
+        attachments: Vec::new(),
+        bot: None,
+        usage: None,
+        error: None,
     })
 }
 
@@ -248,8 +263,7 @@ pub(super) async fn list_events(
     limit: u32,
 ) -> Outcome<Vec<Event>> {
     let params: Params<'_> = &[&room.0, &integer(after), &i64::from(limit)];
-    let stored = query::list(conn, sql::LIST_EVENTS, params, stored_event).await?;
-    stored.into_iter().map(event).collect()
+    query::list(conn, sql::LIST_EVENTS, params, event).await
 }
 
 /// Reads one event, with its message as it is now when it is about a new one.
@@ -259,10 +273,9 @@ pub(super) async fn find_event_with_message(
     seq: u64,
 ) -> Outcome<Event> {
     let params: Params<'_> = &[&room.0, &integer(seq)];
-    let stored = query::find(conn, sql::FIND_EVENT, params, stored_event)
+    let mut event = query::find(conn, sql::FIND_EVENT, params, event)
         .await?
-        .ok_or(Fault::Contradiction("messages.seq names no row of events"))?;
-    let mut event = event(stored)?;
+        .ok_or(Fault::Contradiction("messages.seq names no event"))?;
     if let EventBody::MessageCreated(message) = &mut event.body
         && let Some(now) = find_message_at(conn, room, seq).await?
     {
@@ -271,11 +284,31 @@ pub(super) async fn find_event_with_message(
     Ok(event)
 }
 
-fn event(stored: StoredEvent) -> Outcome<Event> {
-    let StoredEvent { room, seq, at, kind, data, actor, subject } = stored;
-    let body = document::read(&kind, &data, actor.as_ref(), subject.as_ref())?
-        .ok_or(Fault::Contradiction("events.type is not a known type"))?;
-    Ok(Event { room, seq, at, actor, body })
+/// Finds messages of several rooms by the positions of their events. Those that are not there are
+/// left out.
+pub(super) async fn list_messages_at(
+    conn: &Server,
+    places: &[(RoomId, u64)],
+) -> Outcome<Vec<Message>> {
+    let rooms: Vec<Uuid> = places.iter().map(|(room, _)| room.0).collect();
+    let seqs: Vec<i64> = places.iter().map(|(_, seq)| integer(*seq)).collect();
+    let params: Params<'_> = &[&rooms, &seqs];
+    let (mut found, reactions) = tokio::try_join!(
+        query::list(conn, sql::LIST_AT, params, message),
+        query::list(conn, sql::LIST_REACTIONS_AT, params, |row| {
+            Ok((id::<RoomId>(row, 0)?, (count(row, 1)?, value(row, 2)?, value(row, 3)?)))
+        }),
+    )?;
+    if reactions.is_empty() {
+        return Ok(found);
+    }
+    found.sort_by_key(|message| (message.room, message.seq));
+    for of_room in found.chunk_by_mut(|a, b| a.room == b.room) {
+        let room = of_room.first().map(|message| message.room);
+        let rows = reactions.iter().filter(|(of, _)| Some(*of) == room);
+        document::add_reactions(of_room, rows.map(|(_, reaction)| reaction.clone()));
+    }
+    Ok(found)
 }
 
 /// Reads a role that is absent for those who are not members.

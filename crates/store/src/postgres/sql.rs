@@ -5,15 +5,53 @@ macro_rules! statements {
         $($(#[$doc])* pub(in crate::postgres) const $name: &str = $text;)*
 
         /// All of them, for the test that prepares them.
+        #[cfg(test)]
         pub(in crate::postgres) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
     };
 }
 
+pub(in crate::postgres) mod append;
 pub(in crate::postgres) mod bots;
+pub(in crate::postgres) mod jobs;
 pub(in crate::postgres) mod members;
 pub(in crate::postgres) mod messages;
 pub(in crate::postgres) mod meta;
 pub(in crate::postgres) mod rooms;
 pub(in crate::postgres) mod sessions;
 pub(in crate::postgres) mod survey;
+pub(in crate::postgres) mod tail;
 pub(in crate::postgres) mod users;
+
+#[cfg(test)]
+mod tests {
+    use parlor_testkit::services::Postgres;
+
+    use crate::{PostgresOptions, PostgresStore};
+
+    #[tokio::test]
+    async fn every_statement_fits_the_schema() {
+        let server = Postgres::start().await;
+        let options = PostgresOptions::new(server.url());
+        PostgresStore::migrate(&options).await.unwrap();
+        let first = PostgresStore::first(&options).await.unwrap();
+
+        let groups = [
+            super::append::ALL,
+            super::bots::ALL,
+            super::jobs::ALL,
+            super::members::ALL,
+            super::messages::ALL,
+            super::meta::ALL,
+            super::rooms::ALL,
+            super::sessions::ALL,
+            super::survey::ALL,
+            super::tail::ALL,
+            super::users::ALL,
+        ];
+        for (name, statement) in groups.into_iter().flatten() {
+            if let Err(error) = first.client.prepare(statement).await {
+                panic!("{name}: {error:?}");
+            }
+        }
+    }
+}

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::Step;
 use crate::append::{Append, AppendRefused, Appended, QueuedJob};
-use crate::postgres::codec::{count, id, id_opt, small, value, word};
+use crate::postgres::codec::{count, id, small, value, word};
 use crate::postgres::fault::Outcome;
 use crate::postgres::pools::Server;
 use crate::postgres::sql::messages;
@@ -101,11 +101,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Carries out a statement that changes something.
-    pub(super) async fn write(
-        &mut self,
-        sql: &str,
-        params: query::Params<'_>,
-    ) -> Outcome<u64> {
+    pub(super) async fn write(&mut self, sql: &str, params: query::Params<'_>) -> Outcome<u64> {
         self.written = true;
         query::execute(self.conn, sql, params).await
     }
@@ -190,7 +186,6 @@ pub(super) struct MessageFacts {
     pub(super) redacted: bool,
     pub(super) hops: u32,
     pub(super) body: String,
-    pub(super) thread: Option<MessageId>,
     /// Whether the event that announced it has a row of its own.
     pub(super) logged: bool,
 }
@@ -204,7 +199,6 @@ impl MessageFacts {
             redacted: value::<Option<i64>>(row, 3)?.is_some(),
             hops: small(row, 4)?,
             body: value(row, 5)?,
-            thread: id_opt(row, 6)?,
             logged: value(row, 7)?,
         })
     }

@@ -215,8 +215,8 @@ async fn check_space(desk: &Desk<'_>) -> Step<()> {
 }
 
 async fn count_members(desk: &Desk<'_>) -> Step<u64> {
-    let members = query::get(desk.conn, rooms::MEMBER_COUNT, &[&desk.room.id.0], |row| count(row, 0));
-    Ok(members.await?)
+    let key: query::Params<'_> = &[&desk.room.id.0];
+    Ok(query::get(desk.conn, rooms::MEMBER_COUNT, key, |row| count(row, 0)).await?)
 }
 
 /// Refuses someone who is banned, and tells whether there was a ban that has ended.

@@ -9,38 +9,57 @@ macro_rules! message {
     };
 }
 
+/// An event with a row of its own.
 macro_rules! event {
     () => {
-        "e.room, e.seq, e.at, e.type, e.data, a.id, a.username, a.display_name, a.kind, \
-         s.id, s.username, s.display_name, s.kind FROM events e \
+        "e.room, e.seq AS seq, e.at, e.type, e.data, a.id, a.username, a.display_name, a.kind, \
+         s.id, s.username, s.display_name, s.kind, \
+         NULL::uuid, NULL::text, NULL::text, NULL::uuid, NULL::uuid FROM events e \
          LEFT JOIN users a ON a.id = e.actor LEFT JOIN users s ON s.id = e.subject"
     };
 }
 
+/// A message that is its own event.
+macro_rules! announcement {
+    () => {
+        "m.room, m.seq, m.created_at, 'message.created', NULL, u.id, u.username, u.display_name, \
+         u.kind, NULL, NULL, NULL, NULL, m.id, m.client_id, m.body, m.reply_to, m.thread \
+         FROM messages m JOIN users u ON u.id = m.sender"
+    };
+}
+
 statements! {
-    INSERT_EVENT = "INSERT INTO events (room, seq, at, type, actor, subject, message, data) \
-                    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     INSERT_EVENTS = "INSERT INTO events (room, seq, at, type, actor, subject, message, data) \
                      SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::text[], \
                      $5::uuid[], $6::uuid[], $7::uuid[], $8::text[])";
+    /// Events in order, together with the messages that are their own events: one statement, so that
+    /// both are of the same moment.
     LIST_EVENTS = concat!(
-        "SELECT ", event!(), " WHERE e.room = $1 AND e.seq > $2 ORDER BY e.seq LIMIT $3"
+        "SELECT * FROM ((SELECT ", event!(), " WHERE e.room = $1 AND e.seq > $2 \
+         ORDER BY e.seq LIMIT $3) UNION ALL (SELECT ", announcement!(), " WHERE m.room = $1 \
+         AND m.seq > $2 AND NOT m.logged ORDER BY m.seq LIMIT $3)) AS log ORDER BY seq LIMIT $3"
     );
-    FIND_EVENT = concat!("SELECT ", event!(), " WHERE e.room = $1 AND e.seq = $2");
+    FIND_EVENT = concat!(
+        "SELECT ", event!(), " WHERE e.room = $1 AND e.seq = $2 UNION ALL SELECT ",
+        announcement!(), " WHERE m.room = $1 AND m.seq = $2 AND NOT m.logged"
+    );
     REDACT_EVENTS = "UPDATE events SET data = jsonb_set(data::jsonb, '{body}', '\"\"')::text \
                      WHERE message = $1 AND type IN \
                      ('message.created', 'message.edited', 'message.completed')";
     DELETE_EVENTS = "DELETE FROM events WHERE room = $1";
     INSERT = "INSERT INTO messages (room, seq, id, sender, client_id, status, reply_to, thread, \
-              created_at, hops, bot_trigger, bot_provider, bot_model, body) \
-              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+              created_at, hops, bot_trigger, bot_provider, bot_model, body, logged) \
+              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     FIND = concat!("SELECT ", message!(), " WHERE m.id = $1 AND m.room = $2");
+    LIST_AT = concat!(
+        "SELECT ", message!(), " JOIN unnest($1::uuid[], $2::bigint[]) AS named (room, seq) \
+         ON named.room = m.room AND named.seq = m.seq"
+    );
     FIND_BY_SEQ = concat!("SELECT ", message!(), " WHERE m.room = $1 AND m.seq = $2");
     /// What deciding about a message needs.
-    FIND_FACTS = "SELECT seq, sender, status, redacted_at, hops, body FROM messages \
+    FIND_FACTS = "SELECT seq, sender, status, redacted_at, hops, body, thread, logged FROM messages \
                   WHERE id = $1 AND room = $2";
     FIND_END = "SELECT seq FROM events WHERE message = $1 AND type = 'message.completed'";
-    FIND_THREAD = "SELECT thread FROM messages WHERE id = $1 AND room = $2";
     FIND_FIRST_OF_CLIENT = "SELECT seq FROM messages \
                             WHERE room = $1 AND sender = $2 AND client_id = $3";
     /// Ids are unique in the whole store.
@@ -57,7 +76,7 @@ statements! {
     LIST_REPLIES = concat!(
         "SELECT ", message!(), " WHERE m.bot_trigger = $1 AND m.room = $2 ORDER BY m.seq"
     );
-    EDIT = "UPDATE messages SET body = $3, edited_at = $4 WHERE room = $1 AND seq = $2";
+    EDIT = "UPDATE messages SET body = $3, edited_at = $4, logged = true WHERE room = $1 AND seq = $2";
     REDACT = "UPDATE messages SET body = '', redacted_at = $3 WHERE room = $1 AND seq = $2";
     COMPLETE = "UPDATE messages SET body = $3, status = $4, prompt_tokens = $5, \
                 completion_tokens = $6, usage_estimated = $7, error_code = $8, error_detail = $9, \
@@ -69,6 +88,10 @@ statements! {
                       JOIN users u ON u.id = r.user_id \
                       WHERE r.room = $1 AND r.message_seq BETWEEN $2 AND $3 \
                       ORDER BY r.message_seq, r.seq";
+    LIST_REACTIONS_AT = "SELECT r.room, r.message_seq, r.emoji, u.username FROM reactions r \
+                         JOIN unnest($1::uuid[], $2::bigint[]) AS named (room, seq) \
+                         ON named.room = r.room AND named.seq = r.message_seq \
+                         JOIN users u ON u.id = r.user_id ORDER BY r.room, r.message_seq, r.seq";
     HAS_REACTION = "SELECT 1 FROM reactions WHERE room = $1 AND message_seq = $2 AND emoji = $3 \
                     AND user_id = $4";
     HAS_EMOJI = "SELECT 1 FROM reactions WHERE room = $1 AND message_seq = $2 AND emoji = $3";

@@ -18,7 +18,8 @@ statements! {
                          WHERE key = 'incarnation' RETURNING value";
     COMPATIBLE_FROM = "SELECT value FROM meta WHERE key = 'compatible_from'";
     SERVER = "SELECT current_setting('server_version_num')::integer, \
-              current_setting('server_version'), pg_is_in_recovery()";
+              current_setting('server_version'), pg_is_in_recovery(), \
+              current_setting('server_encoding')";
     TRY_LOCK = "SELECT pg_try_advisory_lock($1)";
     UNLOCK = "SELECT pg_advisory_unlock($1)";
     HAS_HISTORY = "SELECT to_regclass('refinery_schema_history') IS NOT NULL";

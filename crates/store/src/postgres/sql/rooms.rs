@@ -13,6 +13,9 @@ statements! {
               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     /// Nobody else changes the room until the end of the transaction.
     LOCK = concat!("SELECT ", room!(), " FROM rooms r WHERE r.id = $1 FOR NO KEY UPDATE");
+    LOCK_MANY = concat!(
+        "SELECT ", room!(), " FROM rooms r WHERE r.id = ANY ($1) ORDER BY r.id FOR NO KEY UPDATE"
+    );
     LOCK_ALL = "SELECT 1 FROM rooms WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
     FIND = concat!("SELECT ", room!(), " FROM rooms r WHERE r.id = $1");
     FIND_BY_SLUG = concat!("SELECT ", room!(), " FROM rooms r WHERE r.slug = $1");
@@ -22,8 +25,8 @@ statements! {
     FIND_BY_PARTICIPANTS = concat!("SELECT ", room!(), " FROM rooms r WHERE r.participants = $1");
     SLUG_TAKEN = "SELECT 1 FROM rooms WHERE slug = $1";
     HEAD = "SELECT reset_through, last_seq FROM rooms WHERE id = $1";
+    LIST_HEADS = "SELECT id, reset_through, last_seq FROM rooms WHERE id = ANY ($1)";
     MEMBER_COUNT = "SELECT member_count FROM rooms WHERE id = $1";
-    SET_LAST_SEQ = "UPDATE rooms SET last_seq = $2 WHERE id = $1";
     SET_RESET = "UPDATE rooms SET reset_through = $2 WHERE id = $1";
     UPDATE = "UPDATE rooms SET name = $2, topic = $3, archived = $4 WHERE id = $1";
     SET_LAST_SEQS = "UPDATE rooms r SET last_seq = n.seq \

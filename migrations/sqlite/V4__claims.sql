@@ -1,0 +1,1 @@
+-- Nothing to do: here one thread writes, and it takes the next job with plain statements.
