@@ -107,7 +107,7 @@ pub(crate) async fn wait_for_store(config: &Config) -> anyhow::Result<Arc<dyn St
 
 async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     if let Some(options) = postgres::options(config) {
-        anyhow::bail!("the store in PostgreSQL is not complete: {options:?}");
+        return Ok(Arc::new(postgres::open(options, config).await?));
     }
     let mut options = SqliteOptions::new(&config.server.data_dir);
     options.max_hops = config.bots.max_hops;

@@ -39,5 +39,10 @@ pub(crate) fn fault(config: &Config, error: &ConnectError) -> ServiceFault {
         ConnectError::TooOld { .. } => ServiceFault::unfit,
         _ => ServiceFault::wrong,
     };
-    kind(Service::Redis, &place, &with_causes(error))
+    let why = match error {
+        // What the driver says of it fills a page.
+        ConnectError::NotRedis { .. } => error.to_string(),
+        _ => with_causes(error),
+    };
+    kind(Service::Redis, &place, &why)
 }

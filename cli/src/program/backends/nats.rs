@@ -43,5 +43,5 @@ pub(crate) fn fault(config: &Config, error: &NatsError) -> ServiceFault {
         NatsError::Unreachable { .. } | NatsError::Silent { .. } => ServiceFault::away,
         _ => ServiceFault::wrong,
     };
-    kind(Service::Nats, &place, &with_causes(error))
+    kind(Service::Nats, &place, &format!("cannot {}", with_causes(error)))
 }

@@ -25,7 +25,6 @@ pub(crate) fn options(config: &Config) -> Option<PostgresOptions> {
 }
 
 /// Opens the store, if the server is there now.
-#[expect(dead_code, reason = "until the store is complete")]
 pub(super) async fn open(
     options: PostgresOptions,
     config: &Config,
