@@ -113,8 +113,9 @@ fn every_setting_that_a_document_names_exists() {
 }
 
 /// Areas that names of metrics begin with.
-const AREAS: [&str; 11] =
-    ["http", "ws", "room", "bus", "store", "cluster", "auth", "bot", "llm", "runtime", "build"];
+const AREAS: [&str; 12] = [
+    "http", "ws", "room", "bus", "store", "relay", "cluster", "auth", "bot", "llm", "runtime", "build",
+];
 
 fn is_metric(word: &str) -> bool {
     let area = word.strip_prefix("parlor_").and_then(|rest| rest.split_once('_'));
