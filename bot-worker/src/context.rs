@@ -1,8 +1,8 @@
 //! What a model is shown of a room. Pure.
 //!
 //! The system message holds only what the operator and the bot's settings say. What members wrote
-//! goes into user messages, each with one speaker: the first line begins with the name, further
-//! lines are indented, so that no text can pose as somebody else's. The bot's own messages are the
+//! goes into user messages: what one member wrote begins with the name, further lines of it are
+//! indented, so that no text can pose as somebody else's. The bot's own messages are the
 //! assistant's; other bots are members like all others.
 
 use parlor_llm::{ChatMessage, Role, estimate_tokens};
@@ -33,6 +33,8 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Timestamp,
     /// How many tokens of the room's messages are shown.
     pub(crate) max_tokens: u32,
+    /// Whether the model wants user and assistant to take turns, the user first.
+    pub(crate) alternate: bool,
 }
 
 impl Context<'_> {
@@ -50,10 +52,33 @@ impl Context<'_> {
             left = rest;
             shown.push(message);
         }
-        let system = prompt::system_message(&self.bot.user.username, &self.bot.system_prompt);
-        shown.push(ChatMessage::new(Role::System, system));
         shown.reverse();
+        if self.alternate {
+            shown = self.take_turns(shown);
+        }
+        let system = prompt::system_message(&self.bot.user.username, &self.bot.system_prompt);
+        shown.insert(0, ChatMessage::new(Role::System, system));
         shown
+    }
+
+    /// Joins what the same role said one after the other. A bot's own words at the beginning, whose
+    /// question is not shown, become a member's.
+    fn take_turns(&self, messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
+        let mut turns: Vec<ChatMessage> = Vec::with_capacity(messages.len());
+        for mut message in messages {
+            if turns.is_empty() && message.role == Role::Assistant {
+                let said = speak(&self.bot.user, &message.content);
+                message = ChatMessage::new(Role::User, said);
+            }
+            match turns.last_mut() {
+                Some(last) if last.role == message.role => {
+                    last.content.push('\n');
+                    last.content.push_str(&message.content);
+                }
+                _ => turns.push(message),
+            }
+        }
+        turns
     }
 
     /// Tells whether an earlier message is part of the conversation.

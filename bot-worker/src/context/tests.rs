@@ -66,7 +66,7 @@ fn ada(seq: u64, body: &str) -> Message {
 
 fn assemble(bot: &BotRecord, history: &[Message], trigger: &Message) -> Vec<ChatMessage> {
     let now = Timestamp::from_millis(NOW);
-    Context { bot, trigger, history, now, max_tokens: 1_000 }.assemble()
+    Context { bot, trigger, history, now, max_tokens: 1_000, alternate: false }.assemble()
 }
 
 fn shown(messages: &[ChatMessage]) -> Vec<(Role, &str)> {
@@ -92,6 +92,40 @@ fn speakers_get_the_role_that_is_theirs() {
             (Role::Assistant, "hello"),
             (Role::User, "critic: hm"),
             (Role::User, "ada: @guide and now?"),
+        ]
+    );
+}
+
+#[test]
+fn roles_take_turns_where_the_model_wants_it() {
+    let own = |seq, body| message(seq, user(1, "guide", UserKind::Bot), body);
+    let history = [
+        own(1, "what was asked is forgotten"),
+        ada(2, "two\nlines"),
+        message(3, user(3, "critic", UserKind::Bot), "hm"),
+        own(4, "hello"),
+        own(5, "again"),
+    ];
+    let (bot, trigger) = (guide(), ada(6, "@guide?"));
+    let now = Timestamp::from_millis(NOW);
+    let context = Context {
+        bot: &bot,
+        trigger: &trigger,
+        history: &history,
+        now,
+        max_tokens: 1_000,
+        alternate: true,
+    };
+
+    let messages = context.assemble();
+
+    assert_eq!(messages[0].role, Role::System);
+    assert_eq!(
+        shown(&messages),
+        [
+            (Role::User, "guide: what was asked is forgotten\nada: two\n  lines\ncritic: hm"),
+            (Role::Assistant, "hello\nagain"),
+            (Role::User, "ada: @guide?"),
         ]
     );
 }
@@ -170,7 +204,14 @@ fn tokens_are_spent_on_the_newest_and_the_trigger_comes_always() {
     let history = [ada(1, &"old ".repeat(200)), ada(2, "new")];
     let (bot, trigger) = (guide(), ada(3, "@guide?"));
     let now = Timestamp::from_millis(NOW);
-    let context = Context { bot: &bot, trigger: &trigger, history: &history, now, max_tokens: 40 };
+    let context = Context {
+        bot: &bot,
+        trigger: &trigger,
+        history: &history,
+        now,
+        max_tokens: 40,
+        alternate: false,
+    };
 
     let messages = context.assemble();
 
@@ -182,7 +223,14 @@ fn trigger_that_is_too_long_by_itself_loses_its_middle() {
     let trigger = ada(1, &format!("begin {}end", "middle\n".repeat(2_000)));
     let bot = guide();
     let now = Timestamp::from_millis(NOW);
-    let context = Context { bot: &bot, trigger: &trigger, history: &[], now, max_tokens: 100 };
+    let context = Context {
+        bot: &bot,
+        trigger: &trigger,
+        history: &[],
+        now,
+        max_tokens: 100,
+        alternate: false,
+    };
 
     let messages = context.assemble();
 
@@ -217,6 +265,7 @@ proptest! {
     #[test]
     fn members_text_never_reaches_the_system_role(
         bodies in prop::collection::vec((".{1,12}", "(.|\n|\r|\u{2028}){0,60}"), 1..8),
+        alternate: bool,
     ) {
         let mut history: Vec<_> = (1..)
             .zip(&bodies)
@@ -226,18 +275,23 @@ proptest! {
             .collect();
         let trigger = history.pop().unwrap();
 
-        let messages = assemble(&guide(), &history, &trigger);
+        let (bot, now) = (guide(), Timestamp::from_millis(NOW));
+        let (trigger, history) = (&trigger, &history[..]);
+        let context = Context { bot: &bot, trigger, history, now, max_tokens: 1_000, alternate };
+        let messages = context.assemble();
 
         let expected = prompt::system_message("guide", "Be kind.");
         prop_assert_eq!(&messages[0], &ChatMessage::new(Role::System, expected));
+        let mut spoken = 0;
         for message in &messages[1..] {
             prop_assert_eq!(message.role, Role::User);
-            let mut lines = message.content.split(is_line_break);
-            let first = lines.next().unwrap();
-            prop_assert!(first.contains(": "));
-            for line in lines {
-                prop_assert!(line.starts_with("  "), "{:?}", line);
-            }
+            let lines: Vec<_> = message.content.split(is_line_break).collect();
+            prop_assert!(!lines[0].starts_with(' '));
+            let speakers = lines.iter().filter(|line| !line.starts_with("  "));
+            prop_assert!(speakers.clone().all(|line| line.contains(": ")));
+            spoken += speakers.count();
         }
+        let written = history.iter().filter(|message| !message.body.trim().is_empty()).count();
+        prop_assert_eq!(spoken, written + 1, "nobody speaks twice");
     }
 }

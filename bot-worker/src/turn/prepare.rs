@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parlor_llm::{ChatRequest, Provider};
+use parlor_llm::{ChatRequest, Provider, ProviderKind};
 use parlor_protocol::message::Message;
 use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::UserKind;
@@ -113,6 +113,8 @@ impl Turn {
             history: &history,
             now: self.shared.now(),
             max_tokens: self.shared.config.context_tokens,
+            // The demo reads the last message only.
+            alternate: provider.kind() != ProviderKind::Demo,
         }
         .assemble();
         Ok(ChatRequest {
