@@ -402,4 +402,6 @@ impl History {
 }
 
 #[cfg(test)]
+mod rules_tests;
+#[cfg(test)]
 mod tests;

@@ -37,6 +37,7 @@ pub(super) struct Changes {
 
 #[derive(Debug, Default)]
 struct Edit {
+    is_asked: bool,
     is_acknowledged: bool,
     is_stored: bool,
 }
@@ -44,7 +45,8 @@ struct Edit {
 impl History {
     /// Notes an attempt to change a text.
     pub fn edits(&mut self, message: MessageId, body: &str) {
-        self.changes.edits.entry((message, body.to_owned())).or_default();
+        let edit = self.changes.edits.entry((message, body.to_owned())).or_default();
+        edit.is_asked = true;
     }
 
     /// Notes that an edit was acknowledged.
@@ -110,13 +112,18 @@ impl Changes {
             let is_lost = edit.is_acknowledged && !edit.is_stored && !self.is_redacted(*message);
             is_lost.then_some(Violation::EditLost(*message))
         });
+        let unasked_edits = self.edits.iter().filter_map(|((message, body), edit)| {
+            // A redaction takes the text out of an edit, too.
+            let is_unasked = edit.is_stored && !edit.is_asked && !body.is_empty();
+            is_unasked.then_some(Violation::EditUnasked(*message))
+        });
         let lost = self.acknowledged.keys().filter(|message| !self.is_redacted(**message));
         let lost = lost.map(|message| Violation::RedactionLost(*message));
         let unasked = self.stored.iter().filter(|message| !self.asked.contains(message));
         let unasked = unasked.map(|message| Violation::RedactionUnasked(*message));
         let missing = self.without_text.iter().filter(|(message, _)| !self.is_redacted(**message));
         let missing = missing.map(|(_, seq)| Violation::Disagree { seq: *seq });
-        lost_edits.chain(lost).chain(unasked).chain(missing).collect()
+        lost_edits.chain(unasked_edits).chain(lost).chain(unasked).chain(missing).collect()
     }
 }
 

@@ -3,24 +3,41 @@
 use std::fmt::Debug;
 
 use parlor_protocol::{
-    event::MessageCompleted,
+    event::{MessageCompleted, RoomState},
     frame::StreamingReply,
     message::{BotReply, Usage},
+    room::RoomKind,
     time::Timestamp,
     user::UserRef,
 };
 
 use super::*;
 
-fn id<T: std::str::FromStr<Err: Debug>>(number: u64) -> T {
+pub(super) fn id<T: std::str::FromStr<Err: Debug>>(number: u64) -> T {
     format!("00000000-0000-7000-8000-{number:012}").parse().unwrap()
 }
 
-fn event(seq: u64, body: EventBody) -> Event {
-    Event { room: id(0), seq, at: Timestamp::from_millis(0), actor: None, body }
+pub(super) fn at() -> Timestamp {
+    Timestamp::from_millis(0)
 }
 
-fn message(seq: u64, number: u64) -> Message {
+/// An event that is about no message.
+pub(super) fn room_updated(seq: u64) -> Event {
+    let state = RoomState {
+        slug: "general".to_owned(),
+        name: "General".to_owned(),
+        kind: RoomKind::Public,
+        topic: String::new(),
+        archived: false,
+    };
+    event(seq, EventBody::RoomUpdated(state))
+}
+
+pub(super) fn event(seq: u64, body: EventBody) -> Event {
+    Event { room: id(0), seq, at: at(), actor: None, body }
+}
+
+pub(super) fn message(seq: u64, number: u64) -> Message {
     Message {
         id: id(number),
         room: id(0),
@@ -36,7 +53,7 @@ fn message(seq: u64, number: u64) -> Message {
         status: MessageStatus::Complete,
         reply_to: None,
         thread: None,
-        created_at: Timestamp::from_millis(0),
+        created_at: at(),
         edited_at: None,
         redacted_at: None,
         reactions: Vec::new(),
@@ -47,11 +64,11 @@ fn message(seq: u64, number: u64) -> Message {
     }
 }
 
-fn created(seq: u64, number: u64) -> Event {
+pub(super) fn created(seq: u64, number: u64) -> Event {
     event(seq, EventBody::MessageCreated(Box::new(message(seq, number))))
 }
 
-fn reply(seq: u64, number: u64, trigger: u64) -> Event {
+pub(super) fn reply(seq: u64, number: u64, trigger: u64) -> Event {
     let mut reply = message(seq, number);
     reply.sender.kind = UserKind::Bot;
     reply.client_id = None;
@@ -62,7 +79,7 @@ fn reply(seq: u64, number: u64, trigger: u64) -> Event {
     event(seq, EventBody::MessageCreated(Box::new(reply)))
 }
 
-fn completed(seq: u64, number: u64, body: &str) -> Event {
+pub(super) fn completed(seq: u64, number: u64, body: &str) -> Event {
     let completed = MessageCompleted {
         message: id(number),
         body: body.to_owned(),
@@ -73,11 +90,11 @@ fn completed(seq: u64, number: u64, body: &str) -> Event {
     event(seq, EventBody::MessageCompleted(completed))
 }
 
-fn delta(number: u64, turn: u32, chunk: u32, text: &str) -> MessageDelta {
+pub(super) fn delta(number: u64, turn: u32, chunk: u32, text: &str) -> MessageDelta {
     MessageDelta { message: id(number), turn, chunk, text: text.to_owned() }
 }
 
-fn subscribed(seq: u64, resumed: bool) -> Subscribed {
+pub(super) fn subscribed(seq: u64, resumed: bool) -> Subscribed {
     Subscribed {
         re: None,
         room: id(0),

@@ -140,6 +140,8 @@ pub enum Violation {
     EditLost(MessageId),
     /// I1: a redaction was acknowledged and is not stored.
     RedactionLost(MessageId),
+    /// I3: an edit that nobody asked for.
+    EditUnasked(MessageId),
     /// I3: a redaction that nobody asked for.
     RedactionUnasked(MessageId),
     /// I10: somebody wrote who was no member.
