@@ -186,7 +186,7 @@ impl Link {
     where
         F: Future<Output = RedisResult<T>> + Send,
     {
-        let count = |outcome| self.calls.calls.with_label_values(&[operation, outcome]).inc();
+        let count = |outcome| self.calls.outcomes.with_label_values(&[operation, outcome]).inc();
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(Open { connection, number }) = open else {
             count("skipped");

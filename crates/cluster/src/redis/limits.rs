@@ -36,6 +36,9 @@ const HOLD: Duration = Duration::from_millis(250);
 const HOLD_SHARE: u32 = 8;
 /// What nodes let through together beyond a burst is owed, at most so much of it.
 const DEBT_MAX: Duration = Duration::from_mins(1);
+/// Charges count as if they had been made so much earlier, because their way to Redis takes time: a
+/// client that keeps to its rate must not be refused for that.
+const SLACK: Duration = Duration::from_millis(25);
 /// How often keys that are not overdrawn any more are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -197,7 +200,7 @@ impl Collector {
                     micros(interval),
                     u64::from(burst),
                     u64::from(sum.charges),
-                    micros(sum.first_at.elapsed()),
+                    micros(sum.first_at.elapsed() + SLACK),
                     micros(most),
                 ];
                 (budget.redis_key(*key), arguments)

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use ::redis::ScriptInvocation;
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::Mac as _;
 
 use super::RedisConnection;
@@ -37,8 +39,7 @@ impl RedisLogins {
     fn invoke(&self, invocation: &mut ScriptInvocation<'_>, login: &str, address: u128) {
         let mut name = self.names.clone();
         name.update(login.as_bytes());
-        let name = name.finalize().into_bytes();
-        let user: String = name.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let user = URL_SAFE_NO_PAD.encode(name.finalize().into_bytes());
         let key = |name: String| self.connection.key(&format!("{{login}}:{name}"));
         invocation
             .key(key(format!("pair:{user}:{address:032x}")))

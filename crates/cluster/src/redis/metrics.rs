@@ -9,7 +9,7 @@ const LATENCY: [f64; 10] = [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.01, 0.05,
 #[derive(Debug, Clone)]
 pub(super) struct Calls {
     pub(super) up: IntGauge,
-    pub(super) calls: IntCounterVec,
+    pub(super) outcomes: IntCounterVec,
     pub(super) duration: HistogramVec,
 }
 
@@ -24,14 +24,14 @@ impl Calls {
         let duration =
             HistogramOpts::new("parlor_cluster_call_duration_seconds", "Time of a call to Redis.")
                 .buckets(LATENCY.to_vec());
-        let calls = IntCounterVec::new(calls, &["operation", "outcome"])?;
+        let outcomes = IntCounterVec::new(calls, &["operation", "outcome"])?;
         let duration = HistogramVec::new(duration, &["operation"])?;
-        Ok(Self { up, calls, duration })
+        Ok(Self { up, outcomes, duration })
     }
 
     pub(super) fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         registry.register(Box::new(self.up.clone()))?;
-        registry.register(Box::new(self.calls.clone()))?;
+        registry.register(Box::new(self.outcomes.clone()))?;
         registry.register(Box::new(self.duration.clone()))
     }
 }

@@ -14,8 +14,9 @@ local margin = 60000
 local gone = 3600000
 
 -- Finds out what is true of a user and notes when to look again. Returns the status if it is not
--- what was last announced, what that was, and whether the user is on any node.
-local function settle(key, due, user)
+-- what was last announced, what that was, and whether the user is on any node. `later` leaves it to
+-- a sweep to find that the user is gone.
+local function settle(key, due, user, later)
   local fields = redis.call('HGETALL', key)
   local present, latest, active, said = false, 0, 0, nil
   for i = 1, #fields, 2 do
@@ -33,12 +34,18 @@ local function settle(key, due, user)
     end
   end
   local look = latest + grace
+  if not present and look <= now and later then
+    redis.call('ZADD', due, now, user)
+    redis.call('PEXPIRE', key, margin)
+    return nil, said, false
+  end
   if not present and look <= now then
     redis.call('DEL', key)
     redis.call('HSET', key, 's', 'offline')
     redis.call('PEXPIRE', key, gone)
     redis.call('ZREM', due, user)
-    return said ~= 'offline' and 'offline' or nil, said, false
+    -- Redis that knew nothing of the user has lost it together with all that was announced.
+    return said and said ~= 'offline' and 'offline' or nil, said, false
   end
   local status = said
   if present then
@@ -48,7 +55,7 @@ local function settle(key, due, user)
       look = math.min(look, active + idle)
     end
   elseif not said then
-    -- Redis lost what it knew while the user was there.
+    -- Redis lost what it knew while the user was there: that they leave is news.
     status = 'online'
   end
   redis.call('HSET', key, 's', status)

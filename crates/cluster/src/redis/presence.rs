@@ -161,7 +161,7 @@ impl Presence for RedisPresence {
                 changed.extend(shared.correct().await);
             }
             Err(Away) => {
-                changed.extend(alone.into_iter().filter_map(|one| shared.here.told(Some(one))))
+                changed.extend(alone.into_iter().filter_map(|one| shared.here.told(Some(one))));
             }
         }
         changed
@@ -208,7 +208,7 @@ impl Shared {
             let user = standing.user.0.simple().to_string();
             touch.key(format!("{prefix}{user}")).arg(user);
             touch.arg(standing.connections).arg(standing.version);
-            touch.arg(standing.active.map_or(-1, |ago| millis(ago).cast_signed()));
+            touch.arg(standing.ago.map_or(-1, |ago| millis(ago).cast_signed()));
         }
         let answers: Vec<String> = self
             .connection
@@ -301,7 +301,7 @@ impl Shared {
     /// Returns what must be announced anew, because it was announced while Redis was away and is
     /// not so. Waits until all nodes have had the time to write their users.
     async fn correct(&self) -> Vec<Transition> {
-        let told = self.here.take_told(self.options.refresh);
+        let told = self.here.take_told(self.options.refresh * 2);
         let users: Vec<_> = told.iter().map(|told| told.user).collect();
         let Ok(statuses) = self.statuses(&users).await else {
             for one in told {

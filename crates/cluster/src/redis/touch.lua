@@ -2,7 +2,7 @@
 --
 -- KEYS: those who are due, then a hash for each user. ARGV: expire, grace, idle, node, "1" to keep
 -- quiet about users that Redis did not know; then for each user: id, connections, version, and how
--- long ago they did something, or -1. Returns for each user the new status or an empty text, after a
+-- long ago they did something, or -1; or, without a connection, how long ago they left. Returns for each user the new status or an empty text, after a
 -- "+" when the user is on any node.
 local node, quiet = 'n:' .. ARGV[4], ARGV[5] == '1'
 local changed = {}
@@ -14,15 +14,15 @@ for i = 2, #KEYS do
   local seen = before and tonumber(string.match(before, '(%d+)$')) or -1
   -- What was sent later may have come earlier.
   if version >= seen then
-    local expires = now
-    if connections > 0 then expires = now + expire end
+    local expires = now + expire
+    if connections == 0 then expires = now - age end
     redis.call('HSET', key, node, string.format('%d %.0f %.0f', connections, expires, version))
   end
-  if age >= 0 then
+  if age >= 0 and connections > 0 then
     local active = tonumber(redis.call('HGET', key, 'a') or '0')
     redis.call('HSET', key, 'a', string.format('%.0f', math.max(active, now - age)))
   end
-  local status, said, present = settle(key, KEYS[1], user)
+  local status, said, present = settle(key, KEYS[1], user, quiet)
   if quiet and not said then status = nil end
   changed[i - 1] = (present and '+' or '') .. (status or '')
 end

@@ -21,8 +21,8 @@ pub(super) struct Standing {
     pub(super) connections: u32,
     /// Grows with every change, because calls may overtake each other.
     pub(super) version: u64,
-    /// How long ago the user did something.
-    pub(super) active: Option<Duration>,
+    /// How long ago the user did something; without a connection, how long ago they left.
+    pub(super) ago: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +42,7 @@ struct State {
 struct User {
     connections: u32,
     version: u64,
+    /// When they last did something, or left.
     active_at: Instant,
     noted_at: Instant,
 }
@@ -49,8 +50,7 @@ struct User {
 impl Here {
     /// Counts one more connection.
     pub(super) fn connected(&self, user: UserId) -> Standing {
-        let now = Instant::now();
-        self.change(user, |connections| connections + 1, Some(now))
+        self.change(user, |connections| connections + 1, true)
     }
 
     /// Counts one connection less. `None` when there was none.
@@ -58,15 +58,10 @@ impl Here {
         if self.lock().users.get(&user).is_none_or(|user| user.connections == 0) {
             return None;
         }
-        Some(self.change(user, |connections| connections.saturating_sub(1), None))
+        Some(self.change(user, |connections| connections.saturating_sub(1), false))
     }
 
-    fn change(
-        &self,
-        user: UserId,
-        count: impl FnOnce(u32) -> u32,
-        active_at: Option<Instant>,
-    ) -> Standing {
+    fn change(&self, user: UserId, count: impl FnOnce(u32) -> u32, active: bool) -> Standing {
         let mut state = self.lock();
         state.version += 1;
         let version = state.version;
@@ -75,15 +70,12 @@ impl Here {
         let entry = state.users.entry(user).or_insert(fresh);
         entry.connections = count(entry.connections);
         entry.version = version;
-        if let Some(at) = active_at {
-            (entry.active_at, entry.noted_at) = (at, at);
+        let matters = active || entry.connections == 0;
+        if matters {
+            (entry.active_at, entry.noted_at) = (now, now);
         }
-        let standing = Standing {
-            user,
-            connections: entry.connections,
-            version,
-            active: active_at.map(|_| Duration::ZERO),
-        };
+        let ago = matters.then_some(Duration::ZERO);
+        let standing = Standing { user, connections: entry.connections, version, ago };
         if standing.connections == 0 && state.users.len() > REMEMBERED_MAX {
             state.users.remove(&user);
         }
@@ -101,7 +93,7 @@ impl Here {
         }
         entry.noted_at = now;
         let (connections, version) = (entry.connections, entry.version);
-        Some(Standing { user, connections, version, active: Some(Duration::ZERO) })
+        Some(Standing { user, connections, version, ago: Some(Duration::ZERO) })
     }
 
     /// Redis has heard how a user stands. Those who left are forgotten.
@@ -122,7 +114,7 @@ impl Here {
             user,
             connections: entry.connections,
             version: entry.version,
-            active: Some(entry.active_at.elapsed()),
+            ago: Some(entry.active_at.elapsed()),
         };
         state.users.iter().map(to_standing).collect()
     }
@@ -152,10 +144,13 @@ impl Here {
         told.map(|(user, status)| Transition { user, status }).collect()
     }
 
-    /// Keeps a change that turned up while writing, for the next sweep to announce.
+    /// Keeps a change that turned up while writing, for the next sweep to announce, unless that was
+    /// done already.
     pub(super) fn found(&self, transition: Option<Transition>) {
-        if let Some(transition) = transition {
-            self.lock().found.push(transition);
+        let Some(found) = transition else { return };
+        let mut state = self.lock();
+        if state.told.get(&found.user) != Some(&found.status) {
+            state.found.push(found);
         }
     }
 
