@@ -3,7 +3,6 @@
 use parlor_domain::permission::{Action, Membership, RoomFacts, authorize};
 use parlor_protocol::id::{RoomId, UserId};
 use parlor_protocol::time::Timestamp;
-use parlor_protocol::user::UserRef;
 
 use super::fault::{Outcome, Stop};
 use super::pools::Server;
@@ -16,7 +15,6 @@ use crate::record::RoomRecord;
 #[derive(Debug)]
 pub(super) struct Access {
     pub(super) room: RoomRecord,
-    pub(super) actor: UserRef,
     pub(super) member: Option<Membership>,
 }
 
@@ -28,7 +26,7 @@ impl Access {
             return Err(AppendRefused::NoSuchRoom.into());
         };
         let member = rows::find_membership(tx, room.id, actor.id).await?;
-        Ok(Self { room, actor, member })
+        Ok(Self { room, member })
     }
 
     /// Checks that the actor may do this.

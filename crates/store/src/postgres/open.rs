@@ -294,7 +294,7 @@ fn refusal(address: &Address, error: PgError) -> OpenError {
             return OpenError::Tls { servers, source: error };
         }
         if let Some(failure) = source.downcast_ref::<io::Error>() {
-            if failure.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+            if failure.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some() {
                 return OpenError::Tls { servers, source: error };
             }
             // The system's resolver has no kind of its own.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{
-    self, Metrics, Object, Pool, PoolConfig, PoolError, RecycleError, Timeouts,
+    self, Metrics, Object, Pool, PoolConfig, PoolError, RecycleError, TimeoutType, Timeouts,
 };
 use deadpool_postgres::{ClientWrapper, ConfigConnectImpl, ManagerConfig, RecyclingMethod};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -192,12 +192,14 @@ impl Pools {
         if pool.status().waiting >= WAITING_MAX {
             return Err(Fault::Crowded);
         }
-        pool.get().await.map_err(|error| match error {
+        // Making a connection takes a lot of space, which few callers need.
+        Box::pin(pool.get()).await.map_err(|error| match error {
             PoolError::Backend(fault) => fault,
-            PoolError::Timeout(managed::TimeoutType::Wait) => Fault::Starved,
-            PoolError::Timeout(_) => Fault::Slow,
+            PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => Fault::Slow,
             PoolError::Closed => Fault::Closed,
-            PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => Fault::Starved,
+            PoolError::Timeout(TimeoutType::Wait)
+            | PoolError::NoRuntimeSpecified
+            | PoolError::PostCreateHook(_) => Fault::Starved,
         })
     }
 

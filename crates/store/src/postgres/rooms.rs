@@ -126,12 +126,11 @@ impl Rooms for PostgresStore {
 }
 
 async fn find_room(conn: &Server, room: &RoomRef, user: UserId) -> Outcome<Option<RoomAccess>> {
-    let found = match room.id() {
-        Some(id) => rows::find_room(conn, id).await?,
-        None => {
-            let read = |row: &tokio_postgres::Row| rows::room(row, conn.epoch());
-            query::find(conn, sql::FIND_BY_SLUG, &[&room.0], read).await?
-        }
+    let found = if let Some(id) = room.id() {
+        rows::find_room(conn, id).await?
+    } else {
+        let read = |row: &tokio_postgres::Row| rows::room(row, conn.epoch());
+        query::find(conn, sql::FIND_BY_SLUG, &[&room.0], read).await?
     };
     let Some(room) = found else { return Ok(None) };
     let membership = rows::find_membership(conn, room.id, user).await?;
