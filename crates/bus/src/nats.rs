@@ -208,7 +208,7 @@ impl Bus for NatsBus {
         if self.shared.is_away() || self.shared.interest().is_confirmed(room) {
             return;
         }
-        if self.shared.questions.probe().await {
+        if self.shared.questions.probe(questions::PATIENCE).await {
             self.shared.interest().confirm([room]);
         }
     }
@@ -237,7 +237,7 @@ impl Bus for NatsBus {
             let flushed = async {
                 self.shared.outgoing().flush().await;
                 // What the driver has is sent when the server answers behind it.
-                self.shared.questions.probe().await
+                self.shared.questions.probe(CLOSE_PATIENCE).await
             };
             if timeout(CLOSE_PATIENCE, flushed).await != Ok(true) {
                 tracing::warn!("what other processes were to be told may not have been sent");

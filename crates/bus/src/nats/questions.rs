@@ -11,17 +11,17 @@ use std::time::Duration;
 use parlor_protocol::frame::StreamingReply;
 use parlor_protocol::id::RoomId;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::wire::Answer;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_millis(150);
+pub(super) const PATIENCE: Duration = Duration::from_millis(150);
 /// How long other processes have for their answers after one has answered.
 const QUIET: Duration = Duration::from_millis(10);
 /// Questions that may wait for their answers. Whoever comes on top goes without.
 const QUESTIONS_MAX: usize = 10_000;
-/// Questions that may wait to be sent.
+/// Questions that may wait to be sent. Whoever comes on top waits for a place.
 const ORDERS_MAX: usize = 1_024;
 /// Parts of answers to one question that may wait.
 const PARTS_MAX: usize = 256;
@@ -63,10 +63,11 @@ impl Questions {
     pub(super) async fn ask(&self, room: RoomId) -> Vec<StreamingReply> {
         let mut replies = Vec::new();
         let Some(mut waiter) = self.open() else { return replies };
-        if self.orders.try_send(Order::Ask { room, token: waiter.token }).is_err() {
+        let deadline = Instant::now() + PATIENCE;
+        let order = Order::Ask { room, token: waiter.token };
+        if !matches!(timeout_at(deadline, self.orders.send(order)).await, Ok(Ok(()))) {
             return replies;
         }
-        let deadline = Instant::now() + PATIENCE;
         let mut until = deadline;
         while let Ok(Some(Heard::Part(part))) = timeout_at(until, waiter.heard.recv()).await {
             replies.extend(part.reply);
@@ -76,13 +77,15 @@ impl Questions {
     }
 
     /// Waits for a round trip to the server behind all that was asked for before. `false` when it
-    /// did not answer in a short time.
-    pub(super) async fn probe(&self) -> bool {
+    /// did not answer in time.
+    pub(super) async fn probe(&self, patience: Duration) -> bool {
         let Some(mut waiter) = self.open() else { return false };
-        if self.orders.try_send(Order::Probe { token: waiter.token }).is_err() {
-            return false;
-        }
-        waiter.answered(PATIENCE).await
+        let token = waiter.token;
+        let answered = async {
+            self.orders.send(Order::Probe { token }).await.is_ok()
+                && waiter.heard.recv().await.is_some()
+        };
+        timeout(patience, answered).await == Ok(true)
     }
 
     /// Opens a place for answers. `None` when too many wait already.
@@ -121,8 +124,7 @@ pub(super) struct Waiter<'a> {
 impl Waiter<'_> {
     /// Waits for anything to come back.
     pub(super) async fn answered(&mut self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
-        matches!(timeout_at(deadline, self.heard.recv()).await, Ok(Some(_)))
+        matches!(timeout(patience, self.heard.recv()).await, Ok(Some(_)))
     }
 }
 

@@ -94,7 +94,8 @@ impl Subscriptions {
     async fn apply(&mut self, room: RoomId, wants: Wants) -> Result<(), DriverEnded> {
         let subjects = self.shared.subjects.clone();
         let mut subscribed = self.rooms.remove(&room).unwrap_or_default();
-        let before = subscribed.count();
+        let subscriptions = self.shared.metrics.subscriptions.clone();
+        subscriptions.sub(subscribed.count());
         if !wants.events {
             subscribed.events = None;
         } else if subscribed.events.is_none() {
@@ -116,9 +117,9 @@ impl Subscriptions {
             subscribed.questions = Some(end);
             self.add(Added::Questions(feed)).await?;
         }
-        let after = subscribed.count();
-        self.shared.metrics.subscriptions.add(after - before);
-        if after > 0 {
+        let count = subscribed.count();
+        if count > 0 {
+            subscriptions.add(count);
             self.rooms.insert(room, subscribed);
         }
         Ok(())
