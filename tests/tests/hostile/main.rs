@@ -15,6 +15,7 @@ mod handshake;
 mod noise;
 mod raw;
 mod requests;
+mod services;
 mod settings;
 mod sizes;
 mod slow;
