@@ -33,7 +33,7 @@ pub(crate) struct Relay {
     controls: Mailbox,
     bus: watch::Receiver<BusStatus>,
     position: TailPosition,
-    epoch: Option<String>,
+    epoch: String,
     /// When the tail was last read.
     read_at: Instant,
     failing: bool,
@@ -46,12 +46,13 @@ impl Relay {
     pub(crate) async fn start(node: &Arc<Node>) -> Outcome<Self> {
         let controls = node.bus.subscribe(CONTROLS);
         let controls = controls.ok_or_else(|| Refusal::unavailable("The bus has no place."))?;
-        let position = node.store.tail_start().await?;
+        let start = node.store.tail_start().await?;
+        let page = node.store.read_tail(&start, 1).await?;
         Ok(Self {
             controls,
             bus: node.bus.status(),
-            position,
-            epoch: None,
+            position: start,
+            epoch: page.epoch,
             read_at: Instant::now(),
             failing: false,
             node: Arc::clone(node),
@@ -151,8 +152,8 @@ impl Relay {
             let page = self.node.store.read_tail(&self.position, PAGE).await?;
             self.position = page.position;
             commits.extend(page.commits);
-            let before = self.epoch.replace(page.epoch);
-            if before.is_some() && before != self.epoch {
+            if self.epoch != page.epoch {
+                self.epoch = page.epoch;
                 tracing::warn!("the store's epoch has changed: clients are told to start anew");
                 self.node.metrics.relay.epoch_changes.inc();
                 self.compare_everything(KEEP).await;

@@ -51,15 +51,25 @@ impl TestNode {
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_on(None, change).await
+    }
+
+    /// Starts a node on a store that others use too; on one of its own when there is none.
+    pub(crate) async fn start_on(
+        store: Option<Arc<dyn Store>>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::embedded(folder.path());
         config.server.listen = "127.0.0.1:0".parse().unwrap();
         config.limits.enabled = false;
         config.auth.argon2_memory = parlor_runtime::config::ByteSize::kib(64);
         change(&mut config);
-        let store = SqliteStore::open(SqliteOptions::new(folder.path())).unwrap();
+        let store = store.unwrap_or_else(|| {
+            Arc::new(SqliteStore::open(SqliteOptions::new(folder.path())).unwrap())
+        });
         let backends = Backends {
-            store: Arc::new(store),
+            store,
             bus: Arc::new(LocalBus::new()),
             presence: Arc::new(LocalPresence::new(Duration::from_mins(5))),
             tickets: Arc::new(LocalTickets::new(100)),

@@ -12,5 +12,6 @@ mod drain;
 mod faults;
 mod harness;
 mod http;
+mod nodes;
 mod session;
 mod subscribe;
