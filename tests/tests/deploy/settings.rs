@@ -65,7 +65,9 @@ fn secrets_are_random_closed_to_others_and_made_once() {
 
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let folders = [first.path().join("secrets"), second.path().join("secrets")];
-    folders.iter().for_each(|folder| make_secrets(folder));
+    for folder in &folders {
+        make_secrets(folder);
+    }
     let read = |folder: &Path, name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
 
     let names: Vec<String> = std::fs::read_dir(&folders[0])
