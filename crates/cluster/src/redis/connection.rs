@@ -30,7 +30,10 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// When a connection that was lost is first made again.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// How long a new connection may take.
-pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// How long the first one may take, and what is prepared on it: a dozen answers. Redis that is slow
+/// then is not one that is away.
+pub(super) const START_LIMIT: Duration = Duration::from_secs(10);
 /// Calls that may wait for their turn on the connection.
 const CALLS_MAX: usize = 4_096;
 
@@ -97,7 +100,7 @@ impl RedisConnection {
         });
         let silent = || ConnectError::Silent { host: link.host.clone() };
         let mark = new_mark();
-        let first = timeout(CONNECT_LIMIT, async {
+        let first = timeout(START_LIMIT, async {
             let mut connection = link.connect().await?;
             for script in script::all() {
                 script.load_async(&mut connection).await?;

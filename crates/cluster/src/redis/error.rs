@@ -1,6 +1,12 @@
 //! Why Redis cannot be used, as a sentence for whoever starts the program.
 
+use std::error::Error as _;
+use std::io;
+use std::sync::Arc;
+
 use ::redis::{ErrorKind, RedisError, ServerErrorKind};
+
+type Cause = dyn std::error::Error + Send + Sync;
 
 /// Redis could not be used at the start. Names the host, and never the user or the password.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +22,7 @@ pub enum ConnectError {
         path: String,
         /// Why.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Box<Cause>,
     },
     /// Nothing listens there.
     #[error("nothing listens at {host}: is Redis running?")]
@@ -27,6 +33,17 @@ pub enum ConnectError {
     /// The host is unknown or cannot be reached.
     #[error("{host} cannot be reached")]
     Unreachable {
+        /// Host and port.
+        host: String,
+        /// The driver's error.
+        #[source]
+        source: RedisError,
+    },
+    /// The connection cannot be encrypted, or the server is not who it should be.
+    #[error(
+        "{host} cannot be trusted or does not speak TLS; a private authority is named by cluster.tls_ca"
+    )]
+    Tls {
         /// Host and port.
         host: String,
         /// The driver's error.
@@ -122,9 +139,17 @@ impl ConnectError {
             ErrorKind::Server(_) => Self::NotReady { host, source },
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Self::NotRedis { host, source },
             ErrorKind::InvalidClientConfig => Self::Address,
+            _ if is_tls(&source) => Self::Tls { host, source },
             _ if source.is_connection_refusal() => Self::Refused { host },
             _ if source.is_timeout() => Self::Silent { host },
             _ => Self::Unreachable { host, source },
         }
     }
+}
+
+/// Tells whether the handshake failed, rather than the connection: rustls calls that invalid data.
+fn is_tls(error: &RedisError) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<Arc<Cause>>());
+    let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
 }

@@ -7,7 +7,7 @@ use ::redis::aio::MultiplexedConnection;
 use ::redis::{InfoDict, RedisResult};
 use tokio::time::{Instant, timeout};
 
-use super::connection::{CONNECT_LIMIT, client};
+use super::connection::{START_LIMIT, client};
 use super::{ClusterOptions, ConnectError};
 
 /// What was found out about the server. Looking changes nothing there.
@@ -39,7 +39,7 @@ impl ClusterOptions {
     /// When it cannot be reached or does not let us in.
     pub async fn survey(&self) -> Result<RedisSurvey, ConnectError> {
         let (client, host) = client(self)?;
-        let looked = timeout(CONNECT_LIMIT, async {
+        let looked = timeout(START_LIMIT, async {
             let begun = Instant::now();
             let mut connection = client.get_multiplexed_async_connection().await?;
             let connected_in = begun.elapsed();

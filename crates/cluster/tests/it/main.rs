@@ -10,3 +10,4 @@ mod outage;
 mod presence;
 mod start;
 mod tickets;
+mod tls;
