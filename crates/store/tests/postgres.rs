@@ -6,6 +6,8 @@
 mod epoch;
 #[path = "postgres/faults.rs"]
 mod faults;
+#[path = "postgres/lost_answers.rs"]
+mod lost_answers;
 #[path = "postgres/open.rs"]
 mod open;
 #[path = "postgres/schema.rs"]

@@ -12,6 +12,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::PostgresStore;
 use super::fault::{Fault, Outcome};
 use super::pools::{Conn, Pools, Server, Use};
+use super::query;
+use super::sql::meta as sql;
 use crate::error::StoreError;
 
 /// Connections that a read may lose before it gives up.
@@ -101,7 +103,14 @@ impl Attempts<'_> {
     /// Takes a connection for statements that commit by themselves.
     pub(super) async fn connect(&self) -> Outcome<Work<'_>> {
         let conn = self.pools.take(self.of).await?;
-        Ok(Work { conn: Some(conn), attempts: self })
+        let work = Work { conn: Some(conn), attempts: self };
+        if self.repeated {
+            // What an earlier attempt has kept is seen here before a synchronous standby has it, when
+            // its wait was cut short. A commit that writes nothing would not wait for the standby
+            // either; this one waits until the standby has all that was before.
+            query::execute(&work, sql::BARRIER, &[]).await?;
+        }
+        Ok(work)
     }
 
     /// Begins a transaction.

@@ -24,6 +24,7 @@ statements! {
     UNLOCK = "SELECT pg_advisory_unlock($1)";
     HAS_HISTORY = "SELECT to_regclass('refinery_schema_history') IS NOT NULL";
     STEPS = "SELECT version, name, checksum FROM refinery_schema_history ORDER BY version";
+    BARRIER = "INSERT INTO commit_log DEFAULT VALUES";
     TELL = "INSERT INTO commit_log (rooms, seqs, deleted_rooms, sessions, users) \
             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (xid) DO UPDATE SET \
             rooms = commit_log.rooms || excluded.rooms, \
