@@ -14,6 +14,8 @@ mod open;
 mod schema;
 #[path = "postgres/tls.rs"]
 mod tls;
+#[path = "postgres/told.rs"]
+mod told;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};

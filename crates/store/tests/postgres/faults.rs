@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parlor_store::{Operations as _, PostgresOptions, PostgresStore, StoreError, Users as _};
+use futures_util::FutureExt as _;
+use parlor_store::{
+    Bots as _, Operations as _, PostgresOptions, PostgresStore, StoreError, Users as _,
+};
 use parlor_testkit::services::Postgres;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -157,16 +160,70 @@ async fn statement_that_takes_too_long_is_ended_by_the_server() {
     store.has_admin().await.unwrap();
 }
 
+/// Keeps all readers of `bots` waiting until it is told otherwise.
+async fn hold_bots(server: &Postgres) -> (tokio_postgres::Client, JoinSet<()>) {
+    let (client, connection) =
+        tokio_postgres::connect(&server.url(), tokio_postgres::NoTls).await.unwrap();
+    let driver = JoinSet::from_iter([async { drop(connection.await) }]);
+    client.batch_execute("BEGIN; LOCK TABLE bots").await.unwrap();
+    (client, driver)
+}
+
+#[tokio::test]
+async fn caller_that_gets_no_connection_in_time_is_told_to_come_back() {
+    let server = Postgres::start().await;
+    let limits = PostgresOptions {
+        readers: 1,
+        pool_wait: Duration::from_millis(100),
+        ..options(&server.url())
+    };
+    let store = PostgresStore::open(limits).await.unwrap();
+    let (client, _driver) = hold_bots(&server).await;
+
+    let reads = futures_util::future::join(store.list_bots(), async {
+        let late = store.list_bots().await;
+        assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+        client.batch_execute("COMMIT").await.unwrap();
+    });
+
+    soon(reads).await.0.unwrap();
+}
+
+#[tokio::test]
+async fn callers_who_wait_for_a_connection_are_bounded() {
+    let server = Postgres::start().await;
+    let limits = PostgresOptions { readers: 1, ..options(&server.url()) };
+    let store = PostgresStore::open(limits).await.unwrap();
+    let (client, _driver) = hold_bots(&server).await;
+    let waiting = (0..=4096).map(|_| store.list_bots());
+    let mut waiting = futures_util::future::join_all(waiting);
+
+    let one_more = async {
+        loop {
+            match store.list_bots().now_or_never() {
+                Some(Err(StoreError::Overloaded)) => break,
+                Some(other) => panic!("{other:?}"),
+                None => tokio::task::yield_now().await,
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = &mut waiting => panic!("nobody waits"),
+        () = soon(one_more) => {}
+    }
+    drop(waiting);
+    client.batch_execute("COMMIT").await.unwrap();
+    store.list_bots().await.unwrap();
+}
+
 #[tokio::test]
 async fn readers_that_are_busy_do_not_hold_up_writers() {
     let server = Postgres::start().await;
     let store = open(&server.url()).await;
-    let (client, connection) =
-        tokio_postgres::connect(&server.url(), tokio_postgres::NoTls).await.unwrap();
-    let _connection = JoinSet::from_iter([connection]);
-    client.batch_execute("BEGIN; LOCK TABLE bots").await.unwrap();
+    let (client, _driver) = hold_bots(&server).await;
 
-    let reads = (0..8).map(|_| parlor_store::Bots::list_bots(&store));
+    let reads = (0..8).map(|_| store.list_bots());
     let mut reads = futures_util::future::join_all(reads);
     let write = async {
         sleep(Duration::from_millis(200)).await;
