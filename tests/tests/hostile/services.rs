@@ -192,7 +192,7 @@ async fn slow_services_are_used_and_told_to_be_slow() {
     let services = Services::start().await;
     let slow = async |port: u16| {
         let proxy = TcpProxy::start(format!("127.0.0.1:{port}").parse().unwrap()).await;
-        proxy.set_mode(Mode::Latency(Duration::from_millis(300)));
+        proxy.set_mode(Mode::Latency(Duration::from_millis(50)));
         proxy
     };
     let nats = slow(services.nats.port()).await;
@@ -210,7 +210,17 @@ async fn slow_services_are_used_and_told_to_be_slow() {
             .env("REDIS_URL", &format!("redis://{}", redis.addr()))
             .env("PARLOR_STORE__CONNECT_TIMEOUT", "10s")
     };
+    // What a start makes at the first time takes many steps, one after the other.
+    let mut first = services.node("broker").start().await;
+    assert!(first.terminate().await.success());
     let mut broker = through("broker").start().await;
+    // A login has many questions for the database, one after the other.
+    for (proxy, delay) in [(&nats, 300), (&redis, 300), (&postgres, 100)] {
+        proxy.set_mode(Mode::Latency(Duration::from_millis(delay)));
+    }
+    broker.get_text("/readyz").await;
+    let admin = broker.admin().await;
+    admin.say("general", "slow and steady").await;
     assert!(broker.terminate().await.success());
     let doctor = through("doctor").arguments(&["doctor", "--for", "broker"]).run().await;
     assert_eq!(doctor.code(), 0, "{}", doctor.stdout);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{InfoDict, RedisResult};
+use ::redis::{AsyncConnectionConfig, InfoDict, RedisResult};
 use tokio::time::{Instant, timeout};
 
 use super::connection::{START_LIMIT, client};
@@ -41,7 +41,12 @@ impl ClusterOptions {
         let (client, host) = client(self)?;
         let looked = timeout(START_LIMIT, async {
             let begun = Instant::now();
-            let mut connection = client.get_multiplexed_async_connection().await?;
+            // The driver's own limits are too short to find out how slow it is.
+            let patient = AsyncConnectionConfig::new()
+                .set_connection_timeout(None)
+                .set_response_timeout(None);
+            let mut connection =
+                client.get_multiplexed_async_connection_with_config(&patient).await?;
             let connected_in = begun.elapsed();
             let asked = Instant::now();
             let _pong: String = ::redis::cmd("PING").query_async(&mut connection).await?;
