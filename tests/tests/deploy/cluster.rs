@@ -186,6 +186,7 @@ async fn cluster_serves_loses_a_broker_goes_on_and_leaves_nothing_behind() {
     assert_eq!(answer.unwrap().reply.unwrap().body.trim(), "1 2");
     assert_eq!(cluster.run(&["status"]).status.code(), Some(69), "one does not run");
     expect_success(&cluster.run(&["restart", &lost]));
+    update_is_not_noticed(&cluster).await;
 
     let parts = cluster.parts();
     expect_success(&cluster.run(&["stop"]));
@@ -199,6 +200,20 @@ async fn cluster_serves_loses_a_broker_goes_on_and_leaves_nothing_behind() {
     assert!(!again.contains("password"), "an administrator is made once: {again}");
     let messages = User::log_in(proxy, "ada").await.history("general").await;
     assert!(messages.iter().any(|message| message.body == "while one is away"), "{messages:?}");
+}
+
+/// Restarts a broker as an update does, while people come and go.
+async fn update_is_not_noticed(cluster: &Local) {
+    let mut restart = command(cluster.folder.path(), &["restart", "broker-1"]);
+    let restarted = tokio::task::spawn_blocking(move || restart.output().unwrap());
+    let mut asked = 0;
+    while !restarted.is_finished() {
+        let (status, text) = get(cluster.proxy(), "/info").await;
+        assert_eq!(status, 200, "after {asked} requests: {text}");
+        asked += 1;
+    }
+    expect_success(&restarted.await.unwrap());
+    assert!(asked > 5, "only {asked} requests were made meanwhile");
 }
 
 /// A process that nobody has waited for yet is gone as well.
