@@ -9,7 +9,8 @@ use parlor_testkit::tcp_proxy::{Mode, TcpProxy};
 use tokio::time::sleep;
 
 use crate::harness::{
-    ADA, BOB, Node, TIMES, offline, online, sweep_for, sweep_until_change, until, upstream, url_of,
+    ADA, BOB, Node, TIMES, offline, online, sweep, sweep_for, sweep_until_change, until, upstream,
+    url_of,
 };
 
 /// Everything that could happen by itself has happened.
@@ -108,11 +109,29 @@ async fn silence_of_redis_that_outlives_what_nodes_said_sends_nobody_away() {
     // The length of the fault.
     sleep(TIMES.expire + TIMES.grace * 2).await;
     redis.resume();
-    // The node that is back first must not decide about the users of the others.
     a.wait_for(ClusterStatus::Connected).await;
+    b.wait_for(ClusterStatus::Connected).await;
     assert!(sweep_for(&[&a, &b], SETTLED).await.is_empty());
     assert_eq!(a.status(BOB).await, PresenceStatus::Online);
     assert_eq!(b.status(ADA).await, PresenceStatus::Online);
+}
+
+#[tokio::test]
+async fn node_that_finds_redis_again_first_does_not_decide_about_users_of_the_others() {
+    let redis = Redis::start().await;
+    let proxy = TcpProxy::start(upstream(redis.port())).await;
+    let (a, b) = (Node::start(&redis.url()).await, Node::start(&url_of(proxy.addr())).await);
+    b.connected(BOB).await;
+    assert!(sweep_for(&[&a, &b], SETTLED).await.is_empty());
+    proxy.set_mode(Mode::BlackHole);
+    redis.pause();
+    // The length of the fault.
+    sleep(TIMES.expire + TIMES.grace * 2).await;
+    redis.resume();
+    a.wait_for(ClusterStatus::Connected).await;
+    assert!(sweep(&[&a]).await.is_empty(), "the other node has had no time yet");
+    assert_eq!(a.status(BOB).await, PresenceStatus::Online);
+    assert_eq!(sweep_until_change(&[&a]).await, [offline(BOB)], "and then it has had enough");
 }
 
 #[tokio::test]
