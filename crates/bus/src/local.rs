@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deliveries_that_a_full_mailbox_loses_are_counted() {
+    fn full_mailbox_loses_and_says_so() {
         let bus = LocalBus::new();
         let room = RoomId(Uuid::from_u128(1));
         let mailbox = bus.subscribe(2).unwrap();
@@ -197,6 +197,15 @@ mod tests {
             bus.publish_signal(Signal { room, body });
         }
 
+        assert!(mailbox.take_overflow());
         assert_eq!(bus.dropped(), 3);
+    }
+
+    #[test]
+    fn places_for_subscribers_are_bounded() {
+        let bus = LocalBus::new();
+        let mailboxes: Vec<_> = (0..SUBSCRIBERS_MAX).map(|_| bus.subscribe(1)).collect();
+        assert!(mailboxes.iter().all(Option::is_some));
+        assert!(bus.subscribe(1).is_none());
     }
 }

@@ -133,3 +133,74 @@ impl Drop for Waiter<'_> {
         self.questions.waiting().remove(&self.token);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use parlor_protocol::id::MessageId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn room() -> RoomId {
+        RoomId(Uuid::from_u128(1))
+    }
+
+    fn part(n: u128, left: usize) -> Heard {
+        let message = MessageId(Uuid::from_u128(n));
+        let reply = StreamingReply { message, turn: 1, chunk: 1, text: "a".into() };
+        Heard::Part(Answer { left, reply: Some(reply) })
+    }
+
+    /// Asks, and gives what comes back as soon as the question is sent.
+    async fn ask(come_back: Vec<Heard>) -> (usize, Duration) {
+        let (questions, mut orders) = Questions::new();
+        let started = Instant::now();
+        let answer = async {
+            let Some(Order::Ask { token, .. }) = orders.recv().await else { panic!("a question") };
+            for heard in come_back {
+                questions.hear(token, heard);
+            }
+        };
+        let (replies, ()) = tokio::join!(questions.ask(room()), answer);
+        assert!(questions.waiting().is_empty());
+        (replies.len(), started.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn question_is_waited_for_no_longer_than_it_makes_sense() {
+        assert_eq!(ask(vec![Heard::Nobody]).await, (0, Duration::ZERO), "nobody is there");
+        assert_eq!(ask(vec![]).await.1, PATIENCE, "no answer");
+        let (replies, took) = ask(vec![part(1, 1), part(2, 0)]).await;
+        assert_eq!((replies, took), (2, QUIET), "a whole answer");
+        let (replies, took) = ask(vec![part(1, 1)]).await;
+        assert_eq!((replies, took), (1, PATIENCE), "half an answer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parts_of_an_answer_are_bounded() {
+        let many = (0..PARTS_MAX + 50).map(|n| part(n as u128, 0)).collect();
+        assert_eq!(ask(many).await.0, PARTS_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn questions_that_cannot_be_sent_are_given_up() {
+        let (questions, _orders) = Questions::new();
+        for token in 0..ORDERS_MAX as u64 {
+            questions.orders.try_send(Order::Probe { token }).unwrap();
+        }
+        let started = Instant::now();
+        assert!(questions.ask(room()).await.is_empty());
+        assert!(!questions.probe(PATIENCE).await);
+        assert_eq!(started.elapsed(), 2 * PATIENCE);
+    }
+
+    #[test]
+    fn questions_without_an_answer_are_bounded() {
+        let (questions, _orders) = Questions::new();
+        let waiters: Vec<_> = (0..QUESTIONS_MAX).map_while(|_| questions.open()).collect();
+        assert_eq!(waiters.len(), QUESTIONS_MAX);
+        assert!(questions.open().is_none());
+        drop(waiters);
+        assert!(questions.open().is_some());
+    }
+}
