@@ -32,8 +32,9 @@ pub(crate) use habits::{Habits, Operation};
 
 use crate::{report::count, room::Room};
 
-/// How long an answer may take before the client looks for another node.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// How long an answer may take before the client looks for another node. Longer than a node tries to
+/// find out whether a message was stored.
+const PATIENCE: Duration = Duration::from_secs(7);
 /// A connection that is silent for so long is asked for a sign of life.
 const SILENCE: Duration = Duration::from_secs(3);
 

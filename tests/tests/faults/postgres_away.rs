@@ -24,9 +24,10 @@ async fn restart_of_postgres_costs_no_connection_and_no_acknowledged_message() {
     let connections = scene.connections();
 
     scene.cluster.postgres.kill().await;
-    sleep(Duration::from_secs(3)).await;
     let owner = &scene.owners[0];
-    let refused = owner.http.publish(&scene.rooms[0].id, &draft("nobody keeps this", None)).await;
+    let draft = draft("nobody keeps this", None);
+    let (refused, ()) =
+        tokio::join!(owner.http.publish(&scene.rooms[0].id, &draft), sleep(Duration::from_secs(3)));
     scene.cluster.postgres.restart().await;
     let healed_at = Instant::now();
     scene.more(50, HEALS).await;
