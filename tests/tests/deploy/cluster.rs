@@ -64,9 +64,9 @@ impl Local {
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o711)).unwrap();
         // Waits for the end of its input, which comes with the end of this process, however it ends.
         let guardian = Command::new("sh")
-            .args(["-c", "read -r line; exec \"$0\" destroy --dir \"$1\""])
+            .args(["-c", "read -r line; \"$0\" destroy --dir \"$1/cluster\"; rmdir \"$1\""])
             .arg(deploy("local-cluster"))
-            .arg(folder.path().join("cluster"))
+            .arg(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
