@@ -59,17 +59,28 @@ impl TestNode {
         store: Option<Arc<dyn Store>>,
         change: impl FnOnce(&mut Config),
     ) -> Self {
+        let swap = |backends: &mut Backends| {
+            if let Some(store) = store {
+                backends.store = store;
+            }
+        };
+        Self::start_as(change, swap).await
+    }
+
+    /// Starts a node on other backends than its own.
+    pub(crate) async fn start_as(
+        change: impl FnOnce(&mut Config),
+        swap: impl FnOnce(&mut Backends),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::embedded(folder.path());
         config.server.listen = "127.0.0.1:0".parse().unwrap();
         config.limits.enabled = false;
         config.auth.argon2_memory = parlor_runtime::config::ByteSize::kib(64);
         change(&mut config);
-        let store = store.unwrap_or_else(|| {
-            Arc::new(SqliteStore::open(SqliteOptions::new(folder.path())).unwrap())
-        });
-        let backends = Backends {
-            store,
+        let store = SqliteStore::open(SqliteOptions::new(folder.path())).unwrap();
+        let mut backends = Backends {
+            store: Arc::new(store),
             bus: Arc::new(LocalBus::new()),
             presence: Arc::new(LocalPresence::new(Duration::from_mins(5))),
             tickets: Arc::new(LocalTickets::new(100)),
@@ -78,6 +89,7 @@ impl TestNode {
             clock: Arc::new(SystemClock),
             registry: Registry::new(),
         };
+        swap(&mut backends);
         let lifecycle = Lifecycle::new((&config.lifecycle).into());
         let secret = [7; 32];
         let broker = Broker::start(config, &secret, backends, &lifecycle, "be kind").await.unwrap();

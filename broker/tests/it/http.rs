@@ -13,3 +13,4 @@ mod messages;
 mod register;
 mod reply;
 mod rooms;
+mod shared;
