@@ -28,7 +28,7 @@ keep() {
     fi
     cat >"$folder/$1.new"
     # Containers read them as other users, straight from the file. The folder keeps others out.
-    chmod 444 "$folder/$1.new"
+    chmod 644 "$folder/$1.new"
     mv "$folder/$1.new" "$folder/$1"
 }
 
