@@ -2,17 +2,19 @@
 //!
 //! One task takes it, controls first, then answers and questions, then events, then signals. So a
 //! flood of signals delays nothing, and a signal is never delivered before an event that was sent
-//! before it: the driver puts both in their places in the order in which they came.
+//! before it: the driver puts both in their places in the order in which they came, and with a signal
+//! in hand the events are looked at once more.
 
 use std::sync::Arc;
 
 use async_nats::{Message, StatusCode, Subscriber};
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use futures_util::stream::{BoxStream, SelectAll};
+use futures_util::{FutureExt as _, StreamExt as _};
 use parlor_protocol::id::RoomId;
 use parlor_protocol::signal::SignalBody;
 use tokio::sync::mpsc;
+use tokio::task::unconstrained;
 
 use super::metrics::{Bad, Kind};
 use super::outgoing::Item;
@@ -22,6 +24,10 @@ use super::wire::{self, Answer};
 use crate::contract::{Bus as _, Control, Delivery};
 use crate::encode::{self, Unreadable};
 use crate::memory::Origin;
+
+/// Events that are delivered before a signal without a break for others. More wait only after a
+/// stall, when a signal is of no use.
+const EVENTS_AT_ONCE: usize = 4_096;
 
 /// The messages of one subject of one room. It ends when it is given up.
 pub(super) type Feed = BoxStream<'static, (RoomId, Message)>;
@@ -87,8 +93,21 @@ impl Incoming {
                     self.event(room, &message.payload);
                 }
                 Some((room, message)) = self.signals.next(), if !self.signals.is_empty() => {
+                    self.take_events();
                     self.signal(room, &message.payload);
                 }
+            }
+        }
+    }
+
+    /// Delivers the events that are there. Those that came between a look at the events and one at
+    /// the signals would come after a signal otherwise.
+    fn take_events(&mut self) {
+        for _ in 0..EVENTS_AT_ONCE {
+            // The runtime may pretend that nothing is there, so that others get their turn.
+            match unconstrained(self.events.next()).now_or_never() {
+                Some(Some((room, message))) => self.event(room, &message.payload),
+                Some(None) | None => return,
             }
         }
     }
