@@ -12,10 +12,14 @@ mod lost_answers;
 mod open;
 #[path = "postgres/schema.rs"]
 mod schema;
+#[path = "postgres/tail.rs"]
+mod tail;
 #[path = "postgres/tls.rs"]
 mod tls;
 #[path = "postgres/told.rs"]
 mod told;
+#[path = "postgres/writers.rs"]
+mod writers;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
