@@ -176,6 +176,10 @@ impl From<Fault> for StoreError {
                 Self::Unavailable(Some(Box::new(fault)))
             }
             Fault::Document(_) | Fault::Contradiction(_) => inconsistent(fault),
+            // It stays taken although nobody else is in the way.
+            Fault::Sql(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+                inconsistent(fault)
+            }
             Fault::Sql(error) => match meaning(error) {
                 Meaning::Lost | Meaning::Conflict | Meaning::Stale | Meaning::Short => {
                     Self::Unavailable(Some(Box::new(fault)))

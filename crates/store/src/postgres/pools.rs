@@ -203,10 +203,8 @@ impl Pools {
         })
     }
 
-    /// Ends a connection that is of no use any more, and those of its kind that wait for work: what
-    /// broke one has often broken all.
-    pub(super) fn discard(&self, of: Use, conn: Conn) {
-        drop(Object::take(conn));
+    /// Ends the connections of a kind that wait for work: what broke one has often broken all.
+    pub(super) fn renew(&self, of: Use) {
         self.of(of).retain(|_, _| false);
     }
 

@@ -3,11 +3,14 @@
 //! `reading!` and `writing!` are macros because a closure cannot lend its connection to a future that
 //! may move between threads.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use deadpool::managed::Object;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout_at};
+use tokio_postgres::error::SqlState;
 
 use super::PostgresStore;
 use super::fault::{Fault, Outcome};
@@ -20,6 +23,8 @@ use crate::error::StoreError;
 const READ_ATTEMPTS: u32 = 3;
 /// Times that a transaction may meet another one before it gives up.
 const CONFLICTS_MAX: u32 = 20;
+/// Times that a transaction may find something taken which was free when it looked.
+const DOUBLES_MAX: u32 = 3;
 /// What a read may take beyond the time after which the server ends it.
 const READ_GRACE: Duration = Duration::from_secs(2);
 /// The first wait before work is repeated; doubled each time.
@@ -63,6 +68,10 @@ pub(super) struct Attempts<'a> {
     made: u32,
     /// Whether the present attempt has asked to commit.
     committing: AtomicBool,
+    /// Whether the present attempt has run out of time.
+    late: AtomicBool,
+    /// Times that something was taken which had been free.
+    doubles: u32,
     /// Whether an earlier attempt may have been kept.
     repeated: bool,
 }
@@ -73,6 +82,8 @@ pub(super) struct Work<'a> {
     /// `None` once it is finished.
     conn: Option<Conn>,
     attempts: &'a Attempts<'a>,
+    /// Whether the server waits for the end of a transaction.
+    is_open: bool,
 }
 
 impl PostgresStore {
@@ -94,6 +105,8 @@ impl PostgresStore {
             deadline: Instant::now() + limit,
             made: 0,
             committing: AtomicBool::new(false),
+            late: AtomicBool::new(false),
+            doubles: 0,
             repeated: false,
         })
     }
@@ -103,7 +116,7 @@ impl Attempts<'_> {
     /// Takes a connection for statements that commit by themselves.
     pub(super) async fn connect(&self) -> Outcome<Work<'_>> {
         let conn = self.pools.take(self.of).await?;
-        let work = Work { conn: Some(conn), attempts: self };
+        let work = Work { conn: Some(conn), attempts: self, is_open: false };
         if self.repeated {
             // What an earlier attempt has kept is seen here before a synchronous standby has it, when
             // its wait was cut short. A commit that writes nothing would not wait for the standby
@@ -115,14 +128,22 @@ impl Attempts<'_> {
 
     /// Begins a transaction.
     pub(super) async fn begin(&self) -> Outcome<Work<'_>> {
-        let work = self.connect().await?;
-        work.batch_execute("BEGIN").await?;
-        Ok(work)
+        let mut work = self.connect().await?;
+        work.is_open = true;
+        match work.batch_execute("BEGIN").await.map_err(Fault::from) {
+            Ok(()) => Ok(work),
+            Err(fault) => work.finish(Err(fault)),
+        }
     }
 
     /// Runs one attempt within the time that is left.
     pub(super) async fn run<T>(&self, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
-        let outcome = timeout_at(self.deadline, work).await.unwrap_or(Err(Fault::Slow));
+        let mut work = pin!(work);
+        let outcome = timeout_at(self.deadline, &mut work).await.unwrap_or_else(|_| {
+            // Before the work is dropped.
+            self.late.store(true, Ordering::Release);
+            Err(Fault::Slow)
+        });
         match outcome {
             Err(fault) if self.committing.load(Ordering::Acquire) => Err(fault.of_commit()),
             outcome => outcome,
@@ -138,11 +159,14 @@ impl Attempts<'_> {
         self.made += 1;
         self.committing.store(false, Ordering::Release);
         self.repeated |= fault.leaves_outcome_open();
+        self.doubles += u32::from(fault.is_state(&SqlState::UNIQUE_VIOLATION));
         let again = match self.of {
             Use::Reads | Use::Tail => fault.is_passing() && self.made < READ_ATTEMPTS,
             // Once the outcome is open, only an answer of the server closes it.
             Use::Lanes | Use::Writes if self.repeated => true,
-            Use::Lanes | Use::Writes => fault.is_passing() && self.made < CONFLICTS_MAX,
+            Use::Lanes | Use::Writes => {
+                fault.is_passing() && self.made < CONFLICTS_MAX && self.doubles <= DOUBLES_MAX
+            }
         };
         let wait = BACKOFF.saturating_mul(1 << self.made.min(10)).min(BACKOFF_MAX);
         if !again || Instant::now() + wait >= self.deadline {
@@ -175,14 +199,20 @@ impl Work<'_> {
     /// Makes all that was done durable.
     pub(super) async fn commit(mut self) -> Outcome<()> {
         self.commits();
-        self.batch_execute("COMMIT").await?;
-        self.give_back();
-        Ok(())
+        let committed = self.batch_execute("COMMIT").await.map_err(Fault::from);
+        self.finish(committed)
     }
 
-    /// Gives the connection back after reading, or after statements that commit by themselves.
+    /// Gives the connection back.
     pub(super) fn give_back(&mut self) {
+        self.is_open = false;
         drop(self.conn.take());
+    }
+
+    /// Ends the connection.
+    fn discard(&mut self) {
+        self.is_open = false;
+        drop(self.conn.take().map(Object::take));
     }
 }
 
@@ -195,10 +225,15 @@ impl std::ops::Deref for Work<'_> {
 }
 
 impl Drop for Work<'_> {
+    /// Nobody waits for the answer any more. After a statement outside a transaction the connection is
+    /// as good as before; the driver drops what is still to come.
     fn drop(&mut self) {
-        if let Some(conn) = self.conn.take() {
-            // In the middle of something: nobody can tell what the connection would do next.
-            self.attempts.pools.discard(self.attempts.of, conn);
+        let is_late = self.attempts.late.load(Ordering::Acquire);
+        if self.is_open || is_late {
+            self.discard();
+        }
+        if is_late {
+            self.attempts.pools.renew(self.attempts.of);
         }
     }
 }
@@ -278,10 +313,18 @@ impl Work<'_> {
     /// Ends work outside a transaction: the connection is kept unless it broke.
     pub(super) fn finish<T>(&mut self, outcome: Outcome<T>) -> Outcome<T> {
         match &outcome {
-            Err(fault) if fault.spoils_connection() => {}
+            Err(fault) if fault.spoils_connection() => self.give_up(fault),
             _ => self.give_back(),
         }
         outcome
+    }
+
+    /// Ends a connection that broke. What broke it has often broken those that wait as well.
+    fn give_up(&mut self, fault: &Fault) {
+        self.discard();
+        if fault.is_lost_connection() {
+            self.attempts.pools.renew(self.attempts.of);
+        }
     }
 
     /// Ends a transaction: commits what succeeded, takes back what did not.
@@ -292,7 +335,9 @@ impl Work<'_> {
                 Ok(value)
             }
             Err(fault) => {
-                if !fault.spoils_connection() && self.batch_execute("ROLLBACK").await.is_ok() {
+                if fault.spoils_connection() {
+                    self.give_up(&fault);
+                } else if self.batch_execute("ROLLBACK").await.is_ok() {
                     self.give_back();
                 }
                 Err(fault)

@@ -218,6 +218,34 @@ async fn callers_who_wait_for_a_connection_are_bounded() {
 }
 
 #[tokio::test]
+async fn callers_who_leave_cost_no_connection_and_hold_nothing_up() {
+    let server = Postgres::start().await;
+    let limits = PostgresOptions { readers: 1, writers: 1, ..options(&server.url()) };
+    let store = PostgresStore::open(limits).await.unwrap();
+    store.has_admin().await.unwrap();
+    let readers = "SELECT pid FROM pg_stat_activity WHERE application_name = 'parlor reads'";
+    let before = server.query(readers);
+
+    for n in 0..100 {
+        let user = person(&format!("user{n}"));
+        let patience = Duration::from_micros(n * 30);
+        drop(tokio::time::timeout(patience, store.list_bots()).await);
+        drop(tokio::time::timeout(patience, store.create_user(user)).await);
+    }
+
+    store.list_bots().await.unwrap();
+    assert_eq!(server.query(readers), before, "the same connection");
+    store.create_user(person("ada")).await.unwrap().unwrap();
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'";
+    let closed = async {
+        while server.query(open).trim() != "0" {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon(closed).await;
+}
+
+#[tokio::test]
 async fn readers_that_are_busy_do_not_hold_up_writers() {
     let server = Postgres::start().await;
     let store = open(&server.url()).await;
