@@ -31,8 +31,7 @@ pub(super) struct RedisBudget {
     index: usize,
     prefix: String,
     rate: Rate,
-    /// Until when, by what Redis said last.
-    overdrawn: papaya::HashMap<u128, Instant>,
+    overdrawn: Overdrawn,
     connection: RedisConnection,
     charges: mpsc::Sender<Charge>,
     dropped: IntCounter,
@@ -48,7 +47,7 @@ impl RedisBudget {
         dropped: IntCounter,
     ) -> Arc<Self> {
         let prefix = connection.key(&format!("rate:{name}:"));
-        let overdrawn = papaya::HashMap::new();
+        let overdrawn = Overdrawn::new(OVERDRAWN_MAX);
         Arc::new(Self { index, prefix, rate, overdrawn, connection, charges, dropped })
     }
 
@@ -63,19 +62,49 @@ impl RedisBudget {
 
     /// Refuses a key for so long.
     pub(super) fn refuse(&self, key: u128, wait: Duration) {
-        let overdrawn = self.overdrawn.pin();
-        if overdrawn.len() >= OVERDRAWN_MAX {
-            self.sweep();
-        }
-        if overdrawn.len() < OVERDRAWN_MAX {
-            overdrawn.insert(key, Instant::now() + wait);
-        }
+        self.overdrawn.refuse(key, wait);
     }
 
     /// Forgets keys that are not overdrawn any more.
     pub(super) fn sweep(&self) {
+        self.overdrawn.sweep();
+    }
+}
+
+/// Keys that are refused, and until when, by what Redis said last. Of those beyond the bound a node
+/// knows only what it let through itself.
+#[derive(Debug)]
+struct Overdrawn {
+    max: usize,
+    until: papaya::HashMap<u128, Instant>,
+}
+
+impl Overdrawn {
+    fn new(max: usize) -> Self {
+        Self { max, until: papaya::HashMap::new() }
+    }
+
+    fn refuse(&self, key: u128, wait: Duration) {
+        if self.until.len() >= self.max {
+            self.sweep();
+        }
+        let until = self.until.pin();
+        if until.len() < self.max || until.contains_key(&key) {
+            until.insert(key, Instant::now() + wait);
+        }
+    }
+
+    fn wait(&self, key: u128) -> Option<Duration> {
+        if self.until.is_empty() {
+            return None;
+        }
+        let until = *self.until.pin().get(&key)?;
+        until.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())
+    }
+
+    fn sweep(&self) {
         let now = Instant::now();
-        self.overdrawn.pin().retain(|_, until| *until > now);
+        self.until.pin().retain(|_, until| *until > now);
     }
 }
 
@@ -89,11 +118,7 @@ impl SharedBudget for RedisBudget {
     }
 
     fn refused_for(&self, key: u128) -> Option<Duration> {
-        if self.overdrawn.is_empty() {
-            return None;
-        }
-        let until = *self.overdrawn.pin().get(&key)?;
-        until.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero())
+        self.overdrawn.wait(key)
     }
 
     async fn take(&self, key: u128) -> Result<(), TakeRefused> {
@@ -108,5 +133,30 @@ impl SharedBudget for RedisBudget {
             return Ok(());
         }
         Err(RateLimited { retry_after: Duration::from_micros(wait) }.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn overdrawn_keys_are_remembered_up_to_a_bound() {
+        let overdrawn = Overdrawn::new(2);
+        assert_eq!(overdrawn.wait(1), None);
+        overdrawn.refuse(1, SECOND);
+        overdrawn.refuse(2, SECOND * 3);
+        overdrawn.refuse(3, SECOND);
+        let waits = [1, 2, 3].map(|key| overdrawn.wait(key));
+        assert_eq!(waits, [Some(SECOND), Some(SECOND * 3), None]);
+        overdrawn.refuse(1, SECOND * 2);
+        assert_eq!(overdrawn.wait(1), Some(SECOND * 2));
+
+        tokio::time::advance(SECOND * 2).await;
+        overdrawn.refuse(3, SECOND);
+        assert_eq!(overdrawn.wait(1), None);
+        assert_eq!(overdrawn.wait(3), Some(SECOND), "who may go on has made room");
     }
 }

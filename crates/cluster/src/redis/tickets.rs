@@ -26,22 +26,34 @@ const MARGIN_MS: i64 = 60_000;
 pub struct RedisTickets {
     connection: RedisConnection,
     seal: Seal,
-    /// Taken by this node, and until when that matters.
-    taken: Mutex<HashMap<Number, Timestamp>>,
+    taken: Taken,
 }
 
 impl RedisTickets {
     pub(super) fn new(connection: RedisConnection, secret: &[u8]) -> Self {
-        Self { connection, seal: Seal::new(secret), taken: Mutex::default() }
+        Self { connection, seal: Seal::new(secret), taken: Taken::new(TAKEN_MAX) }
+    }
+}
+
+/// What this node has taken, and until when that matters.
+#[derive(Debug)]
+struct Taken {
+    max: usize,
+    until: Mutex<HashMap<Number, Timestamp>>,
+}
+
+impl Taken {
+    fn new(max: usize) -> Self {
+        Self { max, until: Mutex::default() }
     }
 
-    /// Takes a ticket on this node.
-    fn take_here(&self, number: Number, expires_at: Timestamp, now: Timestamp) -> bool {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.len() >= TAKEN_MAX {
+    /// Takes a ticket; `false` when it was taken before, or when it could not be remembered.
+    fn take(&self, number: Number, expires_at: Timestamp, now: Timestamp) -> bool {
+        let mut taken = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.len() >= self.max {
             taken.retain(|_, until| *until > now);
         }
-        if taken.len() >= TAKEN_MAX || taken.contains_key(&number) {
+        if taken.len() >= self.max || taken.contains_key(&number) {
             return false;
         }
         taken.insert(number, expires_at);
@@ -58,7 +70,7 @@ impl Tickets for RedisTickets {
     async fn redeem(&self, code: &str, now: Timestamp) -> Option<Ticket> {
         let (ticket, number) = self.seal.open(code)?;
         let left = ticket.expires_at.as_millis().saturating_sub(now.as_millis());
-        if left <= 0 || !self.take_here(number, ticket.expires_at, now) {
+        if left <= 0 || !self.taken.take(number, ticket.expires_at, now) {
             return None;
         }
         let key = self.connection.key(&format!("ticket:{number:032x}"));
@@ -70,5 +82,22 @@ impl Tickets for RedisTickets {
         });
         // Without Redis this node's own memory decides.
         first.await.unwrap_or(true).then_some(ticket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taken_tickets_are_remembered_up_to_a_bound_and_then_none_is_taken() {
+        let at = Timestamp::from_millis;
+        let taken = Taken::new(2);
+        assert!(taken.take(1, at(30), at(0)));
+        assert!(!taken.take(1, at(30), at(0)));
+        assert!(taken.take(2, at(60), at(0)));
+        assert!(!taken.take(3, at(60), at(0)), "it could be taken twice");
+        assert!(taken.take(3, at(60), at(30)), "what has expired makes room");
+        assert!(!taken.take(2, at(60), at(30)));
     }
 }

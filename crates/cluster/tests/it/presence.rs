@@ -113,6 +113,20 @@ async fn activity_is_passed_on_now_and_then() {
 }
 
 #[tokio::test]
+async fn connections_that_come_and_go_at_once_are_counted() {
+    let redis = Redis::start().await;
+    let (a, b) = (Node::start(&redis.url()).await, Node::start(&redis.url()).await);
+    a.connected(ADA).await;
+    let visits = (0..200).map(async |_| {
+        a.connected(ADA).await;
+        a.disconnected(ADA).await;
+    });
+    futures_util::future::join_all(visits).await;
+    assert_eq!(b.state.presence.find(ADA).await.connections, 1);
+    assert!(sweep_for(&[&a, &b], TIMES.grace * 2).await.is_empty());
+}
+
+#[tokio::test]
 async fn many_users_are_told_of_in_batches() {
     let redis = Redis::start().await;
     let (a, b) = (Node::start(&redis.url()).await, Node::start(&redis.url()).await);

@@ -163,3 +163,44 @@ impl Here {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn what_redis_has_not_heard_is_remembered_up_to_a_bound() {
+        let here = Here::default();
+        let stays = UserId(Uuid::from_u128(u128::MAX));
+        here.connected(stays);
+        for n in 0..u128::try_from(REMEMBERED_MAX).unwrap() + 100 {
+            let user = UserId(Uuid::from_u128(n));
+            here.connected(user);
+            here.disconnected(user).unwrap();
+            here.told(Some(Transition { user, status: PresenceStatus::Offline }));
+        }
+        let all = here.all();
+        assert_eq!(all.len(), REMEMBERED_MAX);
+        assert!(all.iter().any(|standing| standing.user == stays), "who is here is never lost");
+        here.may_correct();
+        assert_eq!(here.take_told(Duration::ZERO).len(), REMEMBERED_MAX);
+    }
+
+    #[test]
+    fn who_left_is_forgotten_when_redis_has_heard_it_and_they_are_not_back() {
+        let here = Here::default();
+        let ada = UserId(Uuid::from_u128(1));
+        here.connected(ada);
+        let left = here.disconnected(ada).unwrap();
+        assert_eq!((left.connections, here.all().len()), (0, 1));
+        here.connected(ada);
+        here.wrote(&left);
+        assert_eq!(here.all().len(), 1, "they are back");
+        let left = here.disconnected(ada).unwrap();
+        here.wrote(&left);
+        assert!(here.all().is_empty());
+        assert!(here.disconnected(ada).is_none());
+    }
+}
