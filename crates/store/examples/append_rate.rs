@@ -201,7 +201,7 @@ fn start_lanes(
                     entries.drain(..).map(|entry| (entry.append, entry.answer)).unzip();
                 for (came, answer) in store.append(batch).await.unwrap().into_iter().zip(waiting) {
                     came.unwrap();
-                    drop(answer.send(()));
+                    answer.send(()).unwrap();
                 }
                 n_batches.fetch_add(1, Ordering::Relaxed);
             }

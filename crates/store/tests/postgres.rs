@@ -8,6 +8,8 @@ mod epoch;
 mod faults;
 #[path = "postgres/lost_answers.rs"]
 mod lost_answers;
+#[path = "postgres/model.rs"]
+mod model;
 #[path = "postgres/open.rs"]
 mod open;
 #[path = "postgres/schema.rs"]
