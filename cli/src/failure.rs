@@ -3,11 +3,12 @@
 use std::io;
 use std::process::ExitCode;
 
+use parlor_broker::refusal::Refusal;
 use parlor_broker::start::StartError;
 use parlor_client::ClientError;
 use parlor_protocol::code::Code;
 use parlor_runtime::{ConfigProblems, exit};
-use parlor_store::OpenError;
+use parlor_store::{OpenError, StoreError};
 
 use crate::output::Out;
 use crate::program::backends::fault::ServiceFault;
@@ -63,6 +64,11 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
             OpenError::InUse { .. } => exit::TRY_LATER,
             _ => exit::UNAVAILABLE,
         };
+    }
+    let store_away = find::<StoreError>(error).is_some_and(StoreError::is_retryable);
+    let refused = find::<Refusal>(error).is_some_and(|it| it.code == Code::Unavailable);
+    if store_away || refused {
+        return exit::UNAVAILABLE;
     }
     if let Some(StartError::Listen { .. }) = find::<StartError>(error) {
         return exit::UNAVAILABLE;
@@ -144,6 +150,9 @@ mod tests {
         let away = anyhow::Result::<()>::Err(away.into()).context("list rooms").unwrap_err();
         assert_eq!(exit_code(&away), exit::UNAVAILABLE);
         assert_eq!(exit_code(&ClientError::Timeout.into()), exit::TRY_LATER);
+        assert_eq!(exit_code(&StoreError::Unavailable(None).into()), exit::UNAVAILABLE);
+        let wrong = Wrong { sentence: "no".to_owned(), hint: "yes" };
+        assert_eq!(exit_code(&wrong.into()), exit::USAGE);
     }
 
     #[test]

@@ -46,7 +46,6 @@ impl Services {
             .env("SECRET_KEY", SECRET)
             .env("PARLOR_BOTS__LISTEN", "127.0.0.1:0")
             .env("PARLOR_LIFECYCLE__START_TIMEOUT", "1s")
-            .env("PARLOR_STORE__CONNECT_TIMEOUT", "1s")
     }
 }
 
@@ -131,7 +130,8 @@ async fn service_that_is_not_there_is_waited_for_and_then_named() {
     ];
     for (variable, url) in cases {
         let begun = Instant::now();
-        let outcome = services.node("broker").env(variable, &url).run().await;
+        let node = services.node("broker").env("PARLOR_STORE__CONNECT_TIMEOUT", "1s");
+        let outcome = node.env(variable, &url).run().await;
         assert!(begun.elapsed() >= WAIT / 2, "{variable} was not waited for");
         check(&outcome, UNAVAILABLE, &[variable, "cannot use"]);
     }
@@ -208,7 +208,6 @@ async fn slow_services_are_used_and_told_to_be_slow() {
             .env("DATABASE_URL", &database)
             .env("NATS_URL", &format!("nats://{}", nats.addr()))
             .env("REDIS_URL", &format!("redis://{}", redis.addr()))
-            .env("PARLOR_STORE__CONNECT_TIMEOUT", "10s")
     };
     // What a start makes at the first time takes many steps, one after the other.
     let mut first = services.node("broker").start().await;
@@ -294,6 +293,8 @@ async fn nodes_with_different_secrets_do_not_run_together() {
     assert_eq!(doctor.code(), USAGE, "{}", doctor.stdout);
     assert!(doctor.stdout.contains("--accept-new-secret"), "{}", doctor.stdout);
 
+    let admin = first.admin().await;
+    let old = admin.token().await;
     assert!(first.terminate().await.success());
     let accept = services.node("migrate").env("SECRET_KEY", other);
     let accept = accept.arguments(&["migrate", "--accept-new-secret"]).run().await;
@@ -301,6 +302,12 @@ async fn nodes_with_different_secrets_do_not_run_together() {
     let outcome = services.node("broker").run().await;
     check(&outcome, USAGE, &["not the one that other nodes use"]);
     let mut second = services.node("broker").env("SECRET_KEY", other).start().await;
+    // Whoever knew the old key can make no tokens, and people stay logged in.
+    let asked = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asked = asked.get(format!("{}/v1/rooms", second.url())).bearer_auth(old).send().await;
+    assert_eq!(asked.unwrap().status(), 401);
+    let admin = admin.through(second.addr());
+    admin.http.session().await.unwrap();
     assert!(second.terminate().await.success());
 }
 
@@ -339,7 +346,7 @@ async fn cluster_without_an_administrator_serves_nobody() {
         assert!(broker.log().contains("parlor admin create"), "{}", broker.log());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         for (path, status) in
-            [("healthz", 200), ("readyz", 503), ("metrics", 200), ("v1/rooms", 503), ("v1/ws", 503)]
+            [("healthz", 200), ("readyz", 200), ("metrics", 200), ("v1/rooms", 503), ("v1/ws", 503)]
         {
             let answer = client.get(format!("{}/{path}", broker.url())).send().await.unwrap();
             assert_eq!(answer.status(), status, "{path}");
