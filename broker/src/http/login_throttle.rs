@@ -110,7 +110,7 @@ mod tests {
     async fn limits_can_be_switched_off() {
         let throttle = throttle(|limits| limits.enabled = false);
         for _ in 0..100 {
-            drop(throttle.begin("ada", address()).await.unwrap());
+            assert!(throttle.begin("ada", address()).await.is_ok());
         }
     }
 }

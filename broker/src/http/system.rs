@@ -10,6 +10,7 @@ use axum::response::IntoResponse;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use parlor_bus::BusStatus;
+use parlor_cluster::ClusterStatus;
 use parlor_protocol::SUBPROTOCOL;
 use parlor_protocol::code::Code;
 use parlor_protocol::http::{Dependency, Info, Readiness, Registration};
@@ -72,6 +73,7 @@ impl Health {
         BTreeMap::from([
             ("store".to_owned(), self.ask_store(node).await),
             ("bus".to_owned(), bus(node)),
+            ("cluster".to_owned(), cluster(node)),
         ])
     }
 
@@ -108,6 +110,14 @@ fn bus(node: &Node) -> Dependency {
     let kind = if node.config.bus.url.is_some() { "nats" } else { "local" };
     let ok = *node.bus.status().borrow() == BusStatus::Connected;
     let detail = (!ok).then(|| "away: events of other nodes come later".to_owned());
+    Dependency { ok, kind: kind.to_owned(), detail }
+}
+
+/// Without what nodes share a node goes by what it knows; only logins have to wait.
+fn cluster(node: &Node) -> Dependency {
+    let kind = if node.config.cluster.redis().is_some() { "redis" } else { "local" };
+    let ok = *node.limits.status().borrow() == ClusterStatus::Connected;
+    let detail = (!ok).then(|| "away: presence is incomplete, logins are refused".to_owned());
     Dependency { ok, kind: kind.to_owned(), detail }
 }
 
@@ -154,8 +164,6 @@ async fn get_readiness(State(app): State<App>) -> impl IntoResponse {
     let dependencies = app.health().dependencies(node).await;
     let reason = if node.lifecycle.phase() > Phase::Running {
         Some("draining".to_owned())
-    } else if let Err(refusal) = node.check_has_admin() {
-        Some(refusal.detail)
     } else {
         app.health().is_store_given_up().await.then(|| "store does not work".to_owned())
     };
