@@ -48,14 +48,15 @@ impl Pair {
 async fn node(redis: &Redis, beside: Option<&TestNode>, change: fn(&mut Config)) -> TestNode {
     let options = ClusterOptions::new(redis.url(), Uuid::new_v4(), [7; 32]);
     let registry = Registry::new();
-    let state = ClusterState::connect(options, &registry).await.unwrap();
+    let ClusterState { presence, tickets, limits, .. } =
+        ClusterState::connect(options, &registry).await.unwrap();
     TestNode::start_as(change, |backends| {
         if let Some(other) = beside {
             backends.store = Arc::clone(other.store());
         }
-        backends.presence = state.presence.clone();
-        backends.tickets = state.tickets.clone();
-        backends.limits = state.limits.clone();
+        backends.presence = presence;
+        backends.tickets = tickets;
+        backends.limits = limits;
         backends.registry = registry;
     })
     .await
