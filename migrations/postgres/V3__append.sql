@@ -146,29 +146,41 @@ BEGIN
     ), noted AS (
         INSERT INTO commit_log (rooms, seqs)
         SELECT array_agg(g.room), array_agg(g.seq) FROM grown g HAVING count(*) > 0
-    ), called AS (
-        SELECT p.ord, p.room, p.id AS trigger, p.at, c.job, c.bot, c.nth,
-            row_number() OVER (PARTITION BY p.room ORDER BY c.nth) AS place
+    )
+    SELECT p.ord, p.seq, p.first, p.stale, p.username, p.display_name, p.active,
+        p.kind, p.archived, p.role, p.muted_until, p.found, NULL::uuid, NULL::bigint
+    FROM placed p;
+
+    IF cardinality(called_ord) = 0 THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    WITH called AS (
+        SELECT c.ord, c.job, c.bot, c.nth, m.room, m.id AS trigger, m.created_at AS at,
+            row_number() OVER (PARTITION BY m.room ORDER BY c.nth) AS place
         FROM unnest(
             append_messages.called_ord, append_messages.called_job, append_messages.called_bot,
             append_messages.called_if
         ) WITH ORDINALITY AS c (ord, job, bot, conditional, nth)
-        JOIN placed p ON p.ord = c.ord
-        WHERE p.seq IS NOT NULL AND (NOT c.conditional OR p.answered = c.bot)
+        JOIN messages m ON m.id = append_messages.id[c.ord]
+            AND m.room = append_messages.room[c.ord]
+            AND m.sender = append_messages.sender[c.ord]
+        LEFT JOIN messages a ON a.id = m.reply_to AND a.room = m.room
+        WHERE NOT c.conditional OR a.sender = c.bot
     ), queues AS (
         SELECT q.room, (SELECT count(*) FROM bot_jobs b WHERE b.room = q.room AND b.state <> 'done')
             AS length
         FROM (SELECT DISTINCT c.room FROM called c) q
     ), owed AS (
+        -- With `check_ids` the message may be an old one, which has its jobs.
         INSERT INTO bot_jobs (id, room, trigger, bot, hops, state, due_at, created_at)
         SELECT c.job, c.room, c.trigger, c.bot, 1, 'queued', now_ms(), c.at
         FROM called c ORDER BY c.nth
+        ON CONFLICT DO NOTHING
+        RETURNING bot_jobs.id
     )
-    SELECT p.ord, p.seq, p.first, p.stale, p.username, p.display_name, p.active,
-        p.kind, p.archived, p.role, p.muted_until, p.found, NULL::uuid, NULL::bigint
-    FROM placed p
-    UNION ALL
-    SELECT c.ord, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, c.bot,
+    SELECT c.ord, NULL::bigint, NULL::bigint, NULL::boolean, NULL::text, NULL::text, NULL::boolean,
+        NULL::text, NULL::boolean, NULL::text, NULL::bigint, NULL::boolean, c.bot,
         q.length + c.place
-    FROM called c JOIN queues q ON q.room = c.room;
+    FROM called c JOIN queues q ON q.room = c.room JOIN owed o ON o.id = c.job;
 END $$;
