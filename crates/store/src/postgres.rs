@@ -37,6 +37,7 @@ use std::time::Duration;
 use self::append::Remembered;
 use self::epoch::Epoch;
 pub use self::open::OpenError;
+pub use self::pools::Connections;
 use self::pools::Pools;
 pub use self::schema::{MigrationReport, known_schema_version};
 pub use self::survey::Survey;
@@ -122,6 +123,11 @@ impl PostgresStore {
     fn new(options: PostgresOptions, pools: Pools, epoch: Arc<Epoch>) -> Self {
         let remembered = Remembered::default();
         Self { options, pools, epoch, gate: Gate::new(), remembered }
+    }
+
+    /// Returns how the connections are used at the moment.
+    pub fn connections(&self) -> [Connections; 4] {
+        self.pools.connections()
     }
 
     /// Returns the identity of the logs, as the newest connection has read it.

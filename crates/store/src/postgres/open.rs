@@ -125,7 +125,10 @@ pub enum OpenError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// What identifies the logs may not be read.
-    #[error("user {user} may not read the server's identity: grant it the role pg_monitor")]
+    #[error(
+        "user {user} may not read the identity of the database server: grant it EXECUTE on the \
+         functions pg_control_system, pg_current_wal_lsn and pg_walfile_name"
+    )]
     Nameless {
         /// The user.
         user: String,

@@ -131,6 +131,21 @@ impl Use {
     }
 }
 
+/// How the connections of one purpose are used at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// What they are for: `lanes`, `writes`, `reads` or `tail`.
+    pub purpose: &'static str,
+    /// How many there may be.
+    pub limit: usize,
+    /// How many there are.
+    pub open: usize,
+    /// How many of them nobody uses.
+    pub idle: usize,
+    /// Callers that wait for one.
+    pub waiting: usize,
+}
+
 /// All connections of a store.
 #[derive(Debug)]
 pub(super) struct Pools {
@@ -206,6 +221,20 @@ impl Pools {
     /// Ends the connections of a kind that wait for work: what broke one has often broken all.
     pub(super) fn renew(&self, of: Use) {
         self.of(of).retain(|_, _| false);
+    }
+
+    /// Returns how the connections are used.
+    pub(super) fn connections(&self) -> [Connections; 4] {
+        [Use::Lanes, Use::Writes, Use::Reads, Use::Tail].map(|of| {
+            let status = self.of(of).status();
+            Connections {
+                purpose: of.name(),
+                limit: status.max_size,
+                open: status.size,
+                idle: status.available,
+                waiting: status.waiting,
+            }
+        })
     }
 
     /// Ends all connections as soon as they are given back.

@@ -212,6 +212,8 @@ async fn callers_who_wait_for_a_connection_are_bounded() {
         _ = &mut waiting => panic!("nobody waits"),
         () = soon(one_more) => {}
     }
+    let reads = store.connections()[2];
+    assert_eq!((reads.purpose, reads.limit, reads.waiting), ("reads", 1, 4096));
     drop(waiting);
     client.batch_execute("COMMIT").await.unwrap();
     store.list_bots().await.unwrap();

@@ -82,6 +82,21 @@ async fn user_who_may_not_make_tables_is_told_what_helps() {
 }
 
 #[tokio::test]
+async fn user_who_may_not_read_the_identity_is_told_what_helps() {
+    let server = server();
+    server.sql("postgres", "CREATE ROLE blind LOGIN");
+    server.sql("postgres", "CREATE DATABASE hidden OWNER blind");
+    server.sql("hidden", "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC");
+    let url = server.database_url("hidden").replace("parlor@", "blind@");
+    let (error, told) = refused(options(&url)).await;
+    assert!(matches!(&error, OpenError::Nameless { user } if user == "blind"), "{told}");
+    assert!(told.contains("grant it EXECUTE on"), "{told}");
+
+    server.sql("hidden", "GRANT EXECUTE ON FUNCTION pg_control_system() TO blind");
+    open(&url).await;
+}
+
+#[tokio::test]
 async fn wrong_address_is_a_wrong_setting() {
     let (error, _) = refused(options("mysql://ada:s3cret@db/chat")).await;
     assert!(error.is_setting());
