@@ -58,6 +58,13 @@ impl Context<'_> {
         }
         let system = prompt::system_message(&self.bot.user.username, &self.bot.system_prompt);
         shown.insert(0, ChatMessage::new(Role::System, system));
+        #[cfg(feature = "planted-bugs")]
+        if parlor_domain::planted::is("prompt-of-all-rooms") {
+            static LAST: std::sync::Mutex<Vec<ChatMessage>> = std::sync::Mutex::new(Vec::new());
+            let mut last = LAST.lock().expect("nobody panics with it");
+            let others = std::mem::replace(&mut *last, shown.clone());
+            shown.splice(1..1, others);
+        }
         shown
     }
 

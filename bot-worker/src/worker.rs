@@ -234,7 +234,10 @@ impl Work {
         if job.generation > 1 {
             self.shared.metrics.take_overs.inc();
         }
-        self.positions.note(job.room);
+        // One that was stopped is gone in a moment and changes nobody's place until then.
+        if !job.cancel_requested {
+            self.positions.note(job.room);
+        }
         let tokens = Tokens { cancel, abort: self.abort.clone() };
         let turn = Turn::new(Arc::clone(&self.shared), job, tokens, asked_at);
         let handle = self.turns.spawn(turn.run().instrument(span));

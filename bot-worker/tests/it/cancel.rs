@@ -10,6 +10,8 @@ use parlor_testkit::fake_llm::{Behaviour, FakeLlm, Script};
 use crate::harness::{World, now, quick, within};
 use crate::puppet::{Puppet, fake_providers};
 
+over_each_store!(worker_that_no_bus_reaches_stops_soon,);
+
 fn endless() -> Script {
     Script::says("and on ").with_delay(Duration::from_millis(5)).behaving(Behaviour::Endless)
 }
@@ -60,9 +62,7 @@ async fn cancel_that_the_bus_lost_is_found_at_the_next_renewal() {
     worker.crash().await;
 }
 
-#[tokio::test]
-async fn worker_that_no_bus_reaches_stops_within_two_seconds() {
-    let world = World::new().await;
+async fn worker_that_no_bus_reaches_stops_soon(world: World) {
     world.add_bot("guide", |_| {}).await;
     let puppet = Puppet::new();
     let worker = world.start_apart(BotWorkerConfig::default(), puppet.providers());
@@ -76,7 +76,8 @@ async fn worker_that_no_bus_reaches_stops_within_two_seconds() {
     call.dropped().await;
     until_no_job(&world).await;
 
-    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    // It looks once a second; the rest is for a busy machine.
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
     let reply = world.replies(trigger).await.remove(0);
     assert_eq!((reply.status, reply.body.as_str()), (MessageStatus::Cancelled, "so far"));
     worker.crash().await;

@@ -9,9 +9,12 @@ use parlor_protocol::message::MessageStatus;
 use crate::harness::{World, quick, within};
 use crate::puppet::Puppet;
 
-#[tokio::test]
-async fn what_is_not_finished_within_the_limit_is_handed_over() {
-    let world = World::new().await;
+over_each_store!(
+    what_is_not_finished_within_the_limit_is_handed_over,
+    reply_survives_any_number_of_clean_restarts,
+);
+
+async fn what_is_not_finished_within_the_limit_is_handed_over(world: World) {
     world.add_bot("guide", |_| {}).await;
     let puppet = Puppet::new();
     let config = BotWorkerConfig { drain: Duration::from_millis(300), ..quick() };
@@ -41,7 +44,7 @@ async fn what_is_not_finished_within_the_limit_is_handed_over() {
     let ending = observer.ending().await;
     assert_eq!((ending.message, ending.body.as_str()), (reply, "whole"));
     assert_eq!(world.replies(trigger).await.len(), 1);
-    assert!(second.metrics().contains("parlor_bot_take_overs_total 1"));
+    second.shows("parlor_bot_take_overs_total 1").await;
     second.crash().await;
 }
 
@@ -69,15 +72,13 @@ async fn worker_that_waits_is_told_of_what_is_handed_over() {
 
     assert_eq!(observer.ending().await.body, "whole");
     let mut batch = Vec::new();
-    mailbox.receive(&mut batch, 100).await;
+    within(mailbox.receive(&mut batch, 100)).await;
     let told = |delivery: &Delivery| matches!(delivery, Delivery::Control(Control::JobQueued));
     assert!(batch.iter().any(told), "{batch:?}");
     second.crash().await;
 }
 
-#[tokio::test]
-async fn reply_survives_any_number_of_clean_restarts() {
-    let world = World::new().await;
+async fn reply_survives_any_number_of_clean_restarts(world: World) {
     world.add_bot("guide", |_| {}).await;
     let puppet = Puppet::new();
     let config = BotWorkerConfig { max_attempts: 1, ..quick() };
@@ -100,8 +101,7 @@ async fn reply_survives_any_number_of_clean_restarts() {
 
     assert_eq!((ending.status, ending.body.as_str()), (MessageStatus::Completed, "at last"));
     assert_eq!(observer.told.turns(ending.message), [1, 2, 3, 4, 5]);
-    let metrics = worker.metrics();
-    assert!(metrics.contains("parlor_bot_attempts_bucket{le=\"1\"} 1"), "{metrics}");
+    worker.shows("parlor_bot_attempts_bucket{le=\"1\"} 1").await;
     worker.crash().await;
 }
 

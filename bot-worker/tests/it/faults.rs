@@ -162,3 +162,34 @@ async fn calls_that_hang_are_given_up_and_repeated_within_the_lease() {
     assert_eq!(observer.told.turns(ending.message), [1]);
     worker.crash().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reply_survives_a_database_that_is_killed_and_comes_back() {
+    let world = World::on_postgres().await;
+    world.add_bot("guide", |_| {}).await;
+    let puppet = Puppet::new();
+    let config = BotWorkerConfig { lease: Duration::from_secs(30), ..quick() };
+    let worker = world.start_with(config, puppet.providers());
+    let mut observer = world.observe();
+    let trigger = world.say("@guide hi").await;
+    let call = puppet.call().await;
+    call.text("before").await;
+    let reply = observer.streaming().await;
+    world.stored("before").await;
+
+    let server = world.server.as_ref().unwrap();
+    server.kill().await;
+    call.text(" while").await;
+    observer.until(|told| told.streamed(reply) == "before while").await;
+    call.finish().await;
+    server.restart().await;
+    let ending = observer.ending().await;
+
+    assert_eq!((ending.status, ending.body.as_str()), (MessageStatus::Completed, "before while"));
+    assert_eq!(observer.told.turns(reply), [1]);
+    assert_eq!(world.replies(trigger).await.len(), 1);
+    world.say("@guide again").await;
+    puppet.call().await.finish().await;
+    observer.ending().await;
+    worker.crash().await;
+}

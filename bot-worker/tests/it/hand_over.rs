@@ -9,6 +9,8 @@ use parlor_testkit::fake_llm::{FakeLlm, Script};
 use crate::harness::{World, quick, within};
 use crate::puppet::{Puppet, fake_providers};
 
+over_each_store!(several_workers_never_answer_twice, replies_end_once_however_often_workers_die,);
+
 #[tokio::test]
 async fn reply_of_a_worker_that_died_is_written_anew_and_ends_once() {
     let world = World::new().await;
@@ -261,13 +263,11 @@ async fn turn_that_panics_is_tried_again_and_hurts_no_other() {
 
     assert_eq!((ending.status, ending.body.as_str()), (MessageStatus::Completed, "second try"));
     assert_eq!(world.replies(trigger).await.len(), 1);
-    assert!(worker.metrics().contains("outcome=\"panicked\"} 1"));
+    worker.shows("outcome=\"panicked\"} 1").await;
     worker.crash().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_workers_never_answer_twice() {
-    let world = World::new().await;
+async fn several_workers_never_answer_twice(world: World) {
     world.add_bot("guide", |_| {}).await;
     world.add_bot("critic", |_| {}).await;
     let fake = FakeLlm::start().await;
@@ -293,9 +293,7 @@ async fn several_workers_never_answer_twice() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replies_end_once_however_often_workers_die() {
-    let world = World::new().await;
+async fn replies_end_once_however_often_workers_die(world: World) {
     world.add_bot("guide", |_| {}).await;
     let fake = FakeLlm::start().await;
     fake.set_script(Script::counting(20).with_delay(Duration::from_millis(5)));

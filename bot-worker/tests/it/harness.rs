@@ -16,9 +16,11 @@ use parlor_protocol::signal::{BotState, SignalBody};
 use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::{ServerRole, UserKind, UserRef};
 use parlor_runtime::{Clock, SystemClock};
+use parlor_store::postgres::{PostgresOptions, PostgresStore};
 use parlor_store::record::{BotRecord, CancelOutcome, Checkpoint, NewRoom, NewUser};
 use parlor_store::sqlite::{SqliteOptions, SqliteStore};
 use parlor_store::{Append, Appended, Intent, NewMessage, Store};
+use parlor_testkit::services::Postgres;
 use prometheus::{Registry, TextEncoder};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -34,6 +36,7 @@ pub(crate) struct World {
     pub(crate) room: RoomId,
     pub(crate) ada: UserRef,
     folder: Option<tempfile::TempDir>,
+    pub(crate) server: Option<Postgres>,
 }
 
 impl World {
@@ -46,12 +49,19 @@ impl World {
         world
     }
 
-    /// Makes the room in a store of the test.
-    pub(crate) async fn on(store: Arc<dyn Store>) -> Self {
+    pub(crate) async fn on_postgres() -> Self {
+        let server = Postgres::start().await;
+        let store = PostgresStore::open(PostgresOptions::new(server.url())).await.unwrap();
+        let mut world = Self::on(Arc::new(store)).await;
+        world.server = Some(server);
+        world
+    }
+
+    async fn on(store: Arc<dyn Store>) -> Self {
         let ada = new_user("ada", UserKind::User);
         let user = store.create_user(ada).await.unwrap().unwrap().user.to_ref();
         let room = new_room(&*store, &user, "general").await;
-        Self { store, bus: Arc::new(LocalBus::new()), room, ada: user, folder: None }
+        Self { store, bus: Arc::new(LocalBus::new()), room, ada: user, folder: None, server: None }
     }
 
     pub(crate) async fn add_room(&self, slug: &str) -> RoomId {
@@ -278,6 +288,16 @@ impl RunningWorker {
     /// Drops it in the middle of whatever it does.
     pub(crate) async fn crash(mut self) {
         self.task.shutdown().await;
+    }
+
+    /// Waits until the metrics show this.
+    pub(crate) async fn shows(&self, line: &str) {
+        let shown = within(async {
+            while !self.metrics().contains(line) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        shown.await;
     }
 
     pub(crate) fn metrics(&self) -> String {

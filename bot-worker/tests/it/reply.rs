@@ -121,9 +121,8 @@ async fn usage_is_the_providers_or_an_estimate() {
 
     assert!(estimated.estimated && estimated.prompt_tokens > 0);
     assert!(!counted.estimated);
-    let metrics = worker.metrics();
-    assert!(metrics.contains("parlor_bot_turns_total{outcome=\"completed\"} 2"), "{metrics}");
-    assert!(metrics.contains("parlor_llm_tokens_total{direction=\"prompt\""), "{metrics}");
+    worker.shows("parlor_bot_turns_total{outcome=\"completed\"} 2").await;
+    worker.shows("parlor_llm_tokens_total{direction=\"prompt\"").await;
     worker.crash().await;
 }
 

@@ -10,9 +10,12 @@ use crate::flaky::{Fault, FlakyStore};
 use crate::harness::{World, quick};
 use crate::puppet::Puppet;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn worker_that_stood_still_for_longer_than_its_lease_says_nothing_more() {
-    let world = World::new().await;
+over_each_store!(
+    worker_that_stood_still_for_longer_than_its_lease_says_nothing_more,
+    take_over_is_told_before_the_model_speaks,
+);
+
+async fn worker_that_stood_still_for_longer_than_its_lease_says_nothing_more(world: World) {
     world.add_bot("guide", |_| {}).await;
     let (zombie, heir) = (Puppet::new(), Puppet::new());
     let config = BotWorkerConfig { lease: Duration::from_secs(1), ..quick() };
@@ -49,9 +52,7 @@ async fn worker_that_stood_still_for_longer_than_its_lease_says_nothing_more() {
     second.crash().await;
 }
 
-#[tokio::test]
-async fn take_over_is_told_before_the_model_speaks() {
-    let world = World::new().await;
+async fn take_over_is_told_before_the_model_speaks(world: World) {
     world.add_bot("guide", |_| {}).await;
     let puppet = Puppet::new();
     let first = world.start(puppet.providers());
