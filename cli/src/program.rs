@@ -28,6 +28,7 @@ const AFTER_DRAIN: Duration = Duration::from_secs(5);
 
 /// Flags of every program.
 #[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the words are shown in a terminal")]
 pub(crate) struct ProgramArgs {
     /// Settings file [default: parlor.toml here or in the data folder]
     #[arg(long, value_name = "FILE")]

@@ -35,8 +35,8 @@ pub(super) async fn examine(args: &DoctorArgs, context: &Context) -> Vec<Finding
         Err(problems) => problems.0.iter().map(wrong_setting).collect(),
     };
     if backends::are_shared(&config) {
-        findings.extend(postgres::examine(&config).await);
-        findings.extend(nats::examine(&config).await);
+        findings.extend(Box::pin(postgres::examine(&config)).await);
+        findings.extend(Box::pin(nats::examine(&config)).await);
         if program != Program::BotWorker {
             findings.extend(redis::examine(&config).await);
         }

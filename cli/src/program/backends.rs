@@ -46,7 +46,8 @@ pub(crate) async fn open(
 ) -> anyhow::Result<Option<Backends>> {
     tell(config, program);
     let stop = lifecycle.lame_duck();
-    let opened = wait::until(deadline(config), || open_once(config, program));
+    // Boxed, because it holds three handshakes at once.
+    let opened = wait::until(deadline(config), || Box::pin(open_once(config, program)));
     let opened = tokio::select! {
         biased;
         () = stop.cancelled() => return Ok(None),
