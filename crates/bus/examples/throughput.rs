@@ -4,8 +4,8 @@
 //! cargo run --release -p parlor-bus --example throughput
 //! ```
 //!
-//! First events as fast as they are taken, into one room and into a thousand; then 2,000 events a
-//! second, each answered by a signal, for the time of the way there and back.
+//! First events as fast as the other process takes them without a loss, into one room and into a
+//! thousand; then 2,000 events a second, each answered by another, for the time there and back.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a program for the terminal")]
 
@@ -13,163 +13,136 @@
 #[path = "../tests/nats/make.rs"]
 mod make;
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use parlor_bus::{Bus, Delivery, Mailbox, NatsBus, NatsOptions};
 use parlor_protocol::event::Event;
-use parlor_protocol::signal::SignalBody;
+use parlor_protocol::id::RoomId;
 use parlor_testkit::services::Nats;
 use prometheus::Registry;
+use tokio::time::{interval, timeout};
 
-use make::{delta, ended, message, room, said};
+use make::{room, said};
 
-const EVENTS: u32 = 400_000;
+const EVENTS: u32 = 200_000;
 const ROOMS: u32 = 1_000;
-/// In the room where the other process answers.
-const ANSWERS: u128 = 1_000_000;
-const PINGS: u32 = 10_000;
+/// Events on their way at a time: fewer than may wait anywhere.
+const IN_FLIGHT: u64 = 6_000;
+const STEP: u32 = 1_000;
+const PINGS: usize = 10_000;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where the other process tells how much it has received.
+fn progress() -> RoomId {
+    room(1_000_000)
+}
+
+/// Where the other process answers each event.
+fn pings() -> RoomId {
+    room(1_000_001)
+}
 
 #[tokio::main]
 async fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    match arguments.get(1) {
-        Some(url) => listen(url).await,
+    match std::env::args().nth(1) {
+        Some(url) => listen(&url).await,
         None => publish().await,
     }
 }
 
-async fn connect(url: &str) -> (NatsBus, Registry, Mailbox) {
-    let registry = Registry::new();
+async fn connect(url: &str) -> (NatsBus, Mailbox) {
     let options = NatsOptions { url: url.to_owned(), ..NatsOptions::default() };
-    let bus = NatsBus::connect(options, &registry).await.unwrap();
-    let mailbox = bus.subscribe(1_000_000).unwrap();
-    (bus, registry, mailbox)
+    let bus = NatsBus::connect(options, &Registry::new()).await.unwrap();
+    let mailbox = bus.subscribe(100_000).unwrap();
+    (bus, mailbox)
 }
 
-/// The other process: counts events, and answers those of the last room.
 async fn listen(url: &str) {
-    let (bus, _registry, mut mailbox) = connect(url).await;
-    for n in (0..ROOMS).map(u128::from).chain([ANSWERS]) {
-        bus.follow(mailbox.id, room(n));
-        bus.wait_followed(room(n)).await;
+    let (bus, mut mailbox) = connect(url).await;
+    for room in (0..ROOMS).map(|n| room(u128::from(n))).chain([pings()]) {
+        bus.follow(mailbox.id, room);
+        bus.wait_followed(room).await;
     }
-    bus.publish_events(vec![said(room(ANSWERS), 1)]);
+    bus.publish_events(vec![said(progress(), 0)]);
     let mut batch = Vec::new();
     let mut received = 0;
-    let mut started = Instant::now();
     while mailbox.receive(&mut batch, 1_000).await > 0 {
         for delivery in batch.drain(..) {
             let Delivery::Event { event, .. } = delivery else { continue };
-            if event.room == room(ANSWERS) {
-                bus.publish_signal(delta(room(ANSWERS), message(1), 1, sequence(&event), ""));
+            if event.room == pings() {
+                bus.publish_events(vec![said(progress(), event.seq)]);
                 continue;
             }
-            if received == 0 {
-                started = Instant::now();
-            }
             received += 1;
-            if received == EVENTS {
-                report("received", started.elapsed());
-                bus.publish_events(vec![ended(room(ANSWERS), 2, message(1))]);
-                received = 0;
+            if received % u64::from(STEP) == 0 {
+                bus.publish_events(vec![said(progress(), received)]);
             }
-        }
-        if mailbox.take_overflow() {
-            println!("the mailbox was full");
         }
     }
-}
-
-fn sequence(event: &Event) -> u32 {
-    u32::try_from(event.seq).unwrap()
-}
-
-fn report(what: &str, took: Duration) {
-    println!("  {what}: {:.0} events/s", f64::from(EVENTS) / took.as_secs_f64());
 }
 
 async fn publish() {
     let nats = Nats::start().await;
-    let (bus, registry, mut mailbox) = connect(&nats.url()).await;
-    bus.follow(mailbox.id, room(ANSWERS));
-    bus.wait_followed(room(ANSWERS)).await;
-    let mut other = Command::new(std::env::current_exe().unwrap())
-        .arg(nats.url())
-        .stdout(Stdio::inherit())
-        .spawn()
-        .unwrap();
-    wait_event(&mut mailbox).await;
+    let (bus, mut mailbox) = connect(&nats.url()).await;
+    bus.follow(mailbox.id, progress());
+    bus.wait_followed(progress()).await;
+    let mut other = Command::new(std::env::current_exe().unwrap()).arg(nats.url()).spawn().unwrap();
+    hear(&mut mailbox).await;
+    let mut received = 0;
     for rooms in [1, ROOMS] {
-        println!("{EVENTS} events into {rooms} rooms");
-        let before = total(&registry);
+        let before = received;
         let template = said(room(0), 1);
         let started = Instant::now();
-        for first in (0..EVENTS).step_by(1_000) {
+        for first in (0..EVENTS).step_by(STEP as usize) {
             let event = |n: u32| Event {
                 room: room(u128::from(n % rooms)),
                 seq: u64::from(n),
                 ..template.clone()
             };
-            bus.publish_events((first..first + 1_000).map(event).collect());
-            // Never more than fit into the queue.
-            while f64::from(first + 1_000) - (total(&registry) - before) > 4_000.0 {
-                tokio::time::sleep(Duration::from_micros(200)).await;
+            bus.publish_events((first..first + STEP).map(event).collect());
+            while before + u64::from(first + STEP) - received > IN_FLIGHT {
+                received = hear(&mut mailbox).await;
             }
         }
-        report("published", started.elapsed());
-        wait_event(&mut mailbox).await;
+        while received < before + u64::from(EVENTS) {
+            received = hear(&mut mailbox).await;
+        }
+        let rate = f64::from(EVENTS) / started.elapsed().as_secs_f64();
+        println!("{EVENTS} events into {rooms} rooms: {rate:.0} a second");
     }
     ping(&bus, &mut mailbox).await;
     other.kill().unwrap();
     other.wait().unwrap();
 }
 
-/// Counts what was handed to NATS, or dropped.
-fn total(registry: &Registry) -> f64 {
-    let names = ["parlor_bus_published_total", "parlor_bus_dropped_total"];
-    let families = registry.gather();
-    let counted = families.iter().filter(|family| names.contains(&family.name()));
-    let series = counted.flat_map(prometheus::proto::MetricFamily::get_metric);
-    series.map(|series| series.get_counter().get_value()).sum()
-}
-
-async fn wait_event(mailbox: &mut Mailbox) {
+/// Waits for a word of the other process.
+async fn hear(mailbox: &mut Mailbox) -> u64 {
     let mut batch = Vec::new();
     loop {
-        mailbox.receive(&mut batch, 1).await;
-        if matches!(batch.pop(), Some(Delivery::Event { event, .. }) if event.room == room(ANSWERS))
-        {
-            return;
+        let received = timeout(PATIENCE, mailbox.receive(&mut batch, 1)).await;
+        assert_eq!(received.expect("no event is lost"), 1);
+        if let Some(Delivery::Event { event, .. }) = batch.pop() {
+            return event.seq;
         }
     }
 }
 
 async fn ping(bus: &NatsBus, mailbox: &mut Mailbox) {
-    let mut ticks = tokio::time::interval(Duration::from_micros(500));
+    let mut ticks = interval(Duration::from_micros(500));
     let mut sent = Vec::new();
     let mut took = Vec::new();
-    let mut batch = Vec::new();
-    while took.len() < PINGS as usize {
+    while took.len() < PINGS {
         tokio::select! {
-            _ = ticks.tick(), if sent.len() < PINGS as usize => {
+            _ = ticks.tick(), if sent.len() < PINGS => {
+                bus.publish_events(vec![said(pings(), sent.len() as u64)]);
                 sent.push(Instant::now());
-                bus.publish_events(vec![said(room(ANSWERS), sent.len() as u64)]);
             }
-            _ = mailbox.receive(&mut batch, 100) => {
-                for delivery in batch.drain(..) {
-                    if let Delivery::Signal { signal, .. } = delivery
-                        && let SignalBody::MessageDelta(delta) = &signal.body
-                        && let Some(sent) = sent.get(delta.chunk as usize - 1)
-                    {
-                        took.push(sent.elapsed());
-                    }
-                }
-            }
+            seq = hear(mailbox) => took.push(sent[usize::try_from(seq).unwrap()].elapsed()),
         }
     }
     took.sort();
     let at = |per_mille: usize| took[took.len() * per_mille / 1_000];
-    println!("{PINGS} events and answers at 2000 a second");
-    println!("  there and back: p50 {:?}, p99 {:?}, p99.9 {:?}", at(500), at(990), at(999));
+    println!("{PINGS} events and answers at 2000 a second, there and back:");
+    println!("  p50 {:?}, p99 {:?}, p99.9 {:?}", at(500), at(990), at(999));
 }
