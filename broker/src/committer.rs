@@ -179,6 +179,11 @@ impl CommitterWorker {
         let mut events: Vec<Event> = Vec::new();
         let mut queued: Vec<(RoomId, QueuedJob)> = Vec::new();
         for ((room, answer), result) in rooms.into_iter().zip(answers).zip(results) {
+            #[cfg(feature = "planted-bugs")]
+            if parlor_domain::planted::shows("stored-but-refused") {
+                drop(answer.send(Err(Refusal::not_found("room"))));
+                continue;
+            }
             if let Ok(Appended::New { events: new, jobs }) = &result {
                 events.extend(new.iter().cloned());
                 queued.extend(jobs.iter().cloned().map(|job| (room, job)));

@@ -181,6 +181,10 @@ impl Relay {
     }
 
     fn tell(&self, commits: Vec<Commit>) {
+        #[cfg(feature = "planted-bugs")]
+        if parlor_domain::planted::is("tail-not-followed") {
+            return;
+        }
         let bus = &self.node.bus;
         self.node.metrics.relay.commits.inc_by(commits.len() as u64);
         for commit in commits {

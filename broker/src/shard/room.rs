@@ -173,7 +173,13 @@ impl Feed {
                 self.ring
                     .events
                     .iter()
-                    .filter(|(seq, _)| *seq > after)
+                    .filter(|(seq, _)| {
+                        #[cfg(feature = "planted-bugs")]
+                        if parlor_domain::planted::is("resume-skips-one") {
+                            return *seq > after + 1;
+                        }
+                        *seq > after
+                    })
                     .map(|(_, json)| json.clone())
                     .collect(),
             ),
@@ -283,6 +289,10 @@ impl Feed {
                     }
                     Step::Nothing
                 }
+                #[cfg(feature = "planted-bugs")]
+                Arrival::Hole { .. } if parlor_domain::planted::is("hole-ignored") => {
+                    self.advance(&event, json)
+                }
                 Arrival::Hole { .. } => {
                     self.start_filling(event.seq);
                     self.hold(Delivery::Event { event, json });
@@ -362,8 +372,26 @@ impl Feed {
             .collect()
     }
 
+    #[cfg(feature = "planted-bugs")]
+    fn advance_with_bug(&mut self, event: &Event, json: &Bytes) -> Option<Step> {
+        let is_planted = match &event.body {
+            EventBody::MessageRedacted(_) => parlor_domain::planted::is("ring-keeps-redacted-text"),
+            EventBody::MemberLeft(_) => parlor_domain::planted::is("told-after-removal"),
+            _ => false,
+        };
+        is_planted.then(|| {
+            self.ring.push(event.seq, json.clone());
+            let (json, at) = (json.clone(), event.at);
+            Step::Event(Box::new(EventStep { json, at, effect: Effect::None, then: Vec::new() }))
+        })
+    }
+
     fn advance(&mut self, event: &Event, json: Bytes) -> Step {
         self.delivered = event.seq;
+        #[cfg(feature = "planted-bugs")]
+        if let Some(step) = self.advance_with_bug(event, &json) {
+            return step;
+        }
         let mut effect = Effect::None;
         let mut then = Vec::new();
         match &event.body {

@@ -172,6 +172,10 @@ fn enqueue(
         node.metrics.auth.rate_limited.with_label_values(&["publish"]).inc();
         return Err(refusal);
     }
+    #[cfg(feature = "planted-bugs")]
+    if parlor_domain::planted::shows("text-in-log") {
+        tracing::info!(body = message.body, "a message");
+    }
     let intent = Intent::Publish(message);
     node.committer.enqueue(Append { room, actor: caller.user.id, at: node.now(), intent })
 }
@@ -179,6 +183,13 @@ fn enqueue(
 fn conclude(outcome: Outcome<Appended>, re: Option<String>) -> Frame {
     let (event, duplicate) = match outcome {
         Ok(Appended::New { mut events, .. }) if !events.is_empty() => (events.remove(0), false),
+        #[cfg(feature = "planted-bugs")]
+        Ok(Appended::Repeat { mut event })
+            if parlor_domain::planted::is("repeat-answered-elsewhere") =>
+        {
+            event.seq += 1;
+            (event, true)
+        }
         Ok(Appended::Repeat { event }) => (event, true),
         Ok(_) => return accepted(re),
         Err(refusal) => return refusal.into_frame(re),

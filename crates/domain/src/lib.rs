@@ -9,4 +9,6 @@ pub mod log;
 pub mod mention;
 pub mod naming;
 pub mod permission;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod turn;

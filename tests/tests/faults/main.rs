@@ -10,6 +10,8 @@ mod actor;
 mod chaos;
 mod journal;
 mod nats_away;
+#[cfg(feature = "planted-bugs")]
+mod planted;
 mod postgres_away;
 mod redis_away;
 mod report;

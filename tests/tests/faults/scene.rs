@@ -9,7 +9,7 @@ use parlor_protocol::user::PresenceStatus;
 use parlor_testkit::{
     cluster::{Cluster, ClusterBuilder},
     fake_llm::FakeLlm,
-    history::Summary,
+    history::{Summary, Violation},
     process::User,
 };
 use tokio::{
@@ -25,6 +25,9 @@ use crate::{
     room::{Room, percentile},
     settle, stage, until,
 };
+
+/// How long a scene waits at its end for what should have come long before.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Who is in a scene.
 pub(crate) struct Cast {
@@ -175,23 +178,38 @@ impl Scene {
     }
 
     /// Waits until everyone has everything, ends everyone, and checks the history of each room.
-    pub(crate) async fn end(mut self, healed_at: Instant) -> (Summary, Converged) {
+    ///
+    /// # Panics
+    /// When a promise was broken.
+    pub(crate) async fn end(self, healed_at: Instant) -> (Summary, Converged) {
+        self.verdict(healed_at, PATIENCE).await.unwrap_or_else(|violations| {
+            let shown: Vec<_> = violations.iter().take(20).map(ToString::to_string).collect();
+            panic!("{} promises broken:\n{}", violations.len(), shown.join("\n"))
+        })
+    }
+
+    /// Ends as [`Self::end`] does and returns what was broken. Gives up waiting after a time.
+    pub(crate) async fn verdict(
+        mut self,
+        healed_at: Instant,
+        patience: Duration,
+    ) -> Result<(Summary, Converged), Vec<Violation>> {
         let mut converged = Converged::default();
         for (room, owner) in self.rooms.iter().zip(&self.owners) {
-            let took = settle::events(&self.places, room, owner, healed_at).await;
+            let took = settle::events(&self.places, room, owner, healed_at, patience).await;
             converged.events = converged.events.max(took);
         }
         self.orders.send_replace(Order::Rest);
-        settle::rest(&self.places).await;
+        settle::rest(&self.places, patience).await;
         let rested_at = Instant::now();
         for (room, owner) in self.rooms.iter().zip(&self.owners) {
-            let took = settle::replies(room, owner, rested_at).await;
+            let took = settle::replies(room, owner, rested_at, patience).await;
             converged.replies = converged.replies.max(took);
         }
         let (reader, online) = (&self.owners[0], PresenceStatus::Online);
         let came = settle::presence(&self.cluster, reader, &self.places, online).await;
         for (room, owner) in self.rooms.iter().zip(&self.owners) {
-            settle::events(&self.places, room, owner, Instant::now()).await;
+            settle::events(&self.places, room, owner, Instant::now(), patience).await;
         }
         self.orders.send_replace(Order::End);
         while let Some(ended) = self.actors.join_next().await {
@@ -204,13 +222,21 @@ impl Scene {
         sleep(Duration::from_millis(100)).await;
         settle::leaks(&self.cluster, &self.llm, &self.rooms);
         let mut all = Summary { acknowledged: 0, events: 0, replies: 0 };
+        let mut violations = Vec::new();
         for (room, owner) in self.rooms.iter().zip(&self.owners) {
-            let summary = settle::check(&self.cluster, room, owner).await;
-            all.acknowledged += summary.acknowledged;
-            all.events += summary.events;
-            all.replies += summary.replies;
+            match settle::check(&self.cluster, room, owner).await {
+                Ok(summary) => {
+                    all.acknowledged += summary.acknowledged;
+                    all.events += summary.events;
+                    all.replies += summary.replies;
+                }
+                Err(found) => violations.extend(found),
+            }
         }
-        self.journal.held();
-        (all, converged)
+        if violations.is_empty() {
+            self.journal.held();
+            return Ok((all, converged));
+        }
+        Err(violations)
     }
 }

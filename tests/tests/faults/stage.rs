@@ -26,7 +26,7 @@ pub(crate) fn builder(llm: &FakeLlm) -> ClusterBuilder {
         .env("PARLOR_LLM__FIRST_TOKEN_TIMEOUT", "2s")
         .env("PARLOR_LLM__BETWEEN_TOKENS_TIMEOUT", "2s")
         .env("PARLOR_LLM__RETRIES", "1")
-        .env("PARLOR_CLUSTER__PRESENCE_EXPIRE", "6s")
+        .env("PARLOR_CLUSTER__PRESENCE_EXPIRE", "15s")
         .env("PARLOR_CLUSTER__PRESENCE_GRACE", "1s")
         .env("PARLOR_LIFECYCLE__DRAIN", "1s")
         .env("PARLOR_LIFECYCLE__ABORT_AFTER", "8s")

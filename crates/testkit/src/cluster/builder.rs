@@ -86,6 +86,12 @@ impl ClusterBuilder {
         Self { node: self.node.env(name, value), ..self }
     }
 
+    /// Runs another binary than the one under test.
+    #[must_use]
+    pub fn binary(self, path: &Path) -> Self {
+        Self { node: self.node.binary(path), ..self }
+    }
+
     /// Sets what Postgres is started from.
     #[must_use]
     pub fn postgres(self, postgres: PostgresBuilder) -> Self {

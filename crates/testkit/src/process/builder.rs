@@ -20,6 +20,7 @@ pub struct Builder {
     env: BTreeMap<String, String>,
     arguments: Vec<String>,
     home: Option<Arc<TempDir>>,
+    binary: Option<PathBuf>,
 }
 
 /// How a process ended that was expected to.
@@ -57,7 +58,12 @@ impl Builder {
             ("PARLOR_AUTH__HASH_QUEUE", "1000"),
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { env: BTreeMap::from(env), arguments: vec!["serve".to_owned()], home: None }
+        Self {
+            env: BTreeMap::from(env),
+            arguments: vec!["serve".to_owned()],
+            home: None,
+            binary: None,
+        }
     }
 
     pub(super) fn set(&mut self, name: &str, value: &str) {
@@ -82,6 +88,13 @@ impl Builder {
     #[must_use]
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        self
+    }
+
+    /// Runs another binary than the one under test.
+    #[must_use]
+    pub fn binary(mut self, path: &Path) -> Self {
+        self.binary = Some(path.to_owned());
         self
     }
 
@@ -156,7 +169,7 @@ impl Builder {
     }
 
     pub(super) fn command(&self, home: &Arc<TempDir>) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(self.binary.clone().unwrap_or_else(binary));
         command
             .args(&self.arguments)
             .env_clear()

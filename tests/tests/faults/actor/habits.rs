@@ -52,6 +52,26 @@ impl Habits {
         habits
     }
 
+    /// Changes texts and moves about more often than people do.
+    pub(crate) fn restless() -> Self {
+        let weights = vec![
+            (Operation::Publish, 40),
+            (Operation::CallBot, 3),
+            (Operation::Edit, 6),
+            (Operation::Redact, 12),
+            (Operation::ReadBack, 12),
+            (Operation::Hop, 20),
+            (Operation::LeaveAndJoin, 4),
+        ];
+        Self { pause_ms: 10..80, expects_resync: false, weights }
+    }
+
+    /// Calls the bot now and then.
+    pub(crate) fn calling() -> Self {
+        let weights = vec![(Operation::CallBot, 1)];
+        Self { pause_ms: 400..600, expects_resync: false, weights }
+    }
+
     /// Nothing but writing.
     pub(crate) fn writing(pause_ms: Range<u64>) -> Self {
         Self { pause_ms, expects_resync: false, weights: vec![(Operation::Publish, 1)] }

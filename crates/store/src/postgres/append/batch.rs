@@ -194,6 +194,13 @@ async fn attempt(
             wishes.iter().filter(|wish| !by_bots.contains(&wish.append.room)).copied().collect();
         let called = messages::called(&facts, &by_people, store.options.max_hops);
         let call = messages::Call { facts: &facts, wishes: &by_people, called: &called, check_ids };
+        #[cfg(feature = "planted-bugs")]
+        if parlor_domain::planted::shows("acknowledged-without-commit") {
+            work.batch_execute("BEGIN").await?;
+            let came = call.run(&work).await?;
+            work.batch_execute("ROLLBACK").await?;
+            return Ok(came);
+        }
         let mut came = call.run(work.commits()).await?.into_iter();
         let all = wishes.iter().map(|wish| match by_bots.contains(&wish.append.room) {
             true => Came::Odd,

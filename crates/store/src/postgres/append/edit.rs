@@ -66,6 +66,11 @@ pub(super) async fn redact(desk: &mut Desk<'_>, message: MessageId) -> Step<Appe
     desk.flush().await?;
     let (room, seq, at) = (desk.room_key(), integer(facts.seq), desk.at.as_millis());
     desk.write(sql::REDACT, &[&room, &seq, &at]).await?;
+    #[cfg(feature = "planted-bugs")]
+    if parlor_domain::planted::is("redaction-keeps-events") {
+        desk.add_event(EventBody::MessageRedacted(MessageRedacted { message }));
+        return Ok(desk.added());
+    }
     desk.write(sql::REDACT_EVENTS, &[&message.0]).await?;
     // Nobody needs an answer to what is gone. The workers end these replies as cancelled.
     desk.write(jobs::REQUEST_CANCEL_OF_TRIGGER, &[&message.0]).await?;

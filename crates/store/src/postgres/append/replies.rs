@@ -133,6 +133,10 @@ async fn find(desk: &Desk<'_>, claim: &Claim) -> Step<Option<(HeldJob, bool)>> {
         Ok((job, id::<RoomId>(row, 1)?, value::<String>(row, 5)?, small(row, 6)?))
     })
     .await?;
+    #[cfg(feature = "planted-bugs")]
+    if parlor_domain::planted::is("fence-ignored") {
+        return Ok(found.map(|(job, ..)| (job, true)));
+    }
     Ok(found.and_then(|(job, room, state, generation)| {
         let same = room == desk.room.id
             && job.bot == desk.actor.id
