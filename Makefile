@@ -13,7 +13,7 @@ help:
 	@echo "make test    all tests: page, unit, contract, node, journeys, documentation"
 	@echo "make lint    formatting, clippy, dependencies, types of the page"
 	@echo "make fmt     format the Rust code"
-	@echo "make soak    the tests again, with more seeds and longer runs"
+	@echo "make soak    the tests again, longer and with other seeds (PARLOR_SOAK=minutes of faults)"
 	@echo "make web     build the page into web/dist"
 	@echo "make clean   remove what was built"
 
@@ -45,7 +45,10 @@ test-rust: web
 soak: web
 	@scripts/require.sh cargo cc
 	cargo build $(CARGO_FLAGS) -p parlor
-	PARLOR_SOAK=1 PROPTEST_CASES=10000 scripts/cargo-test.sh soak $(CARGO_FLAGS)
+	cargo build $(CARGO_FLAGS) -p parlor --features planted-bugs --target-dir target/planted
+	PARLOR_SOAK=$${PARLOR_SOAK:-1} PARLOR_PLANTED_BIN="$$PWD/target/planted/debug/parlor" \
+		PROPTEST_CASES=10000 \
+		scripts/cargo-test.sh soak $(CARGO_FLAGS) --features parlor-tests/soak
 
 lint:
 	@scripts/require.sh cargo cc node

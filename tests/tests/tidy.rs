@@ -15,6 +15,8 @@ mod markdown;
 mod migrations;
 #[path = "tidy/notices.rs"]
 mod notices;
+#[path = "tidy/planted.rs"]
+mod planted;
 #[path = "tidy/sources.rs"]
 mod sources;
 #[path = "tidy/tree.rs"]

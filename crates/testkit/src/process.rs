@@ -204,12 +204,15 @@ impl Parlor {
 
     /// Returns a page that is not for a typed client, such as `/metrics`.
     pub async fn get_text(&self, path: &str) -> String {
-        let client =
-            reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
-        let answer = client.get(format!("{}{path}", self.url())).send().await;
-        let answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}"));
-        assert!(answer.status().is_success(), "GET {path}: {}", answer.status());
-        answer.text().await.unwrap()
+        get_text(self.addr, path).await
+    }
+
+    /// Returns the sum of the samples in its metrics that have all these words.
+    pub async fn count(&self, words: &[&str]) -> u64 {
+        let page = self.get_text("/metrics").await;
+        let lines = page.lines().filter(|line| !line.starts_with('#'));
+        let lines = lines.filter(|line| words.iter().all(|word| line.contains(word)));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
     }
 }
 
@@ -228,6 +231,16 @@ impl Drop for Parlor {
 /// Returns HTTP calls to an address, of someone who is not logged in.
 pub fn http(addr: SocketAddr) -> Http {
     Http::new(client_config(addr)).unwrap()
+}
+
+/// Returns a page of an address that is not for a typed client.
+pub async fn get_text(addr: SocketAddr, path: &str) -> String {
+    let client =
+        reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+    let answer = client.get(format!("http://{addr}{path}")).send().await;
+    let answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}"));
+    assert!(answer.status().is_success(), "GET {path}: {}", answer.status());
+    answer.text().await.unwrap()
 }
 
 fn client_config(addr: SocketAddr) -> ClientConfig {

@@ -242,6 +242,10 @@ impl Actor {
                     self.at, subscribed.seq, subscribed.resumed
                 );
                 self.note(&what);
+                if self.habits.expects_resync && !subscribed.resumed && position.is_some() {
+                    count(&room.counts.resyncs);
+                    room.history().resync(self.place.reader);
+                }
                 room.history().subscribed(self.place.reader, position, &subscribed);
                 self.epoch = Some(subscribed.epoch);
                 if position.is_some() {
@@ -348,6 +352,7 @@ impl Actor {
             Frame::Resync(resync) => {
                 self.note(&format!("resync: {}", resync.reason));
                 if self.habits.expects_resync {
+                    count(&room.counts.resyncs);
                     room.history().resync(self.place.reader);
                     self.epoch = None;
                 }

@@ -10,9 +10,11 @@ mod actor;
 mod chaos;
 mod journal;
 mod nats_away;
-#[cfg(feature = "planted-bugs")]
+#[cfg(feature = "soak")]
 mod planted;
 mod postgres_away;
+#[cfg(feature = "soak")]
+mod promotion;
 mod redis_away;
 mod report;
 mod revocation;

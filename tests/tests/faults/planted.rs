@@ -120,13 +120,16 @@ async fn put_to_sleep(scene: &Scene) {
     scene.llm.set_script(crate::stage::healthy());
 }
 
-/// One test for each bug, which must be found by one of the violations.
+/// One test for each bug, which must be found by one of these violations.
 macro_rules! planted {
-    ($($test:ident: $bug:literal, $trouble:ident, $($violation:pat_param)|+;)*) => {$(
+    ($($test:ident: $bug:literal, $trouble:ident, [$($violation:pat),+];)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $test() {
             let violations = found($bug, Trouble::$trouble).await;
-            let is_wanted = |violation: &Violation| matches!(violation, $($violation)|+);
+            let is_wanted = |violation: &Violation| match violation {
+                $($violation => true,)+
+                _ => false,
+            };
             assert!(violations.iter().any(is_wanted), "not found: {violations:?}");
         }
     )*};
@@ -134,31 +137,33 @@ macro_rules! planted {
 
 planted! {
     acknowledgement_without_commit_is_found:
-        "acknowledged-without-commit", None, Violation::Lost { .. };
+        "acknowledged-without-commit", None, [Violation::Lost { .. }];
     repeat_that_is_answered_elsewhere_is_found:
-        "repeat-answered-elsewhere", LostAnswers, Violation::Lost { .. } | Violation::AnswersDiffer(_);
+        "repeat-answered-elsewhere", LostAnswers,
+        [Violation::Lost { .. }, Violation::AnswersDiffer(_)];
     ignored_fence_is_found:
-        "fence-ignored", SleepingWorker, Violation::Endings { .. } | Violation::Replies { .. };
+        "fence-ignored", SleepingWorker, [Violation::Endings { .. }, Violation::Replies { .. }];
     redaction_that_keeps_events_is_found:
-        "redaction-keeps-events", None, Violation::RedactedText { .. };
+        "redaction-keeps-events", None, [Violation::RedactedText { .. }];
     ring_that_keeps_redacted_text_is_found:
-        "ring-keeps-redacted-text", None, Violation::RedactedText { .. };
+        "ring-keeps-redacted-text", None, [Violation::RedactedText { .. }];
     refusal_of_what_is_stored_is_found:
-        "stored-but-refused", None, Violation::RefusedButStored { .. };
+        "stored-but-refused", None, [Violation::RefusedButStored { .. }];
     ignored_hole_is_found:
-        "hole-ignored", LostHints, Violation::NotNext { .. };
+        "hole-ignored", LostHints, [Violation::NotNext { .. }];
     resume_that_skips_one_is_found:
-        "resume-skips-one", None, Violation::NotNext { .. };
+        "resume-skips-one", None, [Violation::NotNext { .. }];
     delivery_after_removal_is_found:
-        "told-after-removal", None, Violation::ToldAfterRemoval { .. };
+        "told-after-removal", None, [Violation::ToldAfterRemoval { .. }];
     tail_that_nobody_follows_is_found:
-        "tail-not-followed", LostHints, Violation::Behind { .. } | Violation::SlowToConverge { .. };
+        "tail-not-followed", LostHints,
+        [Violation::Behind { .. }, Violation::SlowToConverge { .. }];
     text_in_a_log_is_found:
-        "text-in-log", None, Violation::Leaked { .. };
+        "text-in-log", None, [Violation::Leaked { .. }];
     history_that_is_stale_is_found:
-        "stale-history", None, Violation::NotReadable { .. };
+        "stale-history", None, [Violation::NotReadable { .. }];
     prompt_with_texts_of_other_rooms_is_found:
-        "prompt-of-all-rooms", None, Violation::Leaked { .. };
+        "prompt-of-all-rooms", None, [Violation::Leaked { .. }];
 }
 
 /// The same run without a bug finds nothing.

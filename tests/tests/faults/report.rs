@@ -26,6 +26,7 @@ pub(crate) struct Counts {
     pub(crate) moved: AtomicUsize,
     pub(crate) calls: AtomicUsize,
     pub(crate) stops: AtomicUsize,
+    pub(crate) resyncs: AtomicUsize,
 }
 
 /// Counts one more.

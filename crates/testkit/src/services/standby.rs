@@ -54,6 +54,15 @@ impl Standby {
         self.wait(async || primary.sql("postgres", state).contains(wanted), "follows").await;
     }
 
+    /// Lets it follow the primary no longer, so that it misses what comes.
+    pub async fn stop_following(&self) {
+        self.sql("postgres", "ALTER SYSTEM SET primary_conninfo = ''");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        let following = "SELECT count(*) FROM pg_stat_wal_receiver";
+        let is_alone = async || self.sql("postgres", following).trim() == "0";
+        self.wait(is_alone, "stopped to follow").await;
+    }
+
     /// Makes it the primary. The former one must not run any more.
     pub async fn promote(&self) {
         self.sql("postgres", "SELECT pg_promote(wait => false)");

@@ -53,6 +53,7 @@ impl Habits {
     }
 
     /// Changes texts and moves about more often than people do.
+    #[cfg(feature = "soak")]
     pub(crate) fn restless() -> Self {
         let weights = vec![
             (Operation::Publish, 40),
@@ -66,7 +67,14 @@ impl Habits {
         Self { pause_ms: 10..80, expects_resync: false, weights }
     }
 
+    /// Follows a log that may begin anew.
+    #[cfg(feature = "soak")]
+    pub(crate) fn that_expect_a_resync(self) -> Self {
+        Self { expects_resync: true, ..self }
+    }
+
     /// Calls the bot now and then.
+    #[cfg(feature = "soak")]
     pub(crate) fn calling() -> Self {
         let weights = vec![(Operation::CallBot, 1)];
         Self { pause_ms: 400..600, expects_resync: false, weights }
