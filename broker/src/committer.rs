@@ -164,10 +164,10 @@ impl CommitterWorker {
         }
     }
 
-    /// After a write whose outcome is not known, when the store works again: has the nodes compare
-    /// with it, because what was committed then was told to nobody.
+    /// After a write whose outcome is not known, when the store works again: has this node compare
+    /// with it, because what was committed then was told to nobody. Others find it in the tail.
     fn settle_doubt(&self) {
-        self.bus.publish_control(Control::StoreMayBeAhead);
+        self.bus.deliver_control(Control::StoreMayBeAhead);
     }
 
     fn conclude(
