@@ -3,24 +3,27 @@
 use std::time::Duration;
 
 use parlor_protocol::message::MessageStatus;
-use parlor_testkit::{
-    fake_llm::{FakeLlm, Script},
-    process::Parlor,
-};
+use parlor_testkit::fake_llm::{FakeLlm, Script};
 
 use crate::{
     MACHINE,
     follow::{Follower, Seen, settle, shared_history},
+    stage::{Place, in_both_places},
 };
 
-#[tokio::test]
-async fn reply_that_a_crash_cut_off_is_written_anew_and_ends_once() {
+in_both_places! {
+    reply_that_a_crash_cut_off_is_written_anew_and_ends_once,
+    reply_that_crashes_each_time_is_closed_with_a_sentence,
+    reply_whose_lease_ran_out_while_the_server_slept_ends_once,
+}
+
+async fn reply_that_a_crash_cut_off_is_written_anew_and_ends_once(place: Place) {
     let _shared = MACHINE.read().await;
     let llm = FakeLlm::start().await;
     let script = Script::counting(80).with_delay(Duration::from_millis(25));
     llm.set_script(script.clone());
-    let mut server = Parlor::builder().model(&llm).start().await;
-    let ada = server.register("ada").await;
+    let mut stage = place.builder().model(&llm).start().await;
+    let ada = stage.register("ada").await;
     let history = shared_history();
     let mut follower = Follower::start(&ada, "general", &history, "ada").await;
     history.lock().unwrap().wrote("call", "@guide count", true);
@@ -28,9 +31,9 @@ async fn reply_that_a_crash_cut_off_is_written_anew_and_ends_once() {
     history.lock().unwrap().accepted("call", &accepted);
     let before = follower.piece(10).await;
 
-    server.kill().await;
+    stage.kill().await;
     while !matches!(follower.next().await, Seen::Ended(_)) {}
-    server.restart().await;
+    stage.restart().await;
     follower.connect().await.unwrap();
     let after = follower.piece(1).await;
     let (_, completed) = follower.reply_ends().await;
@@ -46,13 +49,12 @@ async fn reply_that_a_crash_cut_off_is_written_anew_and_ends_once() {
     );
 }
 
-#[tokio::test]
-async fn reply_that_crashes_each_time_is_closed_with_a_sentence() {
+async fn reply_that_crashes_each_time_is_closed_with_a_sentence(place: Place) {
     let _shared = MACHINE.read().await;
     let llm = FakeLlm::start().await;
     llm.set_script(Script::counting(10_000).with_delay(Duration::from_millis(20)));
-    let mut server = Parlor::builder().model(&llm).start().await;
-    let ada = server.register("ada").await;
+    let mut stage = place.builder().model(&llm).start().await;
+    let ada = stage.register("ada").await;
     let history = shared_history();
     let mut follower = Follower::start(&ada, "general", &history, "ada").await;
     history.lock().unwrap().wrote("call", "@guide count", true);
@@ -61,9 +63,9 @@ async fn reply_that_crashes_each_time_is_closed_with_a_sentence() {
     // As many attempts as `bots.max_attempts`.
     for _ in 0..3 {
         follower.piece(3).await;
-        server.kill().await;
+        stage.kill().await;
         while !matches!(follower.next().await, Seen::Ended(_)) {}
-        server.restart().await;
+        stage.restart().await;
         follower.connect().await.unwrap();
     }
     let (_, completed) = follower.reply_ends().await;
@@ -75,26 +77,26 @@ async fn reply_that_crashes_each_time_is_closed_with_a_sentence() {
     settle(history, &ada, "general").await;
 }
 
-#[tokio::test]
-async fn reply_whose_lease_ran_out_while_the_server_slept_ends_once() {
+async fn reply_whose_lease_ran_out_while_the_server_slept_ends_once(place: Place) {
     let _shared = MACHINE.read().await;
     let llm = FakeLlm::start().await;
     let script = Script::counting(100).with_delay(Duration::from_millis(25));
     llm.set_script(script.clone());
-    let server = Parlor::builder()
+    let mut stage = place
+        .builder()
         .model(&llm)
         .env("PARLOR_BOTS__LEASE", "1s")
         .env("PARLOR_BOTS__CHECKPOINT", "200ms")
         .start()
         .await;
-    let ada = server.register("ada").await;
+    let ada = stage.register("ada").await;
     let history = shared_history();
     let mut follower = Follower::start(&ada, "general", &history, "ada").await;
     history.lock().unwrap().wrote("call", "@guide count", true);
     follower.socket().publish("general", "call", "@guide count").await.unwrap();
     follower.piece(5).await;
 
-    server.freeze(Duration::from_secs(3)).await;
+    stage.freeze(Duration::from_secs(3)).await;
     let (_, completed) = follower.reply_ends().await;
 
     assert_eq!((completed.status, completed.body), (MessageStatus::Completed, script.text()));

@@ -1,40 +1,35 @@
 //! A server that is asked to stop tells everyone, spreads them, and loses nothing.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use parlor_protocol::{close::CloseCode, frame::Frame};
 use parlor_testkit::{
-    process::{Parlor, User, draft, raise_descriptor_limit},
-    socket::{Ended, Failure, Incoming, Options, Socket},
+    fake_llm::{FakeLlm, Script},
+    process::{Parlor, draft, raise_descriptor_limit},
+    socket::{Options, Socket},
 };
-use rand::Rng as _;
 use tokio::{task::JoinSet, time::Instant};
-use uuid::Uuid;
+
+mod writer;
+
+use writer::{Fate, Progress, Writer};
 
 use crate::{
     MACHINE,
-    follow::{SharedHistory, settle, shared_history},
+    follow::{Follower, Seen, SharedHistory, settle, shared_history},
+    stage::{Place, in_both_places},
     until,
 };
 
+in_both_places! {
+    reply_that_is_being_written_is_finished_or_goes_on_after_the_start,
+}
+
 const USERS: usize = 20;
 const CONNECTIONS_EACH: usize = 25;
+/// Writers in a cluster, each with one connection.
+const IN_CLUSTER: usize = 30;
 const WINDOW: Duration = Duration::from_secs(5);
-
-static WRITTEN: AtomicUsize = AtomicUsize::new(0);
-
-/// How one connection fared.
-struct Fate {
-    user: User,
-    reconnect_in_ms: Option<u64>,
-    ended: Ended,
-    /// Written, but not answered.
-    open: Vec<(String, String)>,
-    told_at: Option<Instant>,
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_writers_are_told_spread_and_lose_nothing() {
@@ -49,17 +44,15 @@ async fn five_hundred_writers_are_told_spread_and_lose_nothing() {
     let room = server.register("owner").await.http.room("general").await.unwrap().id.to_string();
     let mut fates = JoinSet::new();
     let mut users = Vec::new();
+    let progress = Arc::new(Progress::default());
     for number in 0..USERS {
         let user = server.register(&format!("writer-{number}")).await;
         for _ in 0..CONNECTIONS_EACH {
-            let socket = user.socket().await;
-            let (user, room) = (user.clone(), room.clone());
-            fates.spawn(write(user, socket, room, SharedHistory::clone(&history)));
+            fates.spawn(Writer::open(&user, &room, &history, &progress).await.write());
         }
         users.push(user);
     }
-    let busy = || WRITTEN.load(Ordering::Relaxed) >= 2 * USERS * CONNECTIONS_EACH;
-    until("everyone writes", Duration::from_mins(1), async || busy()).await;
+    progress.reaches(2 * USERS * CONNECTIONS_EACH).await;
 
     let asked = Instant::now();
     let status = server.terminate().await;
@@ -71,13 +64,7 @@ async fn five_hundred_writers_are_told_spread_and_lose_nothing() {
     assert_eq!(fates.len(), USERS * CONNECTIONS_EACH);
     assert_told_and_spread(&fates, asked);
     server.restart().await;
-    for fate in &fates {
-        for (client_id, body) in &fate.open {
-            let again =
-                fate.user.http.publish("general", &draft(body, Some(client_id))).await.unwrap();
-            history.lock().unwrap().acknowledged_at(client_id, again.seq, again.id);
-        }
-    }
+    repeat_open(&fates, &history).await;
     let summary = settle(history, &users[0], "general").await;
     assert!(summary.acknowledged >= 2 * USERS * CONNECTIONS_EACH, "{summary:?}");
 }
@@ -85,7 +72,7 @@ async fn five_hundred_writers_are_told_spread_and_lose_nothing() {
 fn assert_told_and_spread(fates: &[Fate], asked: Instant) {
     let (mut pauses, mut told) = (Vec::new(), Vec::new());
     for fate in fates {
-        assert_eq!(fate.ended.code(), Some(CloseCode::Draining.as_u16()), "{:?}", fate.ended);
+        assert_eq!(fate.code(), Some(CloseCode::Draining.as_u16()), "{:?}", fate.ended);
         told.extend(fate.told_at.map(|at| at.saturating_duration_since(asked)));
         pauses.push(fate.reconnect_in_ms.expect("everyone is told when to come back"));
     }
@@ -104,54 +91,57 @@ fn assert_told_and_spread(fates: &[Fate], asked: Instant) {
     }
 }
 
-/// Writes until the server closes the connection.
-async fn write(user: User, mut socket: Socket, room: String, history: SharedHistory) -> Fate {
-    let mut fate = Fate {
-        user,
-        reconnect_in_ms: None,
-        ended: Ended::Lost(String::new()),
-        open: Vec::new(),
-        told_at: None,
-    };
-    let ended = loop {
-        let (client_id, body) = (Uuid::new_v4().to_string(), "still here".to_owned());
-        history.lock().unwrap().wrote(&client_id, &body, false);
-        match socket.publish(&room, &client_id, &body).await {
-            Ok(accepted) => {
-                history.lock().unwrap().accepted(&client_id, &accepted);
-                WRITTEN.fetch_add(1, Ordering::Relaxed);
-            }
-            Err(Failure::Refused(refused)) => {
-                assert!(refused.code.is_retryable(), "{refused:?}");
-                fate.open.push((client_id, body));
-            }
-            Err(Failure::Ended(ended)) => {
-                fate.open.push((client_id, body));
-                break ended;
-            }
-        }
-        let pause = rand::rng().random_range(200..600);
-        let deadline = Instant::now() + Duration::from_millis(pause);
-        if let Some(ended) = listen(&mut socket, deadline, &mut fate).await {
-            break ended;
-        }
-    };
-    // Frames that came before the end, while an answer was awaited.
-    listen(&mut socket, Instant::now(), &mut fate).await;
-    fate.ended = ended;
-    fate
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_on_a_broker_that_drains_find_another_and_the_rest_notice_nothing() {
+    let _alone = MACHINE.write().await;
+    let mut stage = Place::Cluster
+        .builder()
+        .env("PARLOR_LIFECYCLE__DRAIN", "2s")
+        .env("PARLOR_LIMITS__REPLAY_EVENTS", "1000000")
+        .start()
+        .await;
+    let history = shared_history();
+    let owner = stage.register("owner").await;
+    let room = owner.http.room("general").await.unwrap().id.to_string();
+    let progress = Arc::new(Progress::default());
+    let mut fates = JoinSet::new();
+    for number in 0..IN_CLUSTER {
+        let user = stage.register(&format!("writer-{number}")).await;
+        fates.spawn(Writer::open(&user, &room, &history, &progress).await.write());
+    }
+    progress.reaches(2 * IN_CLUSTER).await;
+
+    for status in stage.terminate().await {
+        assert_eq!(status.code(), Some(0));
+    }
+    progress.reaches(progress.written() + IN_CLUSTER).await;
+    progress.end();
+    let (told, rest): (Vec<_>, Vec<_>) =
+        fates.join_all().await.into_iter().partition(|fate| fate.ended.is_some());
+
+    assert!(!told.is_empty() && rest.len() > IN_CLUSTER / 3, "{} were told", told.len());
+    for fate in &told {
+        assert_eq!(fate.code(), Some(CloseCode::Draining.as_u16()), "{:?}", fate.ended);
+        assert!(fate.reconnect_in_ms.is_some(), "everyone is told when to come back");
+    }
+    for fate in &rest {
+        assert!(fate.told_at.is_none() && fate.open.is_empty(), "the others go on");
+    }
+    repeat_open(&told, &history).await;
+    for fate in &told {
+        fate.user.socket().await.subscribe("general", None).await.unwrap();
+    }
+    stage.restart().await;
+    settle(history, &owner, "general").await;
 }
 
-async fn listen(socket: &mut Socket, deadline: Instant, fate: &mut Fate) -> Option<Ended> {
-    loop {
-        match socket.next_before(deadline).await? {
-            Incoming::Ended(ended) => return Some(ended),
-            Incoming::Frame(frame) => {
-                if let Frame::Drain(drain) = *frame {
-                    fate.reconnect_in_ms = Some(drain.reconnect_in_ms);
-                    fate.told_at = Some(Instant::now());
-                }
-            }
+/// Sends what was not answered once more.
+async fn repeat_open(fates: &[Fate], history: &SharedHistory) {
+    for fate in fates {
+        for (client_id, body) in &fate.open {
+            let again =
+                fate.user.http.publish("general", &draft(body, Some(client_id))).await.unwrap();
+            history.lock().unwrap().acknowledged_at(client_id, again.seq, again.id);
         }
     }
 }
@@ -208,26 +198,24 @@ async fn second_request_to_stop_ends_at_once() {
     assert_eq!((Some(last.seq), last.body.as_str()), (accepted.seq, "kept"));
 }
 
-#[tokio::test]
-async fn reply_that_is_being_written_is_finished_or_goes_on_after_the_start() {
+async fn reply_that_is_being_written_is_finished_or_goes_on_after_the_start(place: Place) {
     let _shared = MACHINE.read().await;
-    let llm = parlor_testkit::fake_llm::FakeLlm::start().await;
-    let script =
-        parlor_testkit::fake_llm::Script::counting(150).with_delay(Duration::from_millis(20));
+    let llm = FakeLlm::start().await;
+    let script = Script::counting(150).with_delay(Duration::from_millis(20));
     llm.set_script(script.clone());
-    let mut server =
-        Parlor::builder().model(&llm).env("PARLOR_LIFECYCLE__DRAIN", "1s").start().await;
-    let ada = server.register("ada").await;
+    let mut stage = place.builder().model(&llm).env("PARLOR_LIFECYCLE__DRAIN", "1s").start().await;
+    let ada = stage.register("ada").await;
     let history = shared_history();
-    let mut follower = crate::follow::Follower::start(&ada, "general", &history, "ada").await;
+    let mut follower = Follower::start(&ada, "general", &history, "ada").await;
     history.lock().unwrap().wrote("call", "@guide count", true);
     follower.socket().publish("general", "call", "@guide count").await.unwrap();
     follower.piece(5).await;
 
-    let status = server.terminate().await;
-    assert_eq!(status.code(), Some(0));
-    while !matches!(follower.next().await, crate::follow::Seen::Ended(_)) {}
-    server.restart().await;
+    for status in stage.terminate().await {
+        assert_eq!(status.code(), Some(0));
+    }
+    while !matches!(follower.next().await, Seen::Ended(_)) {}
+    stage.restart().await;
     follower.connect().await.unwrap();
     let (_, completed) = follower.reply_ends().await;
 

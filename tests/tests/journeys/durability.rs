@@ -3,8 +3,8 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -15,7 +15,7 @@ use parlor_protocol::{
 };
 use parlor_testkit::{
     fake_llm::{FakeLlm, Script},
-    process::{Parlor, User, draft},
+    process::{User, draft},
     socket::{Ended, Failure, Incoming, Options, Socket, publish, with_id},
 };
 use tokio::{
@@ -27,12 +27,20 @@ use uuid::Uuid;
 use crate::{
     MACHINE,
     follow::{Follower, Seen, SharedHistory, settle, shared_history},
-    soak_factor, until,
+    soak_factor,
+    stage::{Place, in_both_places},
+    until,
 };
+
+in_both_places! {
+    acknowledged_messages_survive_being_killed_again_and_again,
+    bursts_survive_being_killed,
+}
 
 const WRITERS: usize = 6;
 const MESSAGES_EACH: usize = 50;
-const KILLS: usize = 10;
+/// In a cluster each kill ends one machine of three.
+const KILLS: (usize, usize) = (10, 4);
 /// Every so many messages one calls the bot.
 const CALL_EVERY: usize = 10;
 const BURSTS: usize = 25;
@@ -40,43 +48,48 @@ const BURST: usize = 20;
 /// How long a server may be away.
 const OUTAGE: Duration = Duration::from_secs(40);
 
-static ACKNOWLEDGED: AtomicUsize = AtomicUsize::new(0);
-/// Where the log ends, once that is known.
-static HEAD: AtomicU64 = AtomicU64::new(u64::MAX);
+/// How far a test has come.
+#[derive(Default)]
+struct Progress {
+    acknowledged: AtomicUsize,
+    /// Where the log ends, once that is known.
+    head: OnceLock<u64>,
+}
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn acknowledged_messages_survive_being_killed_ten_times() {
+async fn acknowledged_messages_survive_being_killed_again_and_again(place: Place) {
     let _alone = MACHINE.write().await;
     let llm = FakeLlm::start().await;
     llm.set_script(Script::counting(25).with_delay(Duration::from_millis(20)));
-    let mut server =
-        Parlor::builder().model(&llm).env("PARLOR_LIMITS__REPLAY_EVENTS", "100000").start().await;
+    let mut stage =
+        place.builder().model(&llm).env("PARLOR_LIMITS__REPLAY_EVENTS", "100000").start().await;
     let history = shared_history();
-    let kills = KILLS * soak_factor();
+    let kills = place.pick(KILLS.0, KILLS.1) * soak_factor();
     let total = WRITERS * MESSAGES_EACH * soak_factor();
+    let progress = Arc::new(Progress::default());
     let mut writers = JoinSet::new();
     let mut users = Vec::new();
     for number in 0..WRITERS {
-        users.push(server.register(&format!("writer-{number}")).await);
+        users.push(stage.register(&format!("writer-{number}")).await);
     }
-    let owner = server.register("owner").await;
+    let owner = stage.register("owner").await;
     let room = owner.create_room("durable", &["guide"]).await;
     let mut readers = JoinSet::new();
     for number in 0..2 {
         let reader = Follower::new(&owner, "durable", &history, &format!("reader-{number}"));
-        readers.spawn(read(reader));
+        readers.spawn(read(reader, Arc::clone(&progress)));
     }
     for user in &users {
         user.join("durable").await;
-        writers.spawn(write(user.clone(), room.id.to_string(), SharedHistory::clone(&history)));
+        let (history, progress) = (SharedHistory::clone(&history), Arc::clone(&progress));
+        writers.spawn(write(user.clone(), room.id.to_string(), history, progress));
     }
 
     for kill in 1..=kills {
         let enough = total * kill / (kills + 1);
-        let reached = async || ACKNOWLEDGED.load(Ordering::Relaxed) >= enough;
+        let reached = async || progress.acknowledged.load(Ordering::Relaxed) >= enough;
         until(&format!("{enough} messages acknowledged"), OUTAGE, reached).await;
-        server.kill().await;
-        server.restart().await;
+        stage.kill().await;
+        stage.restart().await;
     }
     let written: Vec<(String, String)> = writers.join_all().await.into_iter().flatten().collect();
     assert_eq!(written.len(), total);
@@ -85,7 +98,7 @@ async fn acknowledged_messages_survive_being_killed_ten_times() {
     // A bot writes one reply at a time in one room.
     let patience = Duration::from_secs(60 + 2 * (total / CALL_EVERY) as u64);
     until("every reply has ended", patience, async || replies_ended(&owner).await).await;
-    HEAD.store(owner.log("durable").await.len() as u64, Ordering::Relaxed);
+    progress.head.set(owner.log("durable").await.len() as u64).unwrap();
     readers.join_all().await;
     let summary = settle(history, &owner, "durable").await;
     assert_eq!(summary.acknowledged, total);
@@ -93,7 +106,12 @@ async fn acknowledged_messages_survive_being_killed_ten_times() {
 }
 
 /// Writes its messages, each again and again until it is acknowledged.
-async fn write(user: User, room: String, history: SharedHistory) -> Vec<(String, String)> {
+async fn write(
+    user: User,
+    room: String,
+    history: SharedHistory,
+    progress: Arc<Progress>,
+) -> Vec<(String, String)> {
     let (mut socket, mut written) = (None, Vec::new());
     for number in 0..MESSAGES_EACH * soak_factor() {
         let client_id = Uuid::new_v4().to_string();
@@ -115,23 +133,22 @@ async fn write(user: User, room: String, history: SharedHistory) -> Vec<(String,
             }
             sleep(Duration::from_millis(20)).await;
         }
-        ACKNOWLEDGED.fetch_add(1, Ordering::Relaxed);
+        progress.acknowledged.fetch_add(1, Ordering::Relaxed);
         written.push((client_id, body));
     }
     written
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bursts_survive_being_killed() {
+async fn bursts_survive_being_killed(place: Place) {
     let _alone = MACHINE.write().await;
-    let mut server = Parlor::builder().env("PARLOR_LIMITS__REPLAY_EVENTS", "100000").start().await;
-    let owner = server.register("owner").await;
+    let mut stage = place.builder().env("PARLOR_LIMITS__REPLAY_EVENTS", "100000").start().await;
+    let owner = stage.register("owner").await;
     let room = owner.create_room("durable", &[]).await.id.to_string();
     let history = shared_history();
     let done = Arc::new(AtomicUsize::new(0));
     let mut writers = JoinSet::new();
     for number in 0..WRITERS {
-        let user = server.register(&format!("writer-{number}")).await;
+        let user = stage.register(&format!("writer-{number}")).await;
         user.join("durable").await;
         let (history, done) = (SharedHistory::clone(&history), Arc::clone(&done));
         writers.spawn(write_bursts(user, room.clone(), history, done));
@@ -141,8 +158,8 @@ async fn bursts_survive_being_killed() {
     for kill in 1..=4 {
         let enough = || done.load(Ordering::Relaxed) >= total * kill / 5;
         until("enough is acknowledged", OUTAGE, async || enough()).await;
-        server.kill().await;
-        server.restart().await;
+        stage.kill().await;
+        stage.restart().await;
     }
     writers.join_all().await;
 
@@ -246,8 +263,8 @@ async fn repeat_all(users: &[User], written: &[(String, String)], history: &Shar
 }
 
 /// Follows the room through all outages to the end.
-async fn read(mut reader: Follower) {
-    while reader.position().unwrap_or(0) < HEAD.load(Ordering::Relaxed) {
+async fn read(mut reader: Follower, progress: Arc<Progress>) {
+    while progress.head.get().is_none_or(|&head| reader.position().unwrap_or(0) < head) {
         if !reader.is_connected() {
             // The server may be away for the moment.
             drop(reader.connect().await);

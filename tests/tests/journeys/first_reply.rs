@@ -8,7 +8,12 @@ use parlor_testkit::process::{Builder, Parlor, draft};
 use crate::{
     MACHINE,
     follow::{Follower, settle, shared_history},
+    stage::{Place, in_both_places},
 };
+
+in_both_places! {
+    one_call_over_http_brings_the_message_and_the_whole_reply,
+}
 
 /// What the product promises; a debug build on a busy machine keeps it, too.
 const PROMISED: Duration = Duration::from_secs(10);
@@ -46,11 +51,10 @@ async fn newcomer_has_the_bots_whole_reply_within_ten_seconds() {
     settle(history, &ada, "general").await;
 }
 
-#[tokio::test]
-async fn one_call_over_http_brings_the_message_and_the_whole_reply() {
+async fn one_call_over_http_brings_the_message_and_the_whole_reply(place: Place) {
     let _shared = MACHINE.read().await;
-    let server = Parlor::start().await;
-    let ada = server.register("ada").await;
+    let stage = place.start().await;
+    let ada = stage.register("ada").await;
 
     let answer =
         ada.http.publish_and_wait("general", &draft("@guide echo hello there", None)).await;

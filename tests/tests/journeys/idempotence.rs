@@ -5,22 +5,28 @@ use std::{collections::BTreeSet, time::Duration};
 use parlor_protocol::{id::MessageId, message::MessageStatus};
 use parlor_testkit::{
     fake_llm::{FakeLlm, Script},
-    process::{Parlor, User, draft},
+    process::{User, draft},
 };
 use tokio::task::JoinSet;
 
 use crate::{
     MACHINE,
     follow::{Follower, settle, shared_history},
+    stage::{Place, in_both_places},
 };
+
+in_both_places! {
+    attempts_at_once_over_sockets_and_http_are_one_message,
+    same_id_of_another_author_is_another_message,
+    calls_that_wait_for_one_reply_all_get_it,
+}
 
 const ATTEMPTS: usize = 20;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn attempts_at_once_over_sockets_and_http_are_one_message() {
+async fn attempts_at_once_over_sockets_and_http_are_one_message(place: Place) {
     let _shared = MACHINE.read().await;
-    let server = Parlor::start().await;
-    let ada = server.register("ada").await;
+    let stage = place.start().await;
+    let ada = stage.register("ada").await;
     let history = shared_history();
     let mut follower = Follower::start(&ada, "general", &history, "ada").await;
 
@@ -44,11 +50,10 @@ async fn attempts_at_once_over_sockets_and_http_are_one_message() {
     assert_eq!(summary.acknowledged, 5);
 }
 
-#[tokio::test]
-async fn same_id_of_another_author_is_another_message() {
+async fn same_id_of_another_author_is_another_message(place: Place) {
     let _shared = MACHINE.read().await;
-    let server = Parlor::start().await;
-    let (ada, bob) = (server.register("ada").await, server.register("bob").await);
+    let stage = place.start().await;
+    let (ada, bob) = (stage.register("ada").await, stage.register("bob").await);
 
     let first = ada.http.publish("general", &draft("ada's", Some("same"))).await.unwrap();
     let second = bob.http.publish("general", &draft("bob's", Some("same"))).await.unwrap();
@@ -59,13 +64,12 @@ async fn same_id_of_another_author_is_another_message() {
     assert_eq!(bodies, ["ada's", "bob's"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_that_wait_for_one_reply_all_get_it() {
+async fn calls_that_wait_for_one_reply_all_get_it(place: Place) {
     let _shared = MACHINE.read().await;
     let llm = FakeLlm::start().await;
     llm.set_script(Script::counting(20).with_delay(Duration::from_millis(10)));
-    let server = Parlor::builder().model(&llm).start().await;
-    let ada = server.register("ada").await;
+    let stage = place.builder().model(&llm).start().await;
+    let ada = stage.register("ada").await;
 
     let mut calls = JoinSet::new();
     for _ in 0..6 {

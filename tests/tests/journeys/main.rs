@@ -10,6 +10,7 @@ mod drain;
 mod durability;
 mod first_reply;
 mod follow;
+mod hopping;
 mod idempotence;
 mod midstream;
 mod provider_faults;
@@ -18,6 +19,7 @@ mod restart;
 mod resume;
 mod revocation;
 mod sse;
+mod stage;
 mod stalled;
 mod stop;
 

@@ -11,7 +11,7 @@ use parlor_protocol::{
 };
 use parlor_testkit::{
     fake_llm::{FakeLlm, Script},
-    process::{Parlor, User},
+    process::User,
 };
 use rand::Rng as _;
 use tokio::{task::JoinSet, time::sleep};
@@ -20,7 +20,14 @@ use crate::{
     MACHINE,
     follow::{Follower, SharedHistory, settle, shared_history},
     sse::SseStream,
+    stage::{Place, in_both_places},
 };
+
+in_both_places! {
+    joiners_in_the_middle_of_a_reply_end_with_the_same_text,
+    reader_far_behind_catches_up_in_the_middle_of_a_reply,
+    answer_as_a_stream_has_the_message_the_pieces_and_the_reply,
+}
 
 /// The reply takes three seconds.
 const NUMBERS: usize = 150;
@@ -29,14 +36,13 @@ const LATEST_JOIN: u64 = 2_500;
 /// More events than are replayed at once.
 const FAR: usize = 600;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn joiners_in_the_middle_of_a_reply_end_with_the_same_text() {
+async fn joiners_in_the_middle_of_a_reply_end_with_the_same_text(place: Place) {
     let _alone = MACHINE.write().await;
     let llm = FakeLlm::start().await;
     let script = Script::counting(NUMBERS).with_delay(PAUSE);
     llm.set_script(script.clone());
-    let server = Parlor::builder().model(&llm).start().await;
-    let ada = server.register("ada").await;
+    let stage = place.builder().model(&llm).start().await;
+    let ada = stage.register("ada").await;
     let history = shared_history();
     let mut first = Follower::start(&ada, "general", &history, "first").await;
     history.lock().unwrap().wrote("call", "@guide count", true);
@@ -64,19 +70,19 @@ async fn joiners_in_the_middle_of_a_reply_end_with_the_same_text() {
     settle(history, &ada, "general").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reader_far_behind_catches_up_in_the_middle_of_a_reply() {
+async fn reader_far_behind_catches_up_in_the_middle_of_a_reply(place: Place) {
     let _shared = MACHINE.read().await;
     let llm = FakeLlm::start().await;
     let script = Script::counting(NUMBERS).with_delay(PAUSE);
     llm.set_script(script.clone());
-    let server = Parlor::builder()
+    let stage = place
+        .builder()
         .model(&llm)
         .env("PARLOR_LIMITS__RING_EVENTS", "8")
         .env("PARLOR_LIMITS__REPLAY_EVENTS", "10000")
         .start()
         .await;
-    let ada = server.register("ada").await;
+    let ada = stage.register("ada").await;
     let history = shared_history();
     let mut behind = Follower::start(&ada, "general", &history, "behind").await;
     behind.disconnect().abort();
@@ -101,14 +107,13 @@ async fn reader_far_behind_catches_up_in_the_middle_of_a_reply() {
     settle(history, &ada, "general").await;
 }
 
-#[tokio::test]
-async fn answer_as_a_stream_has_the_message_the_pieces_and_the_reply() {
+async fn answer_as_a_stream_has_the_message_the_pieces_and_the_reply(place: Place) {
     let _shared = MACHINE.read().await;
     let llm = FakeLlm::start().await;
     let script = Script::counting(40).with_delay(PAUSE);
     llm.set_script(script.clone());
-    let server = Parlor::builder().model(&llm).start().await;
-    let ada = server.register("ada").await;
+    let stage = place.builder().model(&llm).start().await;
+    let ada = stage.register("ada").await;
 
     let mut stream = SseStream::publish(&ada, "general", "@guide count").await;
     let message: parlor_protocol::message::Message = stream.next().await.unwrap().json();

@@ -9,22 +9,27 @@ use parlor_protocol::{
 };
 use parlor_testkit::{
     fake_llm::{Behaviour, FakeLlm, PLANTED_SECRET, Script},
-    process::{Parlor, User},
+    process::User,
 };
 
 use crate::{
     MACHINE,
     follow::{Follower, SharedHistory, settle, shared_history},
+    stage::{Place, in_both_places},
 };
+
+in_both_places! {
+    every_fault_ends_the_reply_with_a_sentence_and_harms_nothing_else,
+}
 
 const API_KEY: &str = "sk-live-4f9d2b7c1e8a6035";
 const SECRET_PROMPT: &str = "the word of the day is heliotrope-9931";
 
-#[tokio::test]
-async fn every_fault_ends_the_reply_with_a_sentence_and_harms_nothing_else() {
+async fn every_fault_ends_the_reply_with_a_sentence_and_harms_nothing_else(place: Place) {
     let _shared = MACHINE.read().await;
     let llm = FakeLlm::start().await;
-    let server = Parlor::builder()
+    let stage = place
+        .builder()
         .model(&llm)
         .env("OPENAI_API_KEY", API_KEY)
         .env("PARLOR_LLM__FIRST_TOKEN_TIMEOUT", "700ms")
@@ -34,7 +39,7 @@ async fn every_fault_ends_the_reply_with_a_sentence_and_harms_nothing_else() {
         .env("PARLOR_LOG__FILTER", "debug")
         .start()
         .await;
-    let (admin, ada) = (server.admin().await, server.register("ada").await);
+    let (admin, ada) = (stage.admin().await, stage.register("ada").await);
     add_healthy_bot(&admin).await;
     let healthy = Script::says("all is well");
     llm.set_script_for("healthy-model", healthy.clone());
@@ -72,12 +77,12 @@ async fn every_fault_ends_the_reply_with_a_sentence_and_harms_nothing_else() {
     assert!(llm.requests().iter().any(|request| {
         request.authorization.as_deref().is_some_and(|header| header.contains(API_KEY))
     }));
-    let metrics = server.get_text("/metrics").await;
-    let providers = server.get_text("/info").await;
+    let metrics = stage.metrics().await;
+    let providers = stage.get_text("/info").await;
     for (place, text) in [
         ("frames", frames),
         ("history", listed),
-        ("log", server.log()),
+        ("log", stage.log()),
         ("metrics", metrics),
         ("info", providers),
     ] {
@@ -85,7 +90,7 @@ async fn every_fault_ends_the_reply_with_a_sentence_and_harms_nothing_else() {
             assert!(!text.contains(secret), "{secret} is in the {place}");
         }
     }
-    assert!(!server.log().contains("and you?"), "bodies of messages are not logged");
+    assert!(!stage.log().contains("and you?"), "bodies of messages are not logged");
 }
 
 fn faults() -> Vec<Behaviour> {

@@ -5,7 +5,15 @@ use std::time::Duration;
 use parlor_protocol::frame::Frame;
 use parlor_testkit::{process::Parlor, socket::Socket};
 
-use crate::MACHINE;
+use crate::{
+    MACHINE,
+    stage::{Place, in_both_places},
+};
+
+in_both_places! {
+    start_after_a_crash_keeps_logins_too,
+    page_of_readiness_names_what_it_depends_on,
+}
 
 /// The product promises two seconds; this is a debug build on a machine that does other things.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,26 +45,24 @@ async fn second_start_is_quick_and_keeps_logins_and_history() {
     assert_eq!(ada.http.session().await.unwrap().user.id, ada.id);
 }
 
-#[tokio::test]
-async fn start_after_a_crash_keeps_logins_too() {
+async fn start_after_a_crash_keeps_logins_too(place: Place) {
     let _shared = MACHINE.read().await;
-    let mut server = Parlor::start().await;
-    let ada = server.register("ada").await;
+    let mut stage = place.start().await;
+    let ada = stage.register("ada").await;
     ada.say("general", "the last words").await;
 
-    server.kill().await;
-    server.restart().await;
+    stage.kill().await;
+    stage.restart().await;
 
     assert_eq!(ada.history("general").await.last().unwrap().body, "the last words");
     assert_eq!(ada.http.me().await.unwrap().username, "ada");
 }
 
-#[tokio::test]
-async fn page_of_readiness_names_what_it_depends_on() {
+async fn page_of_readiness_names_what_it_depends_on(place: Place) {
     let _shared = MACHINE.read().await;
-    let server = Parlor::start().await;
+    let stage = place.start().await;
 
-    let ready = server.http().readyz().await.unwrap();
+    let ready = stage.http().readyz().await.unwrap();
 
     assert!(ready.ready, "{ready:?}");
     assert!(!ready.dependencies.is_empty() && ready.dependencies.values().all(|one| one.ok));

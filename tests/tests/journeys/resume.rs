@@ -15,7 +15,7 @@ use parlor_protocol::{
     frame::Frame,
 };
 use parlor_testkit::{
-    process::{Parlor, User},
+    process::User,
     tcp_proxy::{Direction, Mode, TcpProxy},
 };
 use rand::Rng as _;
@@ -30,24 +30,33 @@ use crate::{
     follow::{Follower, Seen, SharedHistory, settle, shared_history},
     soak_factor,
     sse::SseStream,
+    stage::{Place, in_both_places},
 };
+
+in_both_places! {
+    client_that_leaves_200_times_has_the_same_list_as_one_that_stays,
+    client_that_missed_too_much_is_told_to_read_again,
+    client_of_server_sent_events_resumes_after_its_last_one,
+    feed_leaves_a_connection_that_swallows_everything,
+    history_that_was_reset_is_not_replayed,
+}
 
 const DEPARTURES: usize = 200;
 const CUTS: usize = 60;
 const EVENT_STREAMS: usize = 60;
 const PATIENCE: Duration = Duration::from_mins(1);
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn client_that_leaves_200_times_has_the_same_list_as_one_that_stays() {
+async fn client_that_leaves_200_times_has_the_same_list_as_one_that_stays(place: Place) {
     let _alone = MACHINE.write().await;
     // Few events are kept in memory, so that some of what was missed comes from the store.
-    let server = Parlor::builder()
+    let stage = place
+        .builder()
         .env("PARLOR_LIMITS__RING_EVENTS", "16")
         .env("PARLOR_LIMITS__REPLAY_EVENTS", "1000000")
         .start()
         .await;
-    let (ada, bob) = (server.register("ada").await, server.register("bob").await);
-    let proxy = TcpProxy::start(server.addr()).await;
+    let (ada, bob) = (stage.register("ada").await, stage.register("bob").await);
+    let proxy = TcpProxy::start(stage.addr()).await;
     let history = shared_history();
     let mut steady = Follower::start(&ada, "general", &history, "steady").await;
     let leaver = Follower::start(&bob, "general", &history, "leaver").await;
@@ -81,7 +90,7 @@ async fn client_that_leaves_200_times_has_the_same_list_as_one_that_stays() {
     };
     let (end, (mut leaver, mut cut)) = tokio::join!(watch, leaving);
     for follower in [&mut leaver, &mut cut] {
-        follower.connect().await.unwrap_or_else(|failure| panic!("{failure:?}"));
+        come_back(follower).await;
         follower.read_to(end).await;
     }
     let has_all = || listed.lock().unwrap().last().is_some_and(|event| event.seq >= end);
@@ -94,11 +103,10 @@ async fn client_that_leaves_200_times_has_the_same_list_as_one_that_stays() {
     settle(history, &ada, "general").await;
 }
 
-#[tokio::test]
-async fn client_that_missed_too_much_is_told_to_read_again() {
+async fn client_that_missed_too_much_is_told_to_read_again(place: Place) {
     let _shared = MACHINE.read().await;
-    let server = Parlor::builder().env("PARLOR_LIMITS__REPLAY_EVENTS", "5").start().await;
-    let ada = server.register("ada").await;
+    let stage = place.builder().env("PARLOR_LIMITS__REPLAY_EVENTS", "5").start().await;
+    let ada = stage.register("ada").await;
     let epoch = ada.http.room("general").await.unwrap().epoch;
     for number in 0..20 {
         ada.say("general", &number.to_string()).await;
@@ -123,11 +131,10 @@ async fn client_that_missed_too_much_is_told_to_read_again() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn client_of_server_sent_events_resumes_after_its_last_one() {
+async fn client_of_server_sent_events_resumes_after_its_last_one(place: Place) {
     let _shared = MACHINE.read().await;
-    let server = Parlor::builder().env("PARLOR_LIMITS__RING_EVENTS", "8").start().await;
-    let (ada, bob) = (server.register("ada").await, server.register("bob").await);
+    let stage = place.builder().env("PARLOR_LIMITS__RING_EVENTS", "8").start().await;
+    let (ada, bob) = (stage.register("ada").await, stage.register("bob").await);
     let begin = ada.http.room("general").await.unwrap().seq;
     let history = shared_history();
     let quiet = Arc::new(AtomicBool::new(false));
@@ -168,16 +175,16 @@ async fn read_events(stream: &mut SseStream, wanted: usize) -> Vec<Event> {
     events
 }
 
-#[tokio::test]
-async fn feed_leaves_a_connection_that_swallows_everything() {
+async fn feed_leaves_a_connection_that_swallows_everything(place: Place) {
     let _shared = MACHINE.read().await;
-    let server = Parlor::builder()
+    let stage = place
+        .builder()
         .env("PARLOR_LIMITS__HEARTBEAT", "200ms")
         .env("PARLOR_LIMITS__IDLE_TIMEOUT", "700ms")
         .start()
         .await;
-    let (ada, bob) = (server.register("ada").await, server.register("bob").await);
-    let proxy = TcpProxy::start(server.addr()).await;
+    let (ada, bob) = (stage.register("ada").await, stage.register("bob").await);
+    let proxy = TcpProxy::start(stage.addr()).await;
     let (feed, mut updates) = bob.through(proxy.addr()).feed();
     feed.subscribe("general", None).await.unwrap();
     while !matches!(updates.next().await.unwrap(), Update::Subscribed { .. }) {}
@@ -202,11 +209,10 @@ async fn feed_leaves_a_connection_that_swallows_everything() {
     assert_eq!(timeout(PATIENCE, arrived).await.expect("it came back"), said.seq);
 }
 
-#[tokio::test]
-async fn history_that_was_reset_is_not_replayed() {
+async fn history_that_was_reset_is_not_replayed(place: Place) {
     let _shared = MACHINE.read().await;
-    let server = Parlor::builder().env("PARLOR_LIMITS__RING_EVENTS", "4").start().await;
-    let (ada, bob) = (server.register("ada").await, server.register("bob").await);
+    let stage = place.builder().env("PARLOR_LIMITS__RING_EVENTS", "4").start().await;
+    let (ada, bob) = (stage.register("ada").await, stage.register("bob").await);
     let room = ada.create_room("ours", &[]).await;
     bob.join("ours").await;
     for number in 0..10 {
@@ -291,6 +297,14 @@ async fn read_for(follower: &mut Follower, time: Duration) {
     let deadline = Instant::now() + time;
     while let Some(seen) = follower.next_before(deadline).await {
         assert!(!matches!(seen, Seen::Ended(_)), "{seen:?}");
+    }
+}
+
+/// Connects. What is left of the last cut may end the first attempt.
+async fn come_back(follower: &mut Follower) {
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(failure) = follower.connect().await {
+        assert!(Instant::now() < deadline, "{failure:?}");
     }
 }
 

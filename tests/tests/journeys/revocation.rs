@@ -12,12 +12,25 @@ use parlor_protocol::{
     http::{PatchUserRequest, TokenResponse},
 };
 use parlor_testkit::{
-    process::{PASSWORD, Parlor, User},
+    process::{PASSWORD, User},
     socket::{Incoming, Options, Socket},
 };
 use tokio::time::Instant;
 
-use crate::{MACHINE, sse::SseStream};
+use crate::{
+    MACHINE,
+    sse::SseStream,
+    stage::{Place, in_both_places},
+};
+
+in_both_places! {
+    logout_cuts_this_login_and_no_other,
+    deactivated_user_is_cut_everywhere_and_cannot_return,
+    kicked_member_gets_nothing_after_the_event_that_says_so,
+    member_who_comes_and_goes_gets_nothing_of_the_time_between,
+    spent_refresh_token_ends_the_login,
+    answer_that_got_lost_can_be_asked_for_again,
+}
 
 const PROMISED: Duration = Duration::from_secs(1);
 
@@ -44,12 +57,11 @@ async fn is_refused(user: &User, token: &str) -> bool {
     Socket::try_open(user.addr(), token, &Options::default()).await.is_err()
 }
 
-#[tokio::test]
-async fn logout_cuts_this_login_and_no_other() {
+async fn logout_cuts_this_login_and_no_other(place: Place) {
     let _shared = MACHINE.read().await;
-    let server = Parlor::start().await;
-    let phone = server.register("ada").await;
-    let laptop = User::log_in(server.addr(), "ada").await;
+    let stage = place.start().await;
+    let phone = stage.register("ada").await;
+    let laptop = User::log_in(stage.addr(), "ada").await;
     let (mut first, mut second) = (phone.socket().await, laptop.socket().await);
     let mut stream = SseStream::follow(&phone, "general", None).await;
     stream.next().await.unwrap();
@@ -68,12 +80,11 @@ async fn logout_cuts_this_login_and_no_other() {
     assert_cut(&mut second, asked).await;
 }
 
-#[tokio::test]
-async fn deactivated_user_is_cut_everywhere_and_cannot_return() {
+async fn deactivated_user_is_cut_everywhere_and_cannot_return(place: Place) {
     let _shared = MACHINE.read().await;
-    let server = Parlor::start().await;
-    let (admin, eve) = (server.admin().await, server.register("eve").await);
-    let again = User::log_in(server.addr(), "eve").await;
+    let stage = place.start().await;
+    let (admin, eve) = (stage.admin().await, stage.register("eve").await);
+    let again = User::log_in(stage.addr(), "eve").await;
     let mut sockets = [eve.socket().await, again.socket().await];
     for socket in &mut sockets {
         socket.subscribe("general", None).await.unwrap();
@@ -89,17 +100,16 @@ async fn deactivated_user_is_cut_everywhere_and_cannot_return() {
     }
     assert!(is_refused(&eve, &token).await);
     assert!(eve.http.me().await.is_err());
-    let login = server.http().log_in("eve", PASSWORD).await;
+    let login = stage.http().log_in("eve", PASSWORD).await;
     assert!(login.is_err());
     admin.http.patch_user("eve", &change(true)).await.unwrap();
-    User::log_in(server.addr(), "eve").await.say("general", "back again").await;
+    User::log_in(stage.addr(), "eve").await.say("general", "back again").await;
 }
 
-#[tokio::test]
-async fn kicked_member_gets_nothing_after_the_event_that_says_so() {
+async fn kicked_member_gets_nothing_after_the_event_that_says_so(place: Place) {
     let _shared = MACHINE.read().await;
-    let server = Parlor::start().await;
-    let (ada, eve) = (server.register("ada").await, server.register("eve").await);
+    let stage = place.start().await;
+    let (ada, eve) = (stage.register("ada").await, stage.register("eve").await);
     ada.create_room("ours", &[]).await;
     eve.join("ours").await;
     let (mut theirs, mut hers) = (eve.socket().await, ada.socket().await);
@@ -142,11 +152,10 @@ async fn kicked_member_gets_nothing_after_the_event_that_says_so() {
     while !matches!(hers.next_frame().await, Frame::Event(event) if event.seq == last) {}
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn member_who_comes_and_goes_gets_nothing_of_the_time_between() {
+async fn member_who_comes_and_goes_gets_nothing_of_the_time_between(place: Place) {
     let _shared = MACHINE.read().await;
-    let server = Parlor::start().await;
-    let (ada, eve) = (server.register("ada").await, server.register("eve").await);
+    let stage = place.start().await;
+    let (ada, eve) = (stage.register("ada").await, stage.register("eve").await);
     ada.create_room("ours", &[]).await;
     let mut sockets = Vec::new();
     for _ in 0..4 {
@@ -198,11 +207,10 @@ async fn assert_quiet(socket: &mut Socket) {
     }
 }
 
-#[tokio::test]
-async fn spent_refresh_token_ends_the_login() {
+async fn spent_refresh_token_ends_the_login(place: Place) {
     let _shared = MACHINE.read().await;
-    let server = Parlor::builder().env("PARLOR_AUTH__REFRESH_GRACE", "0s").start().await;
-    let ada = server.register("ada").await;
+    let stage = place.builder().env("PARLOR_AUTH__REFRESH_GRACE", "0s").start().await;
+    let ada = stage.register("ada").await;
     let mut socket = ada.socket().await;
     let spent = ada.refresh_token();
     let next = refresh(&ada, &spent).await.expect("the first use works");
@@ -214,14 +222,13 @@ async fn spent_refresh_token_ends_the_login() {
     assert_cut(&mut socket, asked).await;
     assert_eq!(refresh(&ada, &next.refresh_token).await.unwrap_err(), 401, "nor its successor");
     assert!(is_refused(&ada, &next.access_token).await);
-    User::log_in(server.addr(), "ada").await;
+    User::log_in(stage.addr(), "ada").await;
 }
 
-#[tokio::test]
-async fn answer_that_got_lost_can_be_asked_for_again() {
+async fn answer_that_got_lost_can_be_asked_for_again(place: Place) {
     let _shared = MACHINE.read().await;
-    let server = Parlor::start().await;
-    let ada = server.register("ada").await;
+    let stage = place.start().await;
+    let ada = stage.register("ada").await;
     let token = ada.refresh_token();
 
     let (first, again) =

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use parlor_protocol::{close::CloseCode, command::Position, frame::Frame};
 use parlor_testkit::{
-    process::{Builder, Parlor, User, raise_descriptor_limit},
+    process::{User, raise_descriptor_limit},
     socket::{Options, Socket},
 };
 use tokio::{task::JoinSet, time::Instant};
@@ -13,9 +13,17 @@ use uuid::Uuid;
 use crate::{
     MACHINE,
     follow::{Follower, SharedHistory, settle, shared_history},
+    stage::{Builder, Place, Stage, in_both_places},
 };
 
-const STALLED: usize = 1_000;
+in_both_places! {
+    thousand_stalled_readers_cost_little_and_slow_nobody,
+    fullest_readers_are_closed_when_all_together_hold_too_much,
+    reader_that_takes_nothing_for_too_long_is_closed,
+}
+
+/// In a cluster, where the others are on all nodes, fewer on one of them.
+const STALLED: (usize, usize) = (1_000, 200);
 /// Descriptors for one stalled reader: one here, one in the server, which has a limit of its own.
 const SPARE_DESCRIPTORS: u64 = 500;
 const USERS: usize = 20;
@@ -28,16 +36,17 @@ const SLACK: u64 = 24 << 20;
 const FACTOR: u32 = 5;
 const FLOOR: Duration = Duration::from_millis(50);
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn thousand_stalled_readers_cost_little_and_slow_nobody() {
+async fn thousand_stalled_readers_cost_little_and_slow_nobody(place: Place) {
     let _alone = MACHINE.write().await;
+    let count = place.pick(STALLED.0, STALLED.1);
     let descriptors = raise_descriptor_limit();
-    let wanted = STALLED as u64 + SPARE_DESCRIPTORS;
+    let wanted = count as u64 + SPARE_DESCRIPTORS;
     assert!(
         descriptors >= wanted,
         "this test needs {wanted} open files; the limit is {descriptors}"
     );
-    let server = Parlor::builder()
+    let stage = place
+        .builder()
         .env("PARLOR_LIMITS__OUTBOX", "32KiB")
         .env("PARLOR_LIMITS__OUTBOX_TOTAL", "16MiB")
         .env("PARLOR_BOTS__REPLY", "16KiB")
@@ -46,26 +55,26 @@ async fn thousand_stalled_readers_cost_little_and_slow_nobody() {
         .env("PARLOR_LIMITS__WRITE_TIMEOUT", "5m")
         .start()
         .await;
-    let ada = server.register("ada").await;
+    let ada = stage.register("ada").await;
     let room = ada.create_room("busy", &[]).await;
     let epoch = room.epoch;
     let mut users = Vec::new();
     for number in 0..USERS {
-        let user = server.register(&format!("reader-{number}")).await;
+        let user = stage.register(&format!("reader-{number}")).await;
         user.join("busy").await;
         users.push(user);
     }
-    let mut busy = Busy::start(server, &ada).await;
-    let stalled = stall(&users).await;
+    let mut busy = Busy::start(stage, &ada).await;
+    let stalled = stall(&busy.stage, &users, count).await;
     let start = busy.healthy[0].position().unwrap();
 
     // Nobody is behind yet: their sockets take everything.
     let before = busy.latency("small", SAMPLES).await;
-    let idle = busy.server.resident_bytes();
+    let idle = busy.stage.brokers()[0].resident_bytes();
     let large = "x".repeat(15_000);
-    busy.write_until(&large, "parlor_ws_outbox_bytes", STALLED * 1_000).await;
+    busy.write_until(&large, "parlor_ws_outbox_bytes", count * 1_000).await;
     let during = busy.latency("small", SAMPLES).await;
-    busy.write_until(&large, "reason=\"slow_consumer\"", STALLED).await;
+    busy.write_until(&large, "reason=\"slow_consumer\"", count).await;
     let growth = busy.peak.saturating_sub(idle);
 
     assert!(
@@ -82,34 +91,34 @@ async fn thousand_stalled_readers_cost_little_and_slow_nobody() {
     settle(busy.history, &ada, "busy").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fullest_readers_are_closed_when_all_together_hold_too_much() {
+async fn fullest_readers_are_closed_when_all_together_hold_too_much(place: Place) {
     let _alone = MACHINE.write().await;
     // No outbox alone comes near its own bound.
-    let builder = Parlor::builder()
+    let builder = place
+        .builder()
         .env("PARLOR_LIMITS__OUTBOX", "64MiB")
         .env("PARLOR_LIMITS__OUTBOX_TOTAL", "16MiB")
         .env("PARLOR_LIMITS__WRITE_TIMEOUT", "5m");
     stalled_readers_are_closed(builder, 40).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reader_that_takes_nothing_for_too_long_is_closed() {
+async fn reader_that_takes_nothing_for_too_long_is_closed(place: Place) {
     let _alone = MACHINE.write().await;
-    let builder = Parlor::builder()
+    let builder = place
+        .builder()
         .env("PARLOR_LIMITS__OUTBOX", "64MiB")
         .env("PARLOR_LIMITS__WRITE_TIMEOUT", "1s");
     stalled_readers_are_closed(builder, 1).await;
 }
 
 async fn stalled_readers_are_closed(builder: Builder, readers: usize) {
-    let server = builder.start().await;
-    let ada = server.register("ada").await;
+    let stage = builder.start().await;
+    let ada = stage.register("ada").await;
     ada.create_room("busy", &[]).await;
-    let mut busy = Busy::start(server, &ada).await;
+    let mut busy = Busy::start(stage, &ada).await;
     let mut stalled = Vec::new();
     for _ in 0..readers {
-        stalled.push(stalled_reader(&ada).await);
+        stalled.push(stalled_reader(&ada.through(busy.stage.brokers()[0].addr())).await);
     }
 
     let large = "x".repeat(15_000);
@@ -125,23 +134,23 @@ async fn stalled_readers_are_closed(builder: Builder, readers: usize) {
 
 /// A room in which someone writes and some read.
 struct Busy {
-    server: Parlor,
+    stage: Stage,
     writer: Socket,
     healthy: Vec<Follower>,
     history: SharedHistory,
-    /// The most memory that the server was seen to take.
+    /// The most memory that the node with the stalled readers was seen to take.
     peak: u64,
 }
 
 impl Busy {
-    async fn start(server: Parlor, user: &User) -> Self {
+    async fn start(stage: Stage, user: &User) -> Self {
         let (history, writer) = (shared_history(), user.socket().await);
         let mut healthy = Vec::new();
         for number in 0..HEALTHY {
             let name = format!("healthy-{number}");
             healthy.push(Follower::start(user, "busy", &history, &name).await);
         }
-        Self { server, writer, healthy, history, peak: 0 }
+        Self { stage, writer, healthy, history, peak: 0 }
     }
 
     /// Writes messages one by one and returns the median time until healthy readers have them.
@@ -168,25 +177,24 @@ impl Busy {
         while self.metric(metric).await < number {
             assert!(Instant::now() < deadline, "{metric} has not reached {number}");
             self.latency(body, 1).await;
-            self.peak = self.peak.max(self.server.resident_bytes());
+            self.peak = self.peak.max(self.stage.brokers()[0].resident_bytes());
         }
     }
 
-    async fn metric(&self, name: &str) -> usize {
-        let metrics = self.server.get_text("/metrics").await;
-        let line = metrics.lines().find(|line| line.contains(name) && !line.starts_with('#'));
-        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
+    async fn metric(&self, words: &str) -> usize {
+        let count = self.stage.brokers()[0].count(&[words]).await;
+        usize::try_from(count).unwrap()
     }
 }
 
 /// Opens connections that follow the room and are not read any more.
-async fn stall(users: &[User]) -> Vec<Socket> {
+async fn stall(stage: &Stage, users: &[User], count: usize) -> Vec<Socket> {
     let mut opening = JoinSet::new();
     for user in users {
-        let user = user.clone();
+        let user = user.through(stage.brokers()[0].addr());
         opening.spawn(async move {
             let mut sockets = Vec::new();
-            for _ in 0..STALLED / USERS {
+            for _ in 0..count / USERS {
                 sockets.push(stalled_reader(&user).await);
             }
             sockets
@@ -195,6 +203,7 @@ async fn stall(users: &[User]) -> Vec<Socket> {
     opening.join_all().await.into_iter().flatten().collect()
 }
 
+/// Opens a connection that follows the room and is not read any more.
 async fn stalled_reader(user: &User) -> Socket {
     let options = Options { receive_buffer: Some(4_096), ..Options::default() };
     let opened = Socket::try_open(user.addr(), &user.token().await, &options).await;
@@ -210,13 +219,14 @@ async fn assert_closed_with_reason(stalled: Vec<Socket>) {
         reading.spawn(socket.skip_to_end());
     }
     let ends = reading.join_all().await;
+    let count = ends.len();
     let told =
         ends.iter().filter(|(_, code)| *code == Some(CloseCode::SlowConsumer.as_u16())).count();
     let others: Vec<_> =
         ends.iter().filter_map(|(_, code)| *code).filter(|code| *code != 4001).collect();
     assert!(others.is_empty(), "other reasons: {others:?}");
     // Whoever reads only after the server has given up finds the connection lost.
-    assert!(told >= STALLED / 2, "only {told} were told why");
+    assert!(told >= count / 2, "only {told} were told why");
 }
 
 /// Comes back as each user and gets everything that was missed.

@@ -5,14 +5,21 @@ use std::time::Duration;
 use parlor_protocol::{command::Command, event::MessageCompleted, message::MessageStatus};
 use parlor_testkit::{
     fake_llm::{Behaviour, FakeLlm, Script},
-    process::{Parlor, User},
+    process::User,
 };
 use tokio::time::{Instant, timeout};
 
 use crate::{
     MACHINE,
     follow::{Follower, settle, shared_history},
+    stage::{Place, in_both_places},
 };
+
+in_both_places! {
+    reply_is_stopped_by_another_member_over_the_socket,
+    reply_is_stopped_by_another_member_over_http,
+    stranger_cannot_stop_a_reply,
+}
 
 const PROMISED: Duration = Duration::from_secs(1);
 
@@ -23,25 +30,27 @@ enum Stop {
     ByHttp,
 }
 
-#[tokio::test]
-async fn reply_is_stopped_by_another_member_over_the_socket() {
-    stop_by_another_member(Stop::BySocket).await;
+async fn reply_is_stopped_by_another_member_over_the_socket(place: Place) {
+    stop_by_another_member(place, Stop::BySocket).await;
 }
 
-#[tokio::test]
-async fn reply_is_stopped_by_another_member_over_http() {
-    stop_by_another_member(Stop::ByHttp).await;
+async fn reply_is_stopped_by_another_member_over_http(place: Place) {
+    stop_by_another_member(place, Stop::ByHttp).await;
 }
 
-async fn stop_by_another_member(how: Stop) {
+async fn stop_by_another_member(place: Place, how: Stop) {
     let _alone = MACHINE.write().await;
     let llm = FakeLlm::start().await;
     let endless = Script::says("and so on ").with_delay(Duration::from_millis(10));
     llm.set_script(endless.behaving(Behaviour::Endless));
     // So rarely does the worker look for itself whether it is to stop.
-    let builder = Parlor::builder().model(&llm).env("PARLOR_BOTS__CHECKPOINT", "9s");
-    let server = builder.start().await;
-    let (ada, bob) = (server.register("ada").await, server.register("bob").await);
+    let builder = place
+        .builder()
+        .model(&llm)
+        .env("PARLOR_BOTS__CHECKPOINT", "9s")
+        .env("PARLOR_BOTS__LEASE", "30s");
+    let stage = builder.start().await;
+    let (ada, bob) = (stage.register("ada").await, stage.register("bob").await);
     let history = shared_history();
     let mut asker = Follower::start(&ada, "general", &history, "asker").await;
     let mut other = Follower::start(&bob, "general", &history, "other").await;
@@ -71,14 +80,13 @@ async fn stop_by_another_member(how: Stop) {
     assert_eq!(ended_message(&ada, &completed).await, (completed.body, MessageStatus::Cancelled));
 }
 
-#[tokio::test]
-async fn stranger_cannot_stop_a_reply() {
+async fn stranger_cannot_stop_a_reply(place: Place) {
     let _shared = MACHINE.read().await;
     let llm = FakeLlm::start().await;
     let slow = Script::counting(60).with_delay(Duration::from_millis(25));
     llm.set_script(slow.clone());
-    let server = Parlor::builder().model(&llm).start().await;
-    let (ada, eve) = (server.register("ada").await, server.register("eve").await);
+    let stage = place.builder().model(&llm).start().await;
+    let (ada, eve) = (stage.register("ada").await, stage.register("eve").await);
     ada.create_room("ours", &["guide"]).await;
     let history = shared_history();
     let mut asker = Follower::start(&ada, "ours", &history, "asker").await;
