@@ -130,22 +130,23 @@ impl Target {
         Ok(accounts)
     }
 
-    /// Makes private rooms with all of the accounts as members; the first one owns them.
+    /// Makes private rooms with all of the accounts as members; they own them in turn, because one
+    /// may own only so many.
     pub(crate) async fn rooms(
         &self,
         accounts: &[Account],
         count: usize,
     ) -> Result<Vec<RoomId>, BenchError> {
-        let Some((owner, members)) = accounts.split_first() else { return Ok(Vec::new()) };
         let mut rooms = Vec::with_capacity(count);
-        for number in 0..count {
+        for (number, owner) in (0..count).zip(accounts.iter().cycle()) {
             let name = format!("bench-{}-{number}", self.run);
+            let others = accounts.iter().filter(|account| account.username != owner.username);
             let request = CreateRoomRequest {
                 name: name.clone(),
                 slug: Some(name),
                 kind: RoomKind::Private,
                 topic: None,
-                members: members.iter().map(|member| member.username.clone()).collect(),
+                members: others.map(|member| member.username.clone()).collect(),
                 bots: Vec::new(),
                 client_id: None,
             };
