@@ -3,7 +3,9 @@
 
 use anyhow::Context as _;
 use clap::Args;
-use parlor_auth::{HashParams, Known, PasswordHasher, PasswordRule, check_username};
+use parlor_auth::{
+    HashParams, Known, NewPasswordError, PasswordHasher, PasswordRule, check_username,
+};
 use parlor_bot_worker::GUIDE_SYSTEM_PROMPT;
 use parlor_broker::bootstrap;
 use parlor_protocol::id::UserId;
@@ -52,10 +54,11 @@ async fn hash(auth: &AuthConfig, username: &str, password: &str) -> anyhow::Resu
     };
     let rule = PasswordRule { min: auth.password_min, max: auth.password_max };
     let known = Known { username: username.to_owned(), ..Known::default() };
-    PasswordHasher::new(params, 1, 1)?
-        .hash_new(password, rule, known)
-        .await
-        .map_err(|refused| Usage(refused.to_string()).into())
+    let hashed = PasswordHasher::new(params, 1, 1)?.hash_new(password, rule, known).await;
+    hashed.map_err(|error| match error {
+        NewPasswordError::Refused(refused) => Usage(refused.to_string()).into(),
+        NewPasswordError::Hash(_) => error.into(),
+    })
 }
 
 async fn create(

@@ -21,14 +21,14 @@ pub(crate) async fn run(sources: &Sources, program: Program) -> anyhow::Result<(
     if backends::are_shared(&config) {
         secret::compare(&*backends.store, &secret).await?;
     }
-    let broker = Broker::start(
+    let starting = Broker::start(
         config.clone(),
         secret.expose().as_bytes(),
         backends.clone(),
         &lifecycle,
         GUIDE_SYSTEM_PROMPT,
-    )
-    .await?;
+    );
+    let broker = Box::pin(starting).await?;
     if config.bots.enabled && program == Program::Serve {
         // Connections are closed in this time; replies to nobody need not last longer.
         let patience = config.lifecycle.drain.min(config.bots.drain);

@@ -15,6 +15,8 @@ use tokio::time::timeout;
 
 use crate::raw::PATIENCE;
 
+/// The exit code for what only a person can put right.
+const USAGE: i32 = 64;
 /// The exit code for something that is needed and not there.
 const UNAVAILABLE: i32 = 69;
 /// The exit code for what may work later.
@@ -209,4 +211,30 @@ async fn disk_that_is_full_at_the_start_is_one_sentence() {
     // With room again it starts as if nothing had been.
     let whole = Parlor::builder().in_home(&home).start().await;
     whole.register("ada").await;
+}
+
+#[tokio::test]
+async fn administrator_is_made_in_a_folder_that_nobody_uses() {
+    let home = home();
+    let server = Parlor::builder().without("PARLOR_ADMIN_USERNAME");
+    let server = server.without("PARLOR_ADMIN_PASSWORD").in_home(&home);
+    let create = |name: &str| {
+        let create = server.clone().env("PARLOR_PASSWORD", "correct horse battery");
+        create.arguments(&["admin", "create", name]).run()
+    };
+    let made = create("root").await;
+    assert_eq!(made.code(), 0, "{}", made.stderr);
+    let mut running = server.clone().start().await;
+    assert!(!running.log().contains("/setup#"), "{}", running.log());
+    let user = running.http().log_in("root", "correct horse battery").await.unwrap();
+    assert_eq!(user.username, "root");
+    let said = sentence(&create("other").await, &[TRY_LATER]);
+    assert!(said.contains("in use by another process"), "{said}");
+    assert!(running.terminate().await.success());
+    let said = sentence(&create("root").await, &[USAGE]);
+    assert!(said.contains("already"), "{said}");
+    let weak = server.env("PARLOR_PASSWORD", "password");
+    let weak = weak.arguments(&["admin", "create", "other"]).run().await;
+    let said = sentence(&weak, &[USAGE]);
+    assert!(said.contains("easy to guess"), "{said}");
 }

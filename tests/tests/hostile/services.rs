@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parlor_protocol::frame::Frame;
 use parlor_testkit::process::{Builder, Outcome, Parlor, binary};
 use parlor_testkit::services::{Nats, Postgres, Redis, free_port};
 use parlor_testkit::tcp_proxy::{Mode, TcpProxy};
@@ -380,4 +381,47 @@ async fn nodes_that_start_together_make_everything_once() {
         broker.admin().await;
         assert!(broker.terminate().await.success());
     }
+}
+
+#[tokio::test]
+async fn everything_in_one_process_works_over_any_services() {
+    let services = Services::start().await;
+    let alone = services.node("serve").without("NATS_URL").without("REDIS_URL");
+    for (node, is_alone) in [(alone, true), (services.node("serve"), false)] {
+        let mut server = node.start().await;
+        let admin = server.admin().await;
+        let asked = admin.say("general", "hi @guide").await;
+        let begun = Instant::now();
+        let answered = loop {
+            let history = admin.history("general").await;
+            if let Some(reply) = history.into_iter().rev().find(|it| it.reply_to == Some(asked.id))
+            {
+                break reply;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(20), "{}", server.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        assert_eq!(answered.sender.username, "guide");
+        let log = server.log();
+        assert_eq!(log.contains("the only node"), is_alone, "{log}");
+        assert!(log.contains(&format!("postgres://127.0.0.1:{}", services.postgres.port())));
+        assert!(!log.contains(PASSWORD), "{log}");
+        assert!(server.terminate().await.success());
+    }
+}
+
+#[tokio::test]
+async fn second_signal_ends_a_node_at_once() {
+    let services = Services::start().await;
+    let node = services.node("broker").env("PARLOR_LIFECYCLE__DRAIN", "20s");
+    let mut broker = node.env("PARLOR_LIFECYCLE__ABORT_AFTER", "30s").start().await;
+    let mut socket = broker.admin().await.socket().await;
+    broker.ask_to_stop();
+    // It has heard the first one when clients have.
+    while !matches!(socket.next_frame().await, Frame::Drain(_)) {}
+    let begun = Instant::now();
+    broker.ask_to_stop();
+    let status = broker.wait(Duration::from_secs(10)).await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(status.code(), Some(1), "what was dropped is told");
 }
