@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+#[path = "postgres/crash.rs"]
+mod crash;
 #[path = "postgres/epoch.rs"]
 mod epoch;
 #[path = "postgres/faults.rs"]
@@ -108,7 +110,7 @@ fn person(username: &str) -> NewUser {
 
 /// Ends a test that would wait for ever.
 async fn soon<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), work).await.expect("it takes too long")
+    tokio::time::timeout(Duration::from_mins(1), work).await.expect("it takes too long")
 }
 
 struct OnServer;

@@ -30,6 +30,18 @@ pub(super) async fn tell_of_rooms(tx: &Server, rooms: Vec<(RoomId, u64)>) -> Out
     tell(tx, &Commit { rooms, ..Commit::default() }).await
 }
 
+/// Notes that the logs of rooms have grown by a transaction that notes nothing else, with a mark by
+/// which it can be told from any other.
+pub(super) async fn tell_of_append(
+    tx: &Server,
+    rooms: &[Uuid],
+    seqs: &[i64],
+    mark: Uuid,
+) -> Outcome<()> {
+    query::execute(tx, sql::TELL_OF_APPEND, &[&rooms, &seqs, &mark]).await?;
+    Ok(())
+}
+
 /// Notes that rooms were removed.
 pub(super) async fn tell_of_deleted(tx: &Server, deleted_rooms: Vec<RoomId>) -> Outcome<()> {
     tell(tx, &Commit { deleted_rooms, ..Commit::default() }).await

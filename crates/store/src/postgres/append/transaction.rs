@@ -28,9 +28,18 @@ const DOUBLES_MAX: u32 = 3;
 /// What a transaction has done whose commit was asked for.
 struct Asked {
     /// Its name; `None` when it has changed no log.
-    xid: Option<String>,
+    name: Option<Name>,
     epoch: Arc<str>,
     answers: Vec<Answer>,
+}
+
+/// Names a transaction that has changed a log.
+struct Name {
+    /// Its number. After a crash the server gives it out again if nothing of the transaction was on
+    /// disk.
+    xid: String,
+    /// What it wrote beside its number, and no other transaction did.
+    mark: Uuid,
 }
 
 /// What became of it.
@@ -74,7 +83,8 @@ async fn attempt(
     if attempts.repeated()
         && let Some(before) = asked.as_ref()
     {
-        match fate(attempts, before).await? {
+        // Boxed: rarely needed, and large.
+        match Box::pin(fate(attempts, before)).await? {
             Fate::Committed => return Ok(before.answers.clone()),
             // Messages carry ids, so a repetition finds what was kept. The rest must not be done twice.
             Fate::Unknown if batch.iter().any(|append| !is_message(append)) => {
@@ -88,8 +98,8 @@ async fn attempt(
     *asked = None;
     let work = attempts.begin().await?;
     let done = carry_out(&work, Rules::of(&store.options), batch).await;
-    let done = done.map(|(answers, xid)| {
-        *asked = Some(Asked { xid, epoch: Arc::clone(work.epoch()), answers: answers.clone() });
+    let done = done.map(|(answers, name)| {
+        *asked = Some(Asked { name, epoch: Arc::clone(work.epoch()), answers: answers.clone() });
         answers
     });
     work.conclude(done).await
@@ -102,21 +112,40 @@ const fn is_message(append: &Append) -> bool {
 /// Finds out what became of an earlier attempt.
 async fn fate(attempts: &Attempts<'_>, asked: &Asked) -> Outcome<Fate> {
     // What changed no log is the same when it is done twice.
-    let Some(xid) = &asked.xid else { return Ok(Fate::Aborted) };
+    let Some(Name { xid, mark }) = &asked.name else { return Ok(Fate::Aborted) };
     loop {
         let mut work = attempts.connect().await?;
         if *work.epoch() != asked.epoch {
             work.give_back();
             return Ok(Fate::Unknown);
         }
-        let fate =
-            query::get(&work, sql::FATE, &[xid], |row| value::<Option<String>>(row, 0)).await;
-        match work.finish(fate)?.as_deref() {
-            Some("committed") => return Ok(Fate::Committed),
-            Some("aborted") => return Ok(Fate::Aborted),
+        let status = async {
+            let status =
+                query::get(&work, sql::FATE, &[xid], |row| value::<Option<String>>(row, 0)).await;
+            match status.as_ref().map(Option::as_deref) {
+                Ok(Some("in progress")) => Ok(None),
+                // The number was not given out again yet.
+                Err(fault) if fault.is_state(&SqlState::INVALID_PARAMETER_VALUE) => {
+                    Ok(Some(Fate::Aborted))
+                }
+                Ok(status) => {
+                    let is_known = status.is_some();
+                    // A statement of its own: it sees whatever has ended by now.
+                    let kept = query::exists(&work, sql::HAS_MARK, &[xid, mark]).await?;
+                    Ok(Some(match (kept, is_known) {
+                        (true, _) => Fate::Committed,
+                        (false, true) => Fate::Aborted,
+                        (false, false) => Fate::Unknown,
+                    }))
+                }
+                Err(_) => status.map(|_| None),
+            }
+        };
+        let status = status.await;
+        match work.finish(status)? {
+            Some(fate) => return Ok(fate),
             // The server still works on it, or waits for its standby.
-            Some("in progress") => sleep(FATE_PAUSE).await,
-            _ => return Ok(Fate::Unknown),
+            None => sleep(FATE_PAUSE).await,
         }
     }
 }
@@ -126,7 +155,7 @@ async fn carry_out(
     tx: &Server,
     rules: Rules,
     batch: &[&Append],
-) -> Outcome<(Vec<Answer>, Option<String>)> {
+) -> Outcome<(Vec<Answer>, Option<Name>)> {
     let mut ledger = Ledger::default();
     let ids: Vec<Uuid> = batch.iter().map(|append| append.room.0).collect();
     let locked =
@@ -143,13 +172,13 @@ async fn carry_out(
     let (rooms, seqs): (Vec<Uuid>, Vec<i64>) =
         ledger.heads.iter().map(|(room, seq)| (room.0, integer(*seq))).unzip();
     let params: query::Params<'_> = &[&rooms, &seqs];
-    let heads = ledger.heads.into_iter().collect();
+    let mark = Uuid::new_v4();
     let (_, (), xid) = tokio::try_join!(
         query::execute(tx, rooms::SET_LAST_SEQS, params),
-        commit_log::tell_of_rooms(tx, heads),
+        commit_log::tell_of_append(tx, &rooms, &seqs, mark),
         query::get(tx, sql::XID, &[], |row| value(row, 0)),
     )?;
-    Ok((answers, Some(xid)))
+    Ok((answers, Some(Name { xid, mark })))
 }
 
 async fn carry_out_one(

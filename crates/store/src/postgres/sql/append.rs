@@ -14,4 +14,5 @@ statements! {
     /// The transaction's own name, by which its fate can be asked for later.
     XID = "SELECT pg_current_xact_id()::text";
     FATE = "SELECT pg_xact_status($1::text::xid8)";
+    HAS_MARK = "SELECT 1 FROM commit_log WHERE xid = $1::text::xid8 AND mark = $2";
 }

@@ -32,4 +32,6 @@ statements! {
             deleted_rooms = commit_log.deleted_rooms || excluded.deleted_rooms, \
             sessions = commit_log.sessions || excluded.sessions, \
             users = commit_log.users || excluded.users";
+    /// The only note of a transaction that appends.
+    TELL_OF_APPEND = "INSERT INTO commit_log (rooms, seqs, mark) VALUES ($1, $2, $3)";
 }

@@ -1,0 +1,1 @@
+-- Nothing to do: here no answer to a commit is lost on a network.
