@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 /// The longest time before the end of a lease at which its holder falls silent.
 const LEASE_MARGIN: Duration = Duration::from_secs(1);
 /// How long giving a job away may take.
-const PART_PATIENCE: Duration = Duration::from_millis(1_500);
+const PART_PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// What all turns of a worker share.
 #[derive(Debug)]

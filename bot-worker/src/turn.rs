@@ -29,7 +29,7 @@ mod stream;
 mod tell;
 
 /// How long storing the text may take when the process has to stop now.
-const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(500);
+const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(1);
 /// Longest wait before a job that no turn can end is tried again.
 const PARK_MAX: Duration = Duration::from_hours(1);
 

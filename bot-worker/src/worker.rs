@@ -35,7 +35,7 @@ const MAILBOX: usize = 1_024;
 /// Deliveries taken at once.
 const BATCH: usize = 64;
 /// How long turns may take to hand their jobs over when the worker has to stop now.
-const ABORT_PATIENCE: Duration = Duration::from_secs(2);
+const ABORT_PATIENCE: Duration = Duration::from_secs(4);
 
 /// Why a worker cannot start.
 #[derive(Debug, thiserror::Error)]

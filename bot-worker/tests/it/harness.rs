@@ -1,6 +1,6 @@
 //! A room with people and bots, workers, and an observer that notes what the room is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -171,7 +171,7 @@ impl World {
     pub(crate) fn observe_room(&self, room: RoomId) -> Observer {
         let mailbox = self.bus.subscribe(100_000).unwrap();
         self.bus.follow(mailbox.id, room);
-        Observer { mailbox, told: Told::default() }
+        Observer { mailbox, told: Told::default(), seen: HashSet::new() }
     }
 
     /// Starts a worker with the settings of [`quick`].
@@ -339,6 +339,8 @@ impl Told {
 pub(crate) struct Observer {
     mailbox: Mailbox,
     pub(crate) told: Told,
+    /// An event may be told again, and whoever has it already drops it.
+    seen: HashSet<u64>,
 }
 
 impl Observer {
@@ -385,6 +387,7 @@ impl Observer {
 
     fn note(&mut self, delivery: &Delivery) {
         match delivery {
+            Delivery::Event { event, .. } if !self.seen.insert(event.seq) => {}
             Delivery::Event { event, .. } => match &event.body {
                 EventBody::MessageCreated(message) => self.told.created.push(*message.clone()),
                 EventBody::MessageCompleted(ended) => self.told.completed.push(ended.clone()),

@@ -18,21 +18,21 @@ over_each_store!(
 async fn worker_that_stood_still_for_longer_than_its_lease_says_nothing_more(world: World) {
     world.add_bot("guide", |_| {}).await;
     let (zombie, heir) = (Puppet::new(), Puppet::new());
-    let config = BotWorkerConfig { lease: Duration::from_secs(1), ..quick() };
+    let config = BotWorkerConfig { lease: Duration::from_secs(2), ..quick() };
     let store = FlakyStore::new(&world.store);
     let flaky: Arc<FlakyStore> = Arc::clone(&store);
-    let mut first = world.start_in_thread(flaky, config.clone(), zombie.providers());
+    let mut first = world.start_in_thread(flaky, config, zombie.providers());
     let mut observer = world.observe();
     let trigger = world.say("@guide hi").await;
     let old_call = zombie.call().await;
     old_call.text("old").await;
     let reply = observer.streaming().await;
 
-    store.fail_renewals(&[Fault::Stall(Duration::from_secs(3))]);
+    store.fail_renewals(&[Fault::Stall(Duration::from_secs(5))]);
     store.stalled().await;
     // It waits in the zombie's hands when that comes to itself.
     old_call.text(" and stale").await;
-    let second = world.start_with(config, heir.providers());
+    let second = world.start(heir.providers());
     let new_call = heir.call().await;
     new_call.text("new").await;
     observer.until(|told| told.turns(reply).contains(&2)).await;
