@@ -10,6 +10,7 @@ mod append;
 mod bots;
 mod codec;
 mod commit_log;
+mod connection;
 mod epoch;
 mod events;
 mod fault;

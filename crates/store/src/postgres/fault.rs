@@ -33,6 +33,9 @@ pub(super) enum Fault {
     /// The commit was asked for and what came of it is not known.
     #[error("the outcome of the commit is unknown")]
     Commit(#[source] Box<Fault>),
+    /// The server has committed without waiting for its standby.
+    #[error("the standby may not have the commit")]
+    Unconfirmed,
     /// A stored document cannot be read.
     #[error("a stored document cannot be read")]
     Document(#[source] serde_json::Error),
@@ -132,7 +135,9 @@ impl Fault {
     /// it has kept nothing; where it is gone, or silent, nobody knows.
     pub(super) fn of_commit(self) -> Self {
         match (&self, self.meaning()) {
-            (Self::Slow, _) | (_, Some(Meaning::Lost)) => Self::Commit(Box::new(self)),
+            (Self::Slow | Self::Unconfirmed, _) | (_, Some(Meaning::Lost)) => {
+                Self::Commit(Box::new(self))
+            }
             _ => self,
         }
     }
@@ -172,9 +177,12 @@ impl From<Fault> for StoreError {
             }
             Fault::Crowded => Self::Overloaded,
             Fault::Closed => Self::Unavailable(None),
-            Fault::Connect(_) | Fault::Starved | Fault::Standby | Fault::Slow | Fault::Nameless => {
-                Self::Unavailable(Some(Box::new(fault)))
-            }
+            Fault::Connect(_)
+            | Fault::Starved
+            | Fault::Standby
+            | Fault::Slow
+            | Fault::Unconfirmed
+            | Fault::Nameless => Self::Unavailable(Some(Box::new(fault))),
             Fault::Document(_) | Fault::Contradiction(_) => inconsistent(fault),
             // It stays taken although nobody else is in the way.
             Fault::Sql(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {

@@ -9,11 +9,12 @@ use deadpool::Runtime;
 use deadpool::managed::{
     self, Metrics, Object, Pool, PoolConfig, PoolError, RecycleError, TimeoutType, Timeouts,
 };
-use deadpool_postgres::{ClientWrapper, ConfigConnectImpl, ManagerConfig, RecyclingMethod};
+use deadpool_postgres::ClientWrapper;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::PostgresOptions;
 use super::address::Address;
+use super::connection::{self, Doubt};
 use super::epoch::{self, Epoch};
 use super::fault::{Fault, Outcome};
 
@@ -37,12 +38,18 @@ const KEEPALIVE_RETRIES: u32 = 3;
 pub(super) struct Server {
     client: ClientWrapper,
     epoch: Arc<str>,
+    doubt: Doubt,
 }
 
 impl Server {
     /// Returns the identity of the logs of this very server.
     pub(super) fn epoch(&self) -> &Arc<str> {
         &self.epoch
+    }
+
+    /// Tells whether the server did not wait for its standby with a commit since the last question.
+    pub(super) fn take_doubt(&self) -> bool {
+        self.doubt.take()
     }
 }
 
@@ -58,10 +65,16 @@ impl std::ops::Deref for Server {
 pub(super) type Conn = Object<Connector>;
 
 /// Makes connections.
-#[derive(Debug)]
 pub(super) struct Connector {
-    inner: deadpool_postgres::Manager,
+    config: tokio_postgres::Config,
+    tls: MakeRustlsConnect,
     epoch: Arc<Epoch>,
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector").finish_non_exhaustive()
+    }
 }
 
 impl managed::Manager for Connector {
@@ -69,21 +82,18 @@ impl managed::Manager for Connector {
     type Error = Fault;
 
     async fn create(&self) -> Result<Server, Fault> {
-        let client = self.inner.create().await.map_err(Fault::Connect)?;
+        let (client, doubt) =
+            connection::connect(&self.config, &self.tls).await.map_err(Fault::Connect)?;
         let epoch = epoch::read(&client).await?;
         self.epoch.set(&epoch);
-        Ok(Server { client, epoch })
+        Ok(Server { client, epoch, doubt })
     }
 
-    async fn recycle(
-        &self,
-        server: &mut Server,
-        metrics: &Metrics,
-    ) -> managed::RecycleResult<Fault> {
-        self.inner.recycle(&mut server.client, metrics).await.map_err(|error| match error {
-            RecycleError::Message(message) => RecycleError::Message(message),
-            RecycleError::Backend(error) => RecycleError::Backend(error.into()),
-        })
+    async fn recycle(&self, server: &mut Server, _: &Metrics) -> managed::RecycleResult<Fault> {
+        if server.client.is_closed() {
+            return Err(RecycleError::message("the connection is closed"));
+        }
+        Ok(())
     }
 }
 
@@ -166,12 +176,7 @@ impl Pools {
         let pool = |of: Use, size: usize| {
             let mut config = address.config.clone();
             prepare(&mut config, options, of);
-            let inner = deadpool_postgres::Manager::from_connect(
-                config,
-                ConfigConnectImpl { tls: tls.clone() },
-                ManagerConfig { recycling_method: RecyclingMethod::Fast },
-            );
-            let connector = Connector { inner, epoch: Arc::clone(epoch) };
+            let connector = Connector { config, tls: tls.clone(), epoch: Arc::clone(epoch) };
             let timeouts = Timeouts {
                 wait: Some(options.pool_wait),
                 create: Some(options.connect_timeout),

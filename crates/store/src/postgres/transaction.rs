@@ -122,6 +122,9 @@ impl Attempts<'_> {
             // its wait was cut short. A commit that writes nothing would not wait for the standby
             // either; this one waits until the standby has all that was before.
             query::execute(&work, sql::BARRIER, &[]).await?;
+            if work.take_doubt() {
+                return Err(Fault::Unconfirmed);
+            }
         }
         Ok(work)
     }
@@ -312,6 +315,8 @@ pub(super) use {committing, reading, writing};
 impl Work<'_> {
     /// Ends work outside a transaction: the connection is kept unless it broke.
     pub(super) fn finish<T>(&mut self, outcome: Outcome<T>) -> Outcome<T> {
+        let is_certain = !self.attempts.committing.load(Ordering::Acquire) || !self.take_doubt();
+        let outcome = if is_certain { outcome } else { outcome.and(Err(Fault::Unconfirmed)) };
         match &outcome {
             Err(fault) if fault.spoils_connection() => self.give_up(fault),
             _ => self.give_back(),

@@ -31,20 +31,54 @@ const EMOJIS: [&str; 3] = ["👍", "🎉", "👀"];
 /// One wish. Messages are named by the order in which they were tried.
 #[derive(Debug, Clone)]
 enum Wish {
-    Publish { client_id: Option<u8>, body: usize, reply_to: Option<usize>, thread: Option<usize> },
+    Publish {
+        client_id: Option<u8>,
+        body: usize,
+        reply_to: Option<usize>,
+        thread: Option<usize>,
+    },
     /// Once more, with the ids of an earlier one.
-    Again { message: usize },
-    Edit { message: usize, body: usize },
-    Redact { message: usize },
-    React { message: usize, emoji: usize, add: bool },
-    Join { invited: bool },
-    Invite { user: usize },
+    Again {
+        message: usize,
+    },
+    Edit {
+        message: usize,
+        body: usize,
+    },
+    Redact {
+        message: usize,
+    },
+    React {
+        message: usize,
+        emoji: usize,
+        add: bool,
+    },
+    Join {
+        invited: bool,
+    },
+    Invite {
+        user: usize,
+    },
     Leave,
-    Kick { user: usize },
-    Ban { user: usize, millis: Option<i64> },
-    Mute { user: usize, millis: Option<i64> },
-    SetRole { user: usize, role: u8 },
-    Update { name: Option<u8>, archived: Option<bool> },
+    Kick {
+        user: usize,
+    },
+    Ban {
+        user: usize,
+        millis: Option<i64>,
+    },
+    Mute {
+        user: usize,
+        millis: Option<i64>,
+    },
+    SetRole {
+        user: usize,
+        role: u8,
+    },
+    Update {
+        name: Option<u8>,
+        archived: Option<bool>,
+    },
     Reset,
 }
 

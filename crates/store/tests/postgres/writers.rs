@@ -453,6 +453,54 @@ async fn acknowledged_messages_survive_the_death_of_the_server() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn commit_that_did_not_reach_the_standby_is_not_acknowledged() {
+    let server = Postgres::start().await;
+    let limits =
+        PostgresOptions { append_deadline: Duration::from_secs(50), ..options(&server.url()) };
+    let store = Arc::new(PostgresStore::open(limits).await.unwrap());
+    let town = Town::build(&store, 1).await;
+    let standby = server.standby(true).await;
+    let room = town.rooms[0];
+    let first = store.append(vec![publish(room, town.ada, message(None, "first"))]).await.unwrap();
+    assert!(matches!(first[0], Ok(Appended::New { .. })));
+
+    standby.pause();
+    let intents = [
+        Intent::Publish(message(Some("one".to_owned()), "hello")),
+        Intent::Update { name: Some("another".to_owned()), topic: None, archived: None },
+    ];
+    let writers = intents.map(|intent| {
+        let (store, actor) = (Arc::clone(&store), town.ada);
+        let wish = Append { room, actor, at: at(), intent };
+        tokio::spawn(async move {
+            let r = soon(store.append(vec![wish])).await;
+            eprintln!("RESULT {r:?}");
+            r
+        })
+    });
+    // An operator who ends the wait makes the server call it a success, with a warning.
+    let cancel = "SELECT count(*) FILTER (WHERE pg_cancel_backend(pid)) FROM pg_stat_activity \
+                  WHERE wait_event = 'SyncRep' AND backend_type = 'client backend'";
+    let mut n_cancelled = 0;
+    while n_cancelled < 6 {
+        n_cancelled += server.query(cancel).trim().parse::<u32>().unwrap();
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!writers.iter().any(|writer| writer.is_finished()), "the standby has nothing");
+    standby.resume();
+
+    for writer in writers {
+        let answers = writer.await.unwrap().unwrap();
+        assert!(answers[0].is_ok(), "{answers:?}");
+    }
+    let head = store.find_head(room).await.unwrap().unwrap().seq;
+    let kinds: Vec<_> = store.read_events(room, head - 2, 10).await.unwrap();
+    let mut kinds: Vec<_> = kinds.iter().map(|event| event.body.kind()).collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, ["message.created", "room.updated"], "each once");
+}
+
 /// Describes a bot.
 fn new_bot(username: &str, trigger: Trigger) -> (NewUser, BotRecord) {
     let user = NewUser { kind: UserKind::Bot, ..person(username) };
