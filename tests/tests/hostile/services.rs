@@ -370,9 +370,21 @@ async fn cluster_without_an_administrator_serves_nobody() {
 
 #[tokio::test]
 async fn nodes_that_start_together_make_everything_once() {
-    let services = Services::start().await;
+    let services = Arc::new(Services::start().await);
+    let migrated = services.node("migrate").run().await;
+    assert_eq!(migrated.code(), 0, "{}", migrated.stderr);
+    // Lets nobody write until all three have seen that nothing is there.
+    let held = Arc::clone(&services);
+    let holding = tokio::task::spawn_blocking(move || {
+        held.postgres.query(
+            "DO $$ BEGIN LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE; FOR i IN 1..80 LOOP \
+             EXIT WHEN (SELECT count(*) FROM pg_locks WHERE NOT granted) >= 3; \
+             PERFORM pg_sleep(0.05); END LOOP; END $$",
+        )
+    });
     let start = || services.node("broker").env("PARLOR_LIFECYCLE__START_TIMEOUT", "30s").start();
     let (one, two, three) = tokio::join!(start(), start(), start());
+    holding.await.unwrap();
     let count = |sql: &str| services.postgres.query(sql).trim().to_owned();
     assert_eq!(count("SELECT count(*) FROM rooms"), "1");
     assert_eq!(count("SELECT count(*) FROM users WHERE kind = 'bot'"), "1");
