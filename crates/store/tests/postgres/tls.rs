@@ -101,7 +101,7 @@ async fn server_that_demands_encryption_says_what_to_write() {
             }
         }
     };
-    let error = soon(refused).await;
+    let error = soon(Box::pin(refused)).await;
     assert!(matches!(error, OpenError::TlsDemanded), "{error:?}");
     assert!(error.to_string().contains("sslmode=verify-full"), "{error}");
     let trusting = PostgresOptions { ca_file: Some(ca_file()), ..options(&url) };
