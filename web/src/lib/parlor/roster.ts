@@ -91,12 +91,19 @@ export class Roster {
         this.#change(frame.data.user, { status: frame.data.status });
         break;
       case 'bot.status':
+        // Another call that waits does not hide what the bot is at.
+        if (frame.data.state === 'queued' && this.#isAt(frame.data.bot.id)) return;
         this.#start(this.#bots, frame.data.bot.id, frame.data, BOT_STATUS_MS);
         break;
       default:
         return;
     }
     this.changed();
+  }
+
+  #isAt(bot: string): boolean {
+    const state = this.#bots.get(bot)?.value.state;
+    return state !== undefined && state !== 'queued';
   }
 
   #change(user: UserRef, change: Partial<Member>): void {
