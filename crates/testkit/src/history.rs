@@ -184,6 +184,11 @@ impl History {
         self.with_reader(reader, |reader, _| reader.subscribing(now));
     }
 
+    /// Notes that a reader has left and needs nothing more.
+    pub fn left(&mut self, reader: ReaderId) {
+        self.with_reader(reader, |reader, _| reader.leave());
+    }
+
     /// Notes that a reader was told to read the history again and will follow from the present.
     pub fn resync(&mut self, reader: ReaderId) {
         self.with_reader(reader, |reader, _| reader.forget());
@@ -268,7 +273,8 @@ impl History {
     /// and every call has its reply.
     pub fn finish(mut self) -> Result<Summary, Vec<Violation>> {
         for reader in &self.readers {
-            if let Some(position) = reader.position().filter(|position| *position < self.stored) {
+            let behind = reader.position().filter(|position| *position < self.stored);
+            if let Some(position) = behind.filter(|_| !reader.has_left()) {
                 let (reader, head) = (reader.name().to_owned(), self.stored);
                 self.violations.push(Violation::Behind { reader, position, head });
             }

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    pin::pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -22,7 +23,7 @@ use parlor_testkit::{
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, error::Elapsed, sleep, timeout},
 };
 
 mod habits;
@@ -276,7 +277,7 @@ impl Actor {
     async fn renew_if_refused(&mut self, token: &str, ended: &Ended) {
         if matches!(ended, Ended::Lost(reason) if reason.contains("401")) {
             let http = self.user.through(self.nodes[self.at]).http;
-            let renewed = tokio::time::timeout(PATIENCE, http.renew(token)).await;
+            let renewed = timeout(PATIENCE, http.renew(token)).await;
             self.note(&format!("renewed: {}", matches!(renewed, Ok(Ok(_)))));
         }
     }
@@ -297,6 +298,26 @@ impl Actor {
         self.ask_for_a_sign().await;
     }
 
+    /// Does something and reads what comes in the meantime. Gives up after a time.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+        let mut work = pin!(timeout(PATIENCE, work));
+        loop {
+            let Some(socket) = &mut self.socket else { return work.await };
+            let deadline = Instant::now() + PATIENCE;
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                Some(incoming) = socket.next_before(deadline) => match incoming {
+                    Incoming::Frame(frame) => self.take(*frame),
+                    Incoming::Ended(ended) => {
+                        self.note(&format!("the connection ended: {ended:?}"));
+                        self.hop();
+                    }
+                },
+            }
+        }
+    }
+
     /// Notices a connection that only seems to be there.
     async fn ask_for_a_sign(&mut self) {
         let silent = self.last_frame.elapsed();
@@ -306,7 +327,7 @@ impl Actor {
             self.hop();
         } else if silent > SILENCE {
             let asked = socket.send(&Command::Ping {});
-            tokio::time::timeout(PATIENCE, asked).await.ok();
+            timeout(PATIENCE, asked).await.ok();
         }
     }
 
@@ -346,6 +367,9 @@ impl Actor {
             }
             // A reader that had much to catch up with is then told the texts so far.
             Frame::Subscribed(subscribed) => {
+                if self.habits.expects_resync && !subscribed.resumed {
+                    room.history().resync(self.place.reader);
+                }
                 let position = room.history().position(self.place.reader);
                 room.history().subscribed(self.place.reader, position, &subscribed);
             }

@@ -22,6 +22,9 @@ const EVENTS_CONVERGE: Duration = Duration::from_secs(2);
 const REPLIES_CONVERGE: Duration = LEASE.saturating_add(Duration::from_secs(5));
 /// Everyone is shown as they are so long after the last fault.
 const PRESENCE_CONVERGES: Duration = Duration::from_secs(90);
+/// A whole log is read in this time.
+const READ: Duration = Duration::from_secs(15);
+
 /// Waits until everyone is connected and nothing is under way.
 pub(crate) async fn rest(places: &[Place], patience: Duration) {
     let deadline = Instant::now() + patience.max(Duration::from_mins(1));
@@ -98,9 +101,9 @@ pub(crate) async fn replies(
 ) -> Duration {
     let deadline = Instant::now() + patience;
     loop {
-        let log = reader.log(&room.slug).await;
-        let open = open_replies(&log);
-        if open.is_empty() {
+        let log = reader.log_within(&room.slug, READ).await;
+        let open = log.as_deref().map(open_replies);
+        if open.as_ref().is_some_and(Vec::is_empty) {
             break;
         }
         if Instant::now() > deadline {
@@ -175,10 +178,11 @@ pub(crate) async fn check(
     room: &Arc<Room>,
     reader: &User,
 ) -> Result<Summary, Vec<Violation>> {
-    let (log, list) = (reader.log(&room.slug).await, reader.history(&room.slug).await);
+    let log = reader.log_within(&room.slug, READ).await.unwrap_or_default();
+    let list = reader.history(&room.slug).await;
     let mut history = room.take_history();
     for addr in cluster.addrs() {
-        let other = reader.through(addr).log(&room.slug).await;
+        let other = reader.through(addr).log_within(&room.slug, READ).await.unwrap_or_default();
         let differs = |(one, other): &(&Event, &Event)| one != other;
         if let Some((one, _)) = log.iter().zip(&other).find(differs) {
             history.broken(Violation::Disagree { seq: one.seq });

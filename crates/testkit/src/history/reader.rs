@@ -29,6 +29,7 @@ pub(super) struct Reader {
     epoch: Option<String>,
     position: Option<u64>,
     asked_at: u64,
+    has_left: bool,
     subscriptions: Vec<Subscription>,
     replies: BTreeMap<MessageId, Growing>,
 }
@@ -64,6 +65,7 @@ impl Reader {
             epoch: None,
             position: None,
             asked_at: 0,
+            has_left: false,
             subscriptions: Vec::new(),
             replies: BTreeMap::new(),
         }
@@ -88,6 +90,14 @@ impl Reader {
 
     pub(super) fn subscribing(&mut self, now: u64) {
         self.asked_at = now;
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.has_left = true;
+    }
+
+    pub(super) fn has_left(&self) -> bool {
+        self.has_left
     }
 
     /// Begins anew, because the server said so.

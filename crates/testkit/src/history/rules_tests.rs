@@ -197,6 +197,24 @@ fn text_of_another_room_is_found() {
 }
 
 #[test]
+fn reader_that_has_left_may_be_behind() {
+    let follow = |leaves: bool| {
+        let mut history = with_messages(&[1, 2]);
+        let reader = history.reader("r");
+        history.subscribed(reader, None, &subscribed(0, false));
+        history.event(reader, &created(1, 1));
+        if leaves {
+            history.left(reader);
+        }
+        found(history, &[created(1, 1), created(2, 2)])
+    };
+
+    assert_eq!(follow(true), []);
+    let behind = Violation::Behind { reader: "r".to_owned(), position: 1, head: 2 };
+    assert_eq!(follow(false), [behind]);
+}
+
+#[test]
 fn lost_pieces_are_forgiven_where_they_may_be_lost_but_stale_ones_are_not() {
     let mut history = with_messages(&[1]).with_lost_signals();
     history.wrote("c2", "body 2", true);

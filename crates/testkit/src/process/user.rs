@@ -1,6 +1,6 @@
 //! Someone with an account: HTTP calls, sockets and a feed.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use parlor_client::{Feed, Http, MemoryTokens, MessageQuery, TokenStore, Updates};
 use parlor_protocol::{
@@ -12,6 +12,7 @@ use parlor_protocol::{
     message::Message,
     room::{Room, RoomKind},
 };
+use tokio::time::timeout;
 
 use super::client_config;
 use crate::socket::Socket;
@@ -134,6 +135,11 @@ impl User {
             }
         }
         events
+    }
+
+    /// Returns a room's whole log, or nothing when it does not come in time.
+    pub async fn log_within(&self, room: &str, patience: Duration) -> Option<Vec<Event>> {
+        timeout(patience, self.log(room)).await.ok()
     }
 
     /// Returns all messages of a room, oldest first.

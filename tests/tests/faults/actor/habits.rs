@@ -13,6 +13,7 @@ pub(crate) enum Operation {
     Edit,
     Redact,
     ReadBack,
+    LookBack,
     Hop,
     LeaveAndJoin,
     Kick,
@@ -38,6 +39,7 @@ impl Habits {
             (Operation::Edit, 6),
             (Operation::Redact, 4),
             (Operation::ReadBack, 12),
+            (Operation::LookBack, 3),
             (Operation::Hop, 4),
             (Operation::LeaveAndJoin, 2),
         ];
@@ -61,6 +63,7 @@ impl Habits {
             (Operation::Edit, 6),
             (Operation::Redact, 12),
             (Operation::ReadBack, 12),
+            (Operation::LookBack, 10),
             (Operation::Hop, 20),
             (Operation::LeaveAndJoin, 4),
         ];
@@ -77,7 +80,7 @@ impl Habits {
     #[cfg(feature = "soak")]
     pub(crate) fn calling() -> Self {
         let weights = vec![(Operation::CallBot, 1)];
-        Self { pause_ms: 400..600, expects_resync: false, weights }
+        Self { pause_ms: 3_000..4_000, expects_resync: false, weights }
     }
 
     /// Nothing but writing.

@@ -3,14 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use parlor_client::{ClientError, Http, MessageQuery};
-use parlor_protocol::{code::Code, frame::Frame, http::PutMemberRequest};
-use parlor_testkit::socket::{Failure, publish};
+use parlor_protocol::{
+    code::Code,
+    command::{Command, Position, Since},
+    frame::Frame,
+    http::PutMemberRequest,
+};
+use parlor_testkit::{
+    history::ReaderId,
+    socket::{Failure, Incoming, Socket, publish},
+};
 use rand::Rng as _;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::{Actor, Operation, Own, PATIENCE};
-use crate::report::count;
+use crate::{report::count, room::Room};
 
 /// How long a message is sent again before its outcome counts as unknown.
 const PERSISTENCE: Duration = Duration::from_secs(40);
@@ -29,6 +37,7 @@ impl Actor {
             Operation::Edit => self.edit().await,
             Operation::Redact => self.redact().await,
             Operation::ReadBack => self.read_back().await,
+            Operation::LookBack => self.look_back().await,
             Operation::Hop => self.hop(),
             Operation::LeaveAndJoin => self.leave().await,
             Operation::Kick => self.kick().await,
@@ -117,7 +126,7 @@ impl Actor {
         self.note(&format!("stops {message}"));
         let room = self.room().id.clone();
         let http = self.any_node();
-        timeout(PATIENCE, http.cancel_reply(&room, message)).await.map(drop).ok();
+        self.meanwhile(http.cancel_reply(&room, message)).await.map(drop).ok();
     }
 
     async fn edit(&mut self) {
@@ -127,7 +136,7 @@ impl Actor {
         room.history().edits(id, &body);
         self.note(&format!("edits {id} {body}"));
         let http = self.any_node();
-        if let Ok(Ok(_)) = timeout(PATIENCE, http.edit_message(&room.id, id, &body)).await {
+        if let Ok(Ok(_)) = self.meanwhile(http.edit_message(&room.id, id, &body)).await {
             self.note(&format!("edited {id}"));
             room.history().edited(id, &body);
             count(&room.counts.edited);
@@ -141,7 +150,7 @@ impl Actor {
         room.history().redacts(own.id);
         self.note(&format!("redacts {}", own.id));
         let http = self.any_node();
-        if let Ok(Ok(())) = timeout(PATIENCE, http.redact_message(&room.id, own.id)).await {
+        if let Ok(Ok(())) = self.meanwhile(http.redact_message(&room.id, own.id)).await {
             self.note(&format!("redacted {}", own.id));
             room.history().redacted(own.id);
             count(&room.counts.redacted);
@@ -155,17 +164,44 @@ impl Actor {
         let room = Arc::clone(self.room());
         let http = self.any_node();
         let query = MessageQuery { after: Some(after), limit: Some(1), ..MessageQuery::default() };
-        if let Ok(Ok(page)) = timeout(PATIENCE, http.messages(&room.id, &query)).await {
+        if let Ok(Ok(page)) = self.meanwhile(http.messages(&room.id, &query)).await {
             room.history().read_back(&client_id, page.items.first());
             count(&room.counts.read_back);
         }
+    }
+
+    /// Follows the room from an earlier position on another connection, as a client does that was
+    /// away for longer.
+    async fn look_back(&mut self) {
+        let room = Arc::clone(self.room());
+        let position = room.history().position(self.place.reader).unwrap_or(0);
+        let Some(epoch) = self.epoch.clone() else { return };
+        let seq = position.saturating_sub(self.random.random_range(1..80));
+        let node = self.nodes[self.random.random_range(0..self.nodes.len())];
+        let user = self.user.clone();
+        let looked = self.meanwhile(async {
+            let token = user.through(node).token().await;
+            let mut socket = Socket::open_within(node, &token, PATIENCE).await.ok()?;
+            let reader = room.history().member(&user.name);
+            let since = Some(Since::Position(Position { epoch, seq }));
+            let command = Command::Subscribe { id: None, room: room.slug.as_str().into(), since };
+            room.history().subscribing(reader);
+            let answer = socket.request_within(command, PATIENCE).await;
+            if let Ok(Frame::Subscribed(subscribed)) = answer {
+                room.history().subscribed(reader, Some(seq), &subscribed);
+                read_to(&mut socket, &room, reader, subscribed.seq).await;
+            }
+            room.history().left(reader);
+            Some(())
+        });
+        looked.await.map(drop).ok();
     }
 
     async fn leave(&mut self) {
         let room = Arc::clone(self.room());
         let (http, name) = (self.any_node(), self.user.name.clone());
         self.note("leaves");
-        let left = timeout(PATIENCE, http.delete_member(&room.id, &name)).await;
+        let left = self.meanwhile(http.delete_member(&room.id, &name)).await;
         self.note(&format!("left: {left:?}"));
         if let Ok(Ok(())) = left {
             // What comes now is not for those who left.
@@ -197,7 +233,7 @@ impl Actor {
         let http = self.any_node();
         self.note(&format!("kicks {other}"));
         let kicked: Result<Result<(), ClientError>, _> =
-            timeout(PATIENCE, http.delete_member(&room.id, &other)).await;
+            self.meanwhile(http.delete_member(&room.id, &other)).await;
         self.note(&format!("kicked {other}: {kicked:?}"));
     }
 
@@ -208,6 +244,21 @@ impl Actor {
         }
         let place = self.random.random_range(0..self.own.len());
         (!self.own[place].calls_bot).then_some(place)
+    }
+}
+
+/// Reads until a position has been reached, or nothing more comes.
+async fn read_to(socket: &mut Socket, room: &Room, reader: ReaderId, seq: u64) {
+    while room.history().position(reader).is_some_and(|position| position < seq) {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        match socket.next_before(deadline).await {
+            Some(Incoming::Frame(frame)) => {
+                if let Frame::Event(event) = *frame {
+                    room.history().event(reader, &event);
+                }
+            }
+            _ => return,
+        }
     }
 }
 
