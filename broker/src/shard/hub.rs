@@ -212,11 +212,6 @@ impl Shard {
                 break;
             }
         }
-        // Pieces of replies may have been lost together with the events.
-        let streams = self.node.list_streaming(room).await;
-        if let Some(state) = self.rooms.borrow_mut().get_mut(&room) {
-            state.feed.refresh_streams(streams);
-        }
         self.resume_live(room);
         self.dirty_wake.notify_one();
     }

@@ -149,7 +149,7 @@ impl Shard {
     pub(super) fn refresh_streams(self: &Rc<Self>, id: RoomId) {
         let now = tokio::time::Instant::now();
         match self.rooms.borrow_mut().get_mut(&id) {
-            Some(room) if room.feed.has_streams() => {
+            Some(room) if room.feed.has_holes() => {
                 if room.refreshed_at.is_some_and(|at| now - at < REFRESH_EVERY) {
                     return;
                 }

@@ -44,7 +44,7 @@ pub(crate) struct Feed {
     /// Memberships that were read before this position may be outdated.
     memberships_changed_at: u64,
     ring: Ring,
-    streams: HashMap<MessageId, StreamingReply>,
+    streams: HashMap<MessageId, Stream>,
     /// First pieces of replies that came before the event that begins them.
     early: VecDeque<(MessageDelta, Bytes)>,
     pending: VecDeque<Delivery>,
@@ -54,6 +54,21 @@ pub(crate) struct Feed {
     known: u64,
     /// Where the log stood when the room was opened.
     opened_at: u64,
+}
+
+/// A reply that is being written.
+#[derive(Debug)]
+struct Stream {
+    /// As far as the members have it.
+    so_far: StreamingReply,
+    /// A piece after that came, so some before it were lost.
+    has_hole: bool,
+}
+
+impl Stream {
+    fn new(so_far: StreamingReply) -> Self {
+        Self { so_far, has_hole: false }
+    }
 }
 
 /// What to do with a delivery.
@@ -153,12 +168,14 @@ impl Feed {
         self.delivered = head.seq;
         self.reset_through = head.reset_through;
         self.epoch = head.epoch;
-        self.streams = streams.into_iter().map(|reply| (reply.message, reply)).collect();
+        self.streams =
+            streams.into_iter().map(|reply| (reply.message, Stream::new(reply))).collect();
     }
 
     /// Returns the replies that are being written, as far as the members have them.
     pub(crate) fn streaming(&self) -> Vec<StreamingReply> {
-        let mut replies: Vec<_> = self.streams.values().cloned().collect();
+        let mut replies: Vec<_> =
+            self.streams.values().map(|stream| stream.so_far.clone()).collect();
         replies.sort_by_key(|reply| reply.message);
         replies
     }
@@ -235,27 +252,27 @@ impl Feed {
         starts
     }
 
-    /// Tells whether a reply is being written.
-    pub(crate) fn has_streams(&self) -> bool {
-        !self.streams.is_empty()
+    /// Tells whether pieces of a reply that is being written are known to be lost.
+    pub(crate) fn has_holes(&self) -> bool {
+        self.streams.values().any(|stream| stream.has_hole)
     }
 
-    /// Corrects the texts so far after signals were lost.
+    /// Corrects the texts of which pieces were lost. The others are left alone: pieces that these
+    /// replies have already may be on their way, and would then not be told to the members.
     pub(crate) fn refresh_streams(&mut self, replies: Vec<StreamingReply>) {
         for reply in replies {
-            let newer = self
-                .streams
-                .get(&reply.message)
-                .is_some_and(|known| (reply.turn, reply.chunk) > (known.turn, known.chunk));
-            if newer {
-                self.streams.insert(reply.message, reply);
+            if let Some(stream) = self.streams.get_mut(&reply.message)
+                && stream.has_hole
+                && (reply.turn, reply.chunk) > (stream.so_far.turn, stream.so_far.chunk)
+            {
+                *stream = Stream::new(reply);
             }
         }
     }
 
     fn begin_stream(&mut self, message: MessageId) {
         let reply = StreamingReply { message, turn: 1, chunk: 0, text: String::new() };
-        self.streams.entry(message).or_insert(reply);
+        self.streams.entry(message).or_insert_with(|| Stream::new(reply));
     }
 
     fn hold(&mut self, delivery: Delivery) {
@@ -317,12 +334,14 @@ impl Feed {
 
     /// Keeps the text so far in step with what the members are told.
     fn accept_delta(&mut self, delta: &MessageDelta, json: Bytes) -> Step {
-        let Some(reply) = self.streams.get_mut(&delta.message) else {
+        let Some(stream) = self.streams.get_mut(&delta.message) else {
             return self.accept_delta_of_unknown(delta, json);
         };
+        let reply = &mut stream.so_far;
         if delta.turn > reply.turn {
             (reply.turn, reply.chunk) = (delta.turn, 0);
             reply.text.clear();
+            stream.has_hole = false;
         }
         if delta.turn < reply.turn || delta.chunk <= reply.chunk {
             return Step::Nothing;
@@ -332,6 +351,7 @@ impl Feed {
             reply.text.push_str(&delta.text);
             Step::Signal(json)
         } else {
+            stream.has_hole = true;
             // Told all the same: clients see the hole and subscribe again.
             Step::SignalAfterHole(json)
         }
@@ -345,7 +365,7 @@ impl Feed {
             let (turn, chunk) = (delta.turn, delta.chunk);
             let text = delta.text.clone();
             let reply = StreamingReply { message: delta.message, turn, chunk, text };
-            self.streams.insert(delta.message, reply);
+            self.streams.insert(delta.message, Stream::new(reply));
             return Step::Signal(json);
         }
         // Events and signals travel apart, so a piece may be here before its beginning. After the

@@ -319,6 +319,22 @@ fn piece_after_lost_ones_has_the_text_asked_for() {
 }
 
 #[test]
+fn text_asked_for_takes_no_piece_from_the_members() {
+    let mut feed = live(5);
+    feed.accept(delivery(message(6, 77, "streaming")));
+    feed.accept(delta(1, 1, "one "));
+    // The answer was faster than the pieces in it.
+    let text = "one two three".to_owned();
+    let message = MessageId(Uuid::from_u128(77));
+    feed.refresh_streams(vec![StreamingReply { message, turn: 1, chunk: 3, text }]);
+    for (chunk, text) in [(2, "two "), (3, "three")] {
+        assert!(matches!(feed.accept(delta(1, chunk, text)), Step::Signal(_)), "piece {chunk}");
+    }
+    let [reply] = feed.streaming().try_into().unwrap();
+    assert_eq!(reply.text, "one two three");
+}
+
+#[test]
 fn room_that_the_store_is_ahead_of_is_filled_up_to_there() {
     let mut feed = live(5);
     let ahead = |seq| Delivery::Ahead { room: parlor_protocol::id::RoomId(Uuid::nil()), seq };
