@@ -114,7 +114,8 @@ fn every_setting_that_a_document_names_exists() {
 
 /// Areas that names of metrics begin with.
 const AREAS: [&str; 12] = [
-    "http", "ws", "room", "bus", "store", "relay", "cluster", "auth", "bot", "llm", "runtime", "build",
+    "http", "ws", "room", "bus", "store", "relay", "cluster", "auth", "bot", "llm", "runtime",
+    "build",
 ];
 
 fn is_metric(word: &str) -> bool {
