@@ -12,7 +12,7 @@ use parlor_protocol::id::SessionId;
 use parlor_protocol::time::Timestamp;
 use parlor_store::{Commit, StoreError, TailPosition};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
 use crate::node::Node;
 use crate::refusal::{Outcome, Refusal};
@@ -34,7 +34,13 @@ pub(crate) struct Relay {
     bus: watch::Receiver<BusStatus>,
     position: TailPosition,
     epoch: String,
-    /// When the tail was last read.
+    /// What was read and not yet told.
+    found: Vec<Commit>,
+    /// More is there already.
+    more: bool,
+    /// When the tail was last asked for.
+    asked_at: Instant,
+    /// When it was last read.
     read_at: Instant,
     failing: bool,
 }
@@ -53,6 +59,9 @@ impl Relay {
             bus: node.bus.status(),
             position: start,
             epoch: page.epoch,
+            found: Vec::new(),
+            more: false,
+            asked_at: Instant::now(),
             read_at: Instant::now(),
             failing: false,
             node: Arc::clone(node),
@@ -60,16 +69,27 @@ impl Relay {
     }
 
     /// Reads and tells for ever, also while the node drains: its last sessions are served like all.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(self) {
+        // Apart: it takes long when the log of a large room goes.
+        let forgetting = forget_old(Arc::clone(&self.node));
+        tokio::select! {
+            () = self.follow() => {}
+            () = forgetting => {}
+        }
+    }
+
+    async fn follow(mut self) {
         let relay = self.node.config.relay.clone();
-        let compare_every = relay.compare_every;
-        let mut compare = interval_at(Instant::now() + compare_every, compare_every);
-        compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut compare = ticks(relay.compare_every);
         let mut controls = Vec::new();
         loop {
             let away = *self.bus.borrow_and_update() == BusStatus::Away;
-            let pause = if away { relay.tail_every_away } else { relay.tail_every };
-            let due = self.read_at + pause;
+            let pause = match (self.more, away) {
+                (true, _) => Duration::ZERO,
+                (false, true) => relay.tail_every_away,
+                (false, false) => relay.tail_every,
+            };
+            let due = self.asked_at + pause;
             tokio::select! {
                 biased;
                 received = self.controls.receive(&mut controls, CONTROLS) => {
@@ -91,12 +111,7 @@ impl Relay {
                     let bus_first = if away { Duration::ZERO } else { BUS_FIRST };
                     self.read_and_tell(bus_first).await;
                 }
-                _ = compare.tick() => {
-                    self.node.bus.deliver_control(Control::StoreMayBeAhead);
-                    if let Err(error) = self.node.store.prune_tail(KEEP).await {
-                        tracing::debug!(%error, "old commits were not forgotten");
-                    }
-                }
+                _ = compare.tick() => self.node.bus.deliver_control(Control::StoreMayBeAhead),
             }
         }
     }
@@ -115,25 +130,24 @@ impl Relay {
 
     async fn read_and_tell(&mut self, bus_first: Duration) {
         let timer = self.node.metrics.relay.duration.start_timer();
-        let commits = self.read().await;
+        let read = self.read().await;
         timer.observe_duration();
-        let since_last = self.read_at.elapsed();
-        self.read_at = Instant::now();
-        match commits {
-            Ok(commits) => {
+        self.asked_at = Instant::now();
+        match read {
+            Ok(()) => {
                 if std::mem::take(&mut self.failing) {
                     tracing::info!("the store's tail is read again");
                 }
                 self.node.metrics.relay.read_at.set(self.node.now().as_millis() / 1_000);
+                let since_last =
+                    self.asked_at - std::mem::replace(&mut self.read_at, self.asked_at);
                 if since_last > KEEP / 2 {
-                    self.compare_everything(since_last).await;
-                }
-                if !commits.is_empty() {
-                    sleep(bus_first).await;
-                    self.tell(commits);
+                    // Logins end by the clocks of other nodes.
+                    self.compare_everything(since_last + KEEP).await;
                 }
             }
             Err(error) => {
+                self.more = false;
                 self.node.metrics.relay.failures.inc();
                 if !std::mem::replace(&mut self.failing, true) {
                     tracing::warn!(
@@ -143,23 +157,29 @@ impl Relay {
                 }
             }
         }
+        // Also what was read before a failure: it is not read again.
+        if !self.found.is_empty() {
+            sleep(bus_first).await;
+            let commits = std::mem::take(&mut self.found);
+            self.tell(commits);
+        }
     }
 
-    /// Reads everything that is new.
-    async fn read(&mut self) -> Result<Vec<Commit>, StoreError> {
-        let mut commits = Vec::new();
+    /// Reads what is new, up to a bound.
+    async fn read(&mut self) -> Result<(), StoreError> {
         loop {
             let page = self.node.store.read_tail(&self.position, PAGE).await?;
             self.position = page.position;
-            commits.extend(page.commits);
+            self.found.extend(page.commits);
+            self.more = page.more;
             if self.epoch != page.epoch {
                 self.epoch = page.epoch;
                 tracing::warn!("the store's epoch has changed: clients are told to start anew");
                 self.node.metrics.relay.epoch_changes.inc();
                 self.compare_everything(KEEP).await;
             }
-            if !page.more || commits.len() > PAGE as usize {
-                return Ok(commits);
+            if !page.more || self.found.len() > PAGE as usize {
+                return Ok(());
             }
         }
     }
@@ -210,4 +230,21 @@ impl Relay {
             self.node.bus.deliver_control(Control::SessionRevoked(session));
         }
     }
+}
+
+/// Forgets old commits, and what is left of rooms that are gone, for ever.
+async fn forget_old(node: Arc<Node>) {
+    let mut due = ticks(node.config.relay.compare_every);
+    loop {
+        due.tick().await;
+        if let Err(error) = node.store.prune_tail(KEEP).await {
+            tracing::debug!(%error, "old commits were not forgotten");
+        }
+    }
+}
+
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = interval_at(Instant::now() + every, every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }

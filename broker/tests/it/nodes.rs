@@ -1,12 +1,15 @@
 //! Two nodes on one store, with no bus between them: whatever crosses, crosses by the store's tail.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parlor_protocol::close::CloseCode;
+use parlor_runtime::Config;
 use parlor_store::postgres::{PostgresOptions, PostgresStore};
 use parlor_store::{Intent, Store};
 use parlor_testkit::services::Postgres;
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::harness::{TestClient, TestNode};
 
@@ -33,9 +36,13 @@ impl Pair {
 }
 
 async fn node(postgres: &Postgres) -> TestNode {
+    node_with(postgres, |_| {}).await
+}
+
+async fn node_with(postgres: &Postgres, change: impl FnOnce(&mut Config)) -> TestNode {
     let store: Arc<dyn Store> =
         Arc::new(PostgresStore::open(PostgresOptions::new(postgres.url())).await.unwrap());
-    TestNode::start_on(Some(store), |_| {}).await
+    TestNode::start_on(Some(store), change).await
 }
 
 #[tokio::test]
@@ -70,6 +77,34 @@ async fn ended_login_is_cut_on_a_node_that_nobody_told() {
     assert_eq!(code, CloseCode::SessionRevoked.as_u16());
     assert!(pair.there.node().revocations.is_revoked(ada.session), "its tokens are refused");
     pair.stop([elsewhere]).await;
+}
+
+/// The log of a large room that was deleted takes long to remove.
+#[tokio::test]
+async fn ended_login_is_cut_while_old_commits_are_forgotten() {
+    let postgres = Arc::new(Postgres::start().await);
+    let here = node(&postgres).await;
+    let there =
+        node_with(&postgres, |config| config.relay.compare_every = Duration::from_secs(1)).await;
+    let ada = here.user("ada").await;
+    let mut elsewhere = there.connect(&ada).await;
+    let busy = tokio::task::spawn_blocking({
+        let postgres = Arc::clone(&postgres);
+        move || postgres.query("BEGIN; LOCK TABLE purges; SELECT pg_sleep(9); COMMIT")
+    });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    while postgres.query(waits).trim() == "0" {
+        sleep(Duration::from_millis(10)).await;
+    }
+
+    here.store().revoke_session(ada.session, here.node().now()).await.unwrap();
+    let (code, _) = elsewhere.closed().await;
+
+    assert_eq!(code, CloseCode::SessionRevoked.as_u16());
+    assert!(!busy.is_finished(), "they were still being forgotten");
+    drop(elsewhere);
+    busy.await.unwrap();
+    tokio::join!(here.stop(), there.stop());
 }
 
 #[tokio::test]
