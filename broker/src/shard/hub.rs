@@ -212,7 +212,16 @@ impl Shard {
                 break;
             }
         }
+        // Otherwise it would wait for ever for what comes no more.
+        let is_beyond = self
+            .rooms
+            .borrow_mut()
+            .get_mut(&room)
+            .is_some_and(|state| state.feed.forget_beyond_store());
         self.resume_live(room);
+        if is_beyond {
+            self.look_again(room);
+        }
         self.dirty_wake.notify_one();
     }
 

@@ -10,6 +10,7 @@ use parlor_domain::log::Head;
 use parlor_protocol::command::{Position, Since};
 use parlor_protocol::id::{RoomId, RoomRef};
 use parlor_runtime::Phase as LifePhase;
+use tokio::sync::Notify;
 
 use super::hub::RETRY_MAX;
 use super::room::Phase;
@@ -20,6 +21,8 @@ use crate::shard::conn::Conn;
 const COMPARED_AT_ONCE: usize = 512;
 /// Sessions of one room that follow it anew at the same time.
 const ANEW_AT_ONCE: usize = 8;
+/// How long after a fill that found less than was announced the room is compared.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// The text so far of a room's replies is asked for at most so often.
 const REFRESH_EVERY: Duration = Duration::from_millis(500);
 
@@ -54,6 +57,15 @@ impl Shard {
         self.compare(&[room]).await;
     }
 
+    /// Compares a room a little later: the store has less than was announced, so it may be another one.
+    pub(super) fn look_again(self: &Rc<Self>, room: RoomId) {
+        let shard = Rc::clone(self);
+        drop(tokio::task::spawn_local(async move {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            shard.catch_up_with_store(room).await;
+        }));
+    }
+
     async fn compare(self: &Rc<Self>, rooms: &[RoomId]) {
         let Some(mut heads) = self.read_heads(rooms).await else { return };
         for room in rooms {
@@ -81,14 +93,13 @@ impl Shard {
     }
 
     async fn compare_room(self: &Rc<Self>, id: RoomId, head: Head) {
-        let ready = match self.rooms.borrow().get(&id) {
-            Some(room) if room.feed.phase() == Phase::Filling => Some(Rc::clone(&room.ready)),
-            _ => None,
-        };
-        if let Some(ready) = ready {
+        let deadline = tokio::time::Instant::now() + self.node.config.limits.handshake_timeout;
+        // In a busy room one hole follows the other.
+        while let Some(ready) = self.filling(id) {
             // What is being read now is part of the old log, if there is a new one.
-            let patience = self.node.config.limits.handshake_timeout;
-            drop(tokio::time::timeout(patience, ready.notified()).await);
+            if tokio::time::timeout_at(deadline, ready.notified()).await.is_err() {
+                break;
+            }
         }
         let (is_other_log, behind) = match self.rooms.borrow_mut().get_mut(&id) {
             Some(room) if room.feed.phase() == Phase::Live => {
@@ -107,6 +118,13 @@ impl Shard {
         } else {
             self.refresh_streams(id);
         }
+    }
+
+    /// Returns what tells the end of filling, if the room is being filled.
+    fn filling(&self, id: RoomId) -> Option<Rc<Notify>> {
+        let rooms = self.rooms.borrow();
+        let room = rooms.get(&id).filter(|room| room.feed.phase() == Phase::Filling)?;
+        Some(Rc::clone(&room.ready))
     }
 
     /// The room's log is another one now: its members are no more those that were checked, and what

@@ -252,6 +252,21 @@ impl Feed {
         starts
     }
 
+    /// Forgets what was announced and is not in the store although it was read to its end since: it is
+    /// of a log that is gone. `true` when that is so.
+    pub(crate) fn forget_beyond_store(&mut self) -> bool {
+        if self.known == u64::MAX || self.known <= self.delivered {
+            return false;
+        }
+        let gone = self.delivered + 1..=self.known;
+        self.pending.retain(|delivery| match delivery {
+            Delivery::Event { event, .. } => !gone.contains(&event.seq),
+            Delivery::Ahead { seq, .. } => !gone.contains(seq),
+            Delivery::Signal { .. } | Delivery::Control(_) => true,
+        });
+        true
+    }
+
     /// Tells whether pieces of a reply that is being written are known to be lost.
     pub(crate) fn has_holes(&self) -> bool {
         self.streams.values().any(|stream| stream.has_hole)

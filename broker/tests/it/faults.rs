@@ -382,6 +382,31 @@ async fn burst_within_one_tick_does_not_cut_healthy_readers() {
     }
 }
 
+/// The store has lost the end of its log, and what was in it is still on the bus.
+#[tokio::test]
+async fn announced_event_that_is_not_in_the_store_is_never_told() {
+    let node = TestNode::start_with(|config| config.server.shards = 1).await;
+    let (ada, bob) = (node.user("ada").await, node.user("bob").await);
+    let room = node.room("tea", &[&ada, &bob]).await;
+    let mut reader = node.connect(&ada).await;
+    reader.subscribe(room, None).await;
+    let known = commit(&node, &bob, room, 1, 4).await.remove(0);
+    let lost = Event { seq: known.seq + 2, ..known.clone() };
+    node.node().bus.publish_events(vec![lost]);
+    assert_eq!(reader.next_durable().await["seq"], known.seq);
+
+    // Nobody joins a room that waits for something.
+    let mut writer = node.connect(&bob).await;
+    assert_eq!(writer.subscribe(room, None).await["op"], "subscribed");
+    for (body, seq) in ["one", "two", "three"].into_iter().zip(known.seq + 1..) {
+        assert_eq!(writer.publish(room, body).await["op"], "ok");
+        let event = reader.next_durable().await;
+        assert_eq!((&event["seq"], &event["data"]["body"]), (&json!(seq), &json!(body)));
+    }
+    drop((reader, writer));
+    node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn repeat_of_what_was_never_told_is_told() {
     let node = TestNode::start_with(|config| config.server.shards = 1).await;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use parlor_protocol::frame::Frame;
+use parlor_protocol::id::RoomId;
 use parlor_protocol::signal::Signal;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -96,6 +97,39 @@ fn hole_is_filled_before_what_came_after_it() {
         order.extend(told(&feed.accept(delivery)));
     }
     assert_eq!(order, [2, 3, 4, 5]);
+}
+
+/// The store has lost the end of the log that the event was part of.
+#[test]
+fn event_that_is_not_in_the_store_is_not_waited_for() {
+    let mut feed = live(1);
+    assert!(matches!(feed.accept(delivery(message(4, 1, "complete"))), Step::Fill));
+    feed.accept(Delivery::Ahead { room: RoomId(Uuid::from_u128(1)), seq: 4 });
+    feed.accept(delivery(message(5, 1, "complete")));
+    let event = message(2, 1, "complete");
+    feed.fill(&event, encode(&event));
+
+    assert!(feed.forget_beyond_store());
+    feed.filled();
+
+    let pending: Vec<_> = feed.take_pending().into();
+    assert!(
+        matches!(&pending[..], [Delivery::Event { event, .. }] if event.seq == 5),
+        "only what may have come since: {pending:?}"
+    );
+}
+
+#[test]
+fn room_that_was_filled_as_far_as_announced_forgets_nothing() {
+    let mut feed = live(1);
+    assert!(matches!(feed.accept(delivery(message(3, 1, "complete"))), Step::Fill));
+    for seq in 2..=3 {
+        let event = message(seq, 1, "complete");
+        feed.fill(&event, encode(&event));
+    }
+
+    assert!(!feed.forget_beyond_store());
+    assert_eq!(feed.take_pending().len(), 1);
 }
 
 #[test]
