@@ -26,6 +26,9 @@ pub(crate) struct MigrateArgs {
     /// stop all nodes before, and give the new key to each
     #[arg(long, conflicts_with = "check")]
     accept_new_secret: bool,
+    /// Tell nodes and clients that an older state of the database was put back: they load anew
+    #[arg(long, conflicts_with = "check")]
+    restored: bool,
 }
 
 /// What was done, whichever database it is.
@@ -55,6 +58,9 @@ pub(crate) async fn run(args: &MigrateArgs, context: &Context) -> anyhow::Result
     tell(&report, &place, context)?;
     if args.accept_new_secret {
         accept_secret(&config, postgres.as_ref(), context).await?;
+    }
+    if args.restored {
+        begin_epoch(&config, postgres.as_ref(), context).await?;
     }
     Ok(())
 }
@@ -115,6 +121,24 @@ async fn accept_secret(
         .await
         .map_err(|error| backends::postgres::fault(config, &error))?;
     context.out.note("all nodes use this secret key from now on");
+    Ok(())
+}
+
+/// Gives the logs a new identity, so that nobody takes the numbers that are given again for those
+/// that they have seen.
+async fn begin_epoch(
+    config: &Config,
+    postgres: Option<&PostgresOptions>,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let Some(options) = postgres else {
+        let why = "in a data folder, remove the file incarnation instead";
+        return Err(Usage(why.to_owned()).into());
+    };
+    PostgresStore::renew_incarnation(options)
+        .await
+        .map_err(|error| backends::postgres::fault(config, &error))?;
+    context.out.note("clients load anew; nodes that run notice when they connect again");
     Ok(())
 }
 

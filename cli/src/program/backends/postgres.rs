@@ -59,6 +59,8 @@ pub(crate) fn fault(config: &Config, error: &OpenError) -> ServiceFault {
         OpenError::OldServer { .. }
         | OpenError::NewerSchema { .. }
         | OpenError::ChangedMigration { .. }
+        | OpenError::Encoding { .. }
+        | OpenError::Nameless { .. }
         | OpenError::Database(_) => ServiceFault::unfit,
         _ => ServiceFault::wrong,
     };
