@@ -164,7 +164,8 @@ BEGIN
         ) WITH ORDINALITY AS c (ord, job, bot, conditional, nth)
         JOIN messages m ON m.id = append_messages.id[c.ord]
             AND m.room = append_messages.room[c.ord]
-            AND m.sender = append_messages.sender[c.ord]
+            -- Written by this call; with `check_ids` it may be an old one, which has its jobs.
+            AND m.xmin = pg_current_xact_id()::xid
         LEFT JOIN messages a ON a.id = m.reply_to AND a.room = m.room
         WHERE NOT c.conditional OR a.sender = c.bot
     ), queues AS (
@@ -172,15 +173,12 @@ BEGIN
             AS length
         FROM (SELECT DISTINCT c.room FROM called c) q
     ), owed AS (
-        -- With `check_ids` the message may be an old one, which has its jobs.
         INSERT INTO bot_jobs (id, room, trigger, bot, hops, state, due_at, created_at)
         SELECT c.job, c.room, c.trigger, c.bot, 1, 'queued', now_ms(), c.at
         FROM called c ORDER BY c.nth
-        ON CONFLICT DO NOTHING
-        RETURNING bot_jobs.id
     )
     SELECT c.ord, NULL::bigint, NULL::bigint, NULL::boolean, NULL::text, NULL::text, NULL::boolean,
         NULL::text, NULL::boolean, NULL::text, NULL::bigint, NULL::boolean, c.bot,
         q.length + c.place
-    FROM called c JOIN queues q ON q.room = c.room JOIN owed o ON o.id = c.job;
+    FROM called c JOIN queues q ON q.room = c.room;
 END $$;

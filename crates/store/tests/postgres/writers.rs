@@ -12,8 +12,8 @@ use parlor_protocol::room::RoomKind;
 use parlor_protocol::user::{UserKind, UserRef};
 use parlor_store::record::{BotRecord, NewRoom, NewUser};
 use parlor_store::{
-    Append, AppendRefused, Appended, Bots as _, Intent, Log as _, NewMessage, PostgresOptions,
-    PostgresStore, Rooms as _, StoreError, Users as _,
+    Append, AppendRefused, Appended, Bots as _, Intent, Jobs as _, Log as _, NewMessage,
+    PostgresOptions, PostgresStore, Rooms as _, StoreError, Users as _,
 };
 use parlor_testkit::services::Postgres;
 use tokio::task::JoinSet;
@@ -523,6 +523,29 @@ fn new_bot(username: &str, trigger: Trigger) -> (NewUser, BotRecord) {
         created_at: at(),
     };
     (user, bot)
+}
+
+#[tokio::test]
+async fn repeat_beside_a_new_message_calls_nobody_again() {
+    let (_, url) = database();
+    let store = open(&url).await;
+    let town = Town::build(&store, 1).await;
+    let room = town.rooms[0];
+    let (user, bot) = new_bot("guide", Trigger::Always);
+    let guide = store.create_bot(user, bot).await.unwrap().unwrap().user;
+    let invite = Intent::Invite { user: guide.id };
+    store.append(vec![Append { room, actor: town.ada, at: at(), intent: invite }]).await.unwrap();
+    let first = message(None, "first");
+    store.append(vec![publish(room, town.ada, first.clone())]).await.unwrap();
+
+    let batch =
+        vec![publish(room, town.ada, first), publish(room, town.ada, message(None, "second"))];
+    let answers = store.append(batch).await.unwrap();
+
+    assert!(matches!(answers[0], Ok(Appended::Repeat { .. })));
+    let Ok(Appended::New { jobs, .. }) = &answers[1] else { panic!("{answers:?}") };
+    assert_eq!(jobs.iter().map(|job| job.position).collect::<Vec<_>>(), [2]);
+    assert_eq!(store.count_jobs().await.unwrap(), (2, 0));
 }
 
 #[tokio::test]
