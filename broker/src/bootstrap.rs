@@ -166,11 +166,10 @@ pub async fn owner_of_general(
 }
 
 async fn remember_revocations(node: &Node) -> Outcome<()> {
-    let life = i64::try_from(node.config.auth.access_token_expire.as_millis()).unwrap_or(i64::MAX);
-    let now = node.now().as_millis();
-    let since = Timestamp::from_millis(now.saturating_sub(life));
+    let life = i64::try_from(node.token_life().as_millis()).unwrap_or(i64::MAX);
+    let since = Timestamp::from_millis(node.now().as_millis().saturating_sub(life));
     for session in node.store.list_revoked_since(since).await? {
-        node.revocations.revoke(session, Timestamp::from_millis(now.saturating_add(life)));
+        node.revocations.revoke(session, node.tokens_expire_by());
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! What every part of one node shares.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use parlor_auth::{AccessRefused, AccessTokens, PasswordHasher, RefreshTokens};
+use parlor_auth::{AccessRefused, AccessTokens, CLOCK_LEEWAY, PasswordHasher, RefreshTokens};
 use parlor_bus::{Bus, Control};
 use parlor_cluster::{Presence, Revocations, SharedLimits, Tickets, Transition};
 use parlor_llm::Providers;
@@ -174,10 +175,16 @@ impl Node {
         self.bus.publish_control(Control::SessionRevoked(session));
     }
 
+    /// Returns how long a token works at the most, by the clock of any node: those of others may
+    /// differ from this one's, either way.
+    pub fn token_life(&self) -> Duration {
+        self.config.auth.access_token_expire + 2 * Duration::from_secs(CLOCK_LEEWAY.unsigned_abs())
+    }
+
     /// Returns when the last access token that was given out until now will have expired.
     pub fn tokens_expire_by(&self) -> Timestamp {
-        let life = self.config.auth.access_token_expire;
-        Timestamp::new(self.clock.now() + jiff::SignedDuration::try_from(life).unwrap_or_default())
+        let life = jiff::SignedDuration::try_from(self.token_life()).unwrap_or_default();
+        Timestamp::new(self.clock.now() + life)
     }
 
     /// Tells a change of presence to all rooms of the user.

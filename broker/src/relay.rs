@@ -43,6 +43,8 @@ pub(crate) struct Relay {
     /// When it was last read.
     read_at: Instant,
     failing: bool,
+    /// Ended logins have to be read again from here on.
+    logins_since: Option<Timestamp>,
 }
 
 impl Relay {
@@ -64,6 +66,7 @@ impl Relay {
             asked_at: Instant::now(),
             read_at: Instant::now(),
             failing: false,
+            logins_since: None,
             node: Arc::clone(node),
         })
     }
@@ -135,16 +138,16 @@ impl Relay {
         self.asked_at = Instant::now();
         match read {
             Ok(()) => {
-                if std::mem::take(&mut self.failing) {
-                    tracing::info!("the store's tail is read again");
-                }
                 self.node.metrics.relay.read_at.set(self.node.now().as_millis() / 1_000);
                 let since_last =
                     self.asked_at - std::mem::replace(&mut self.read_at, self.asked_at);
-                if since_last > KEEP / 2 {
-                    // Logins end by the clocks of other nodes.
-                    self.compare_everything(since_last + KEEP).await;
+                // A server that crashed gives numbers of transactions out again that a position
+                // may count as read.
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("the store's tail is read again");
+                    self.compare_everything(since_last);
                 }
+                self.read_ended_logins().await;
             }
             Err(error) => {
                 self.more = false;
@@ -176,7 +179,7 @@ impl Relay {
                 self.epoch = page.epoch;
                 tracing::warn!("the store's epoch has changed: clients are told to start anew");
                 self.node.metrics.relay.epoch_changes.inc();
-                self.compare_everything(KEEP).await;
+                self.compare_everything(KEEP);
             }
             if !page.more || self.found.len() > PAGE as usize {
                 return Ok(());
@@ -184,19 +187,28 @@ impl Relay {
         }
     }
 
-    /// For when commits may have been missed: shards compare their rooms, ended logins are read
-    /// again.
-    async fn compare_everything(&self, missed: Duration) {
+    /// For when commits of the time `missed` may have been passed over: shards compare their rooms,
+    /// ended logins are read again.
+    fn compare_everything(&mut self, missed: Duration) {
         self.node.bus.deliver_control(Control::StoreMayBeAhead);
-        let missed = i64::try_from(missed.as_millis()).unwrap_or(i64::MAX);
-        let since = Timestamp::from_millis(self.node.now().as_millis().saturating_sub(missed));
+        // Logins end by the clocks of other nodes.
+        let missed = i64::try_from((missed + KEEP).as_millis()).unwrap_or(i64::MAX);
+        let since = self.node.now().as_millis().saturating_sub(missed);
+        let since = self.logins_since.map_or(since, |before| before.as_millis().min(since));
+        self.logins_since = Some(Timestamp::from_millis(since));
+    }
+
+    /// Reads ended logins again if that is needed, until it succeeds.
+    async fn read_ended_logins(&mut self) {
+        let Some(since) = self.logins_since else { return };
         match self.node.store.list_revoked_since(since).await {
             Ok(sessions) => {
+                self.logins_since = None;
                 for session in sessions {
                     self.end_session(session);
                 }
             }
-            Err(error) => tracing::warn!(%error, "ended logins cannot be read"),
+            Err(error) => tracing::warn!(%error, "ended logins cannot be read, trying again"),
         }
     }
 

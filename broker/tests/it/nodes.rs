@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlor_protocol::close::CloseCode;
+use parlor_protocol::time::Timestamp;
 use parlor_runtime::Config;
 use parlor_store::postgres::{PostgresOptions, PostgresStore};
 use parlor_store::{Intent, Store};
@@ -174,4 +175,18 @@ async fn same_message_sent_to_both_nodes_is_one() {
     assert_eq!(first["op"], "ok", "{first}");
     assert_eq!((&first["seq"], &first["message"]), (&second["seq"], &second["message"]));
     pair.stop([here, there]).await;
+}
+
+#[tokio::test]
+async fn ended_login_is_remembered_for_as_long_as_other_clocks_take_its_tokens() {
+    let node = TestNode::start().await;
+    let ada = node.user("ada").await;
+    node.node().end_session(ada.session);
+    // A token of a node whose clock is ahead, asked about at one whose clock is behind.
+    let life = node.node().config.auth.access_token_expire + std::time::Duration::from_secs(55);
+    let life = i64::try_from(life.as_millis()).unwrap();
+    let later = Timestamp::from_millis(node.node().now().as_millis() + life);
+    node.node().revocations.sweep(later);
+    assert!(node.node().revocations.is_revoked(ada.session));
+    node.stop().await;
 }

@@ -27,7 +27,7 @@ const TYPE: &str = "at+jwt";
 /// Longest token that is looked at. Ours have fewer than 600 bytes.
 const TOKEN_MAX: usize = 2_048;
 /// How far another node's clock may be ahead, in seconds (RFC 8725 leaves it to the application).
-const CLOCK_LEEWAY: i64 = 30;
+pub const CLOCK_LEEWAY: i64 = 30;
 
 /// What an access token says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ pub mod refresh;
 pub mod ticket;
 pub mod username;
 
-pub use access::{Access, AccessRefused, AccessTokens, NewAccess};
+pub use access::{Access, AccessRefused, AccessTokens, CLOCK_LEEWAY, NewAccess};
 pub use email::{EmailRefused, check_email};
 pub use key::{KeyTooShort, fingerprint};
 pub use password::{HashError, HashParams, NewPasswordError, PasswordHasher};
