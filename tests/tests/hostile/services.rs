@@ -313,6 +313,24 @@ async fn nodes_with_different_secrets_do_not_run_together() {
 }
 
 #[tokio::test]
+async fn database_that_was_put_back_gets_another_epoch() {
+    let services = Services::start().await;
+    let incarnation = || {
+        services
+            .postgres
+            .query("SELECT value FROM meta WHERE key = 'incarnation'")
+            .trim()
+            .to_owned()
+    };
+    let migrate = services.node("migrate").run().await;
+    assert_eq!(migrate.code(), 0, "{}", migrate.stderr);
+    let before = incarnation();
+    let restored = services.node("migrate").arguments(&["migrate", "--restored"]).run().await;
+    assert_eq!(restored.code(), 0, "{}", restored.stderr);
+    assert!(!before.is_empty() && incarnation() != before, "{before}");
+}
+
+#[tokio::test]
 async fn program_of_a_cluster_says_which_services_it_needs() {
     let needs =
         [("DATABASE_URL", "store.url"), ("NATS_URL", "bus.url"), ("REDIS_URL", "cluster.url")];
