@@ -8,6 +8,8 @@ mod crash;
 mod epoch;
 #[path = "postgres/faults.rs"]
 mod faults;
+#[path = "postgres/jobs.rs"]
+mod jobs;
 #[path = "postgres/lost_answers.rs"]
 mod lost_answers;
 #[path = "postgres/model.rs"]

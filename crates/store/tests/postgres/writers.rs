@@ -41,7 +41,11 @@ impl Town {
     }
 }
 
-async fn new_room(store: &PostgresStore, creator: UserId, members: Vec<UserId>) -> RoomId {
+pub(super) async fn new_room(
+    store: &PostgresStore,
+    creator: UserId,
+    members: Vec<UserId>,
+) -> RoomId {
     let id = RoomId(Uuid::new_v4());
     let room = NewRoom {
         id,
@@ -58,7 +62,7 @@ async fn new_room(store: &PostgresStore, creator: UserId, members: Vec<UserId>) 
     store.create_room(room).await.unwrap().unwrap().room.id
 }
 
-fn message(client_id: Option<String>, body: &str) -> NewMessage {
+pub(super) fn message(client_id: Option<String>, body: &str) -> NewMessage {
     NewMessage {
         id: MessageId(Uuid::new_v4()),
         client_id,
@@ -68,7 +72,7 @@ fn message(client_id: Option<String>, body: &str) -> NewMessage {
     }
 }
 
-fn publish(room: RoomId, actor: UserId, message: NewMessage) -> Append {
+pub(super) fn publish(room: RoomId, actor: UserId, message: NewMessage) -> Append {
     Append { room, actor, at: at(), intent: Intent::Publish(message) }
 }
 
@@ -502,7 +506,7 @@ async fn commit_that_did_not_reach_the_standby_is_not_acknowledged() {
 }
 
 /// Describes a bot.
-fn new_bot(username: &str, trigger: Trigger) -> (NewUser, BotRecord) {
+pub(super) fn new_bot(username: &str, trigger: Trigger) -> (NewUser, BotRecord) {
     let user = NewUser { kind: UserKind::Bot, ..person(username) };
     let bot = BotRecord {
         user: UserRef {
