@@ -23,7 +23,7 @@ impl Log for PostgresStore {
         &self,
         batch: Vec<Append>,
     ) -> Result<Vec<std::result::Result<Appended, AppendRefused>>> {
-        append::append_all(self, &batch).await
+        Box::pin(append::append_all(self, &batch)).await
     }
 
     async fn find_head(&self, room: RoomId) -> Result<Option<Head>> {

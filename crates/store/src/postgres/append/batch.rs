@@ -24,7 +24,7 @@ pub(in crate::postgres) async fn append_all(
     batch: &[Append],
 ) -> Result<Vec<Answer>> {
     let mut answers: Vec<Option<Answer>> = vec![None; batch.len()];
-    match fill(store, batch, &mut answers).await {
+    match Box::pin(fill(store, batch, &mut answers)).await {
         Ok(()) => Ok(answers
             .into_iter()
             .map(|answer| answer.unwrap_or(Err(AppendRefused::NotStorable)))
@@ -43,7 +43,7 @@ async fn fill(
     answers: &mut [Option<Answer>],
 ) -> Result<()> {
     let plan = Plan::new(batch);
-    write_messages(store, batch, &plan, answers).await?;
+    Box::pin(write_messages(store, batch, &plan, answers)).await?;
     for (twin, first) in &plan.twins {
         let (twin, first) = (*twin, *first);
         let repeat = match answers.get(first) {
@@ -55,7 +55,7 @@ async fn fill(
             *answer = Some(Ok(Appended::Repeat { event }));
         }
     }
-    carry_out_rest(store, batch, answers).await
+    Box::pin(carry_out_rest(store, batch, answers)).await
 }
 
 /// Which way each intent of a batch goes.
@@ -116,7 +116,7 @@ async fn write_messages(
         if part.is_empty() {
             continue;
         }
-        let Some(came) = write_part(store, batch, &part).await? else {
+        let Some(came) = Box::pin(write_part(store, batch, &part)).await? else {
             if part.len() == 1 {
                 continue;
             }
@@ -162,7 +162,7 @@ async fn write_part(
     loop {
         check_ids |= attempts.repeated();
         let outcome = attempts.run(attempt(store, &attempts, &wishes, check_ids));
-        let outcome = outcome.await;
+        let outcome = Box::pin(outcome).await;
         match &outcome {
             Err(fault) if fault.is_about_data() => return Ok(None),
             // An id is taken: the next attempt looks which.
@@ -202,9 +202,12 @@ async fn attempt(
             return Ok(came);
         }
         let mut came = call.run(work.commits()).await?.into_iter();
-        let all = wishes.iter().map(|wish| match by_bots.contains(&wish.append.room) {
-            true => Came::Odd,
-            false => came.next().unwrap_or(Came::Odd),
+        let all = wishes.iter().map(|wish| {
+            if by_bots.contains(&wish.append.room) {
+                Came::Odd
+            } else {
+                came.next().unwrap_or(Came::Odd)
+            }
         });
         Ok(all.collect())
     };
@@ -225,7 +228,7 @@ async fn carry_out_rest(
         if wishes.is_empty() {
             continue;
         }
-        match transaction::carry_out_all(store, &wishes).await? {
+        match Box::pin(transaction::carry_out_all(store, &wishes)).await? {
             Some(came) => {
                 for (nth, came) in part.into_iter().zip(came) {
                     if let Some(answer) = answers.get_mut(nth) {

@@ -4,6 +4,7 @@
 //! the room that it was read with, and a message is only written where that is still the room's mark.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use parlor_domain::turn::{Call, RoomBot, called_bots};
@@ -140,9 +141,11 @@ impl Remembered {
         let kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut unknown_rooms, mut unknown_users) = (Vec::new(), Vec::new());
         for append in batch {
-            if !facts.rooms.contains_key(&append.room) {
+            if let Entry::Vacant(place) = facts.rooms.entry(append.room) {
                 match rooms.get(&append.room) {
-                    Some(known) => drop(facts.rooms.insert(append.room, Arc::clone(known))),
+                    Some(known) => {
+                        place.insert(Arc::clone(known));
+                    }
                     None => unknown_rooms.push(append.room.0),
                 }
             }

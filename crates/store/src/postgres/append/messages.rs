@@ -24,6 +24,7 @@ use crate::postgres::sql::append as sql;
 
 /// What came of a message.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are answers")]
 pub(super) enum Came {
     /// The answer.
     Answered(Answer),

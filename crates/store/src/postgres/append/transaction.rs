@@ -61,7 +61,7 @@ pub(super) async fn carry_out_all(
     let mut doubles = 0;
     loop {
         let outcome = attempts.run(attempt(store, &attempts, batch, &mut asked));
-        let outcome = outcome.await;
+        let outcome = Box::pin(outcome).await;
         if let Err(fault) = &outcome {
             doubles += u32::from(fault.is_state(&SqlState::UNIQUE_VIOLATION));
             if fault.is_about_data() || doubles > DOUBLES_MAX {
