@@ -83,19 +83,25 @@ CREATE FUNCTION append_messages(
     o_kind text, o_archived boolean, o_role text, o_muted_until bigint, o_found boolean,
     o_bot uuid, o_place bigint
 ) LANGUAGE plpgsql VOLATILE
-SET enable_seqscan = off
+-- Every row is found by its key. Plans are kept, so one that suits a small table, and reads all of
+-- it, must not be made in the first place.
 SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
     stale uuid[];
 BEGIN
-    SELECT coalesce(array_agg(held.id) FILTER (WHERE held.bots_mark <> given.mark), '{}')
+    SELECT coalesce(array_agg(held.id) FILTER (WHERE held.bots_mark <> held.mark), '{}')
         INTO stale
-        FROM (SELECT r.id, r.bots_mark FROM rooms r
-              WHERE r.id = ANY (append_messages.rooms) ORDER BY r.id FOR NO KEY UPDATE) held
-        JOIN unnest(append_messages.rooms, append_messages.marks) AS given (id, mark)
-            ON given.id = held.id;
+        FROM (SELECT r.id, r.bots_mark, given.mark
+              FROM unnest(append_messages.rooms, append_messages.marks) AS given (id, mark)
+              JOIN rooms r ON r.id = given.id
+              ORDER BY r.id FOR NO KEY UPDATE OF r) held;
 
     RETURN QUERY
     WITH wish AS (
@@ -168,17 +174,19 @@ BEGIN
             AND m.xmin = pg_current_xact_id()::xid
         LEFT JOIN messages a ON a.id = m.reply_to AND a.room = m.room
         WHERE NOT c.conditional OR a.sender = c.bot
-    ), queues AS (
-        SELECT q.room, (SELECT count(*) FROM bot_jobs b WHERE b.room = q.room AND b.state <> 'done')
-            AS length
-        FROM (SELECT DISTINCT c.room FROM called c) q
     ), owed AS (
         INSERT INTO bot_jobs (id, room, trigger, bot, hops, state, due_at, created_at)
         SELECT c.job, c.room, c.trigger, c.bot, 1, 'queued', now_ms(), c.at
         FROM called c ORDER BY c.nth
     )
-    SELECT c.ord, NULL::bigint, NULL::bigint, NULL::boolean, NULL::text, NULL::text, NULL::boolean,
-        NULL::text, NULL::boolean, NULL::text, NULL::bigint, NULL::boolean, c.bot,
-        q.length + c.place
-    FROM called c JOIN queues q ON q.room = c.room;
+    SELECT q.ord, NULL::bigint, NULL::bigint, NULL::boolean, NULL::text, NULL::text, NULL::boolean,
+        NULL::text, NULL::boolean, NULL::text, NULL::bigint, NULL::boolean, q.bot,
+        q.place + max(q.length) OVER (PARTITION BY q.room)
+    FROM (
+        -- The queue of a room is counted once.
+        SELECT c.ord, c.room, c.bot, c.place, CASE WHEN c.place = 1 THEN (
+            SELECT count(*) FROM bot_jobs b WHERE b.room = c.room AND b.state <> 'done'
+        ) END AS length
+        FROM called c
+    ) q;
 END $$;

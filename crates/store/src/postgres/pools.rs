@@ -122,13 +122,17 @@ impl Use {
 
     /// Returns the settings of a session.
     ///
+    /// A connection keeps its plans. Those that read a whole table would be made while it is small
+    /// and stay when it has grown, so a plan by an index is taken wherever there is one; what that
+    /// does to the estimated costs must not make the server compile plans.
+    ///
     /// A writing statement is never ended by its length: the server would end the wait for a standby
     /// too, and call the commit a success.
     fn settings(self, statement_timeout: Duration) -> String {
         let idle = IDLE_IN_TRANSACTION.as_millis();
         let common = format!(
             "-c idle_in_transaction_session_timeout={idle} -c client_min_messages=warning \
-             -c default_transaction_isolation=read\\ committed"
+             -c default_transaction_isolation=read\\ committed -c enable_seqscan=off -c jit=off"
         );
         match self {
             Self::Lanes | Self::Writes => {
