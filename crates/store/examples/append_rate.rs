@@ -235,7 +235,7 @@ async fn closed_loop(
         clients.spawn(async move {
             let mut times = Vec::new();
             while !stop.load(Ordering::Relaxed) {
-                let n = next.fetch_add(1, Ordering::Relaxed) as usize;
+                let n = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(0);
                 let append = town.publish(load.rooms, load.bot, n);
                 let lane = lane_of(&append, &lanes);
                 let (answer, answered) = oneshot::channel();
@@ -276,7 +276,7 @@ async fn one_by_one(
         clients.spawn(async move {
             let mut times = Vec::new();
             while !stop.load(Ordering::Relaxed) {
-                let n = next.fetch_add(1, Ordering::Relaxed) as usize;
+                let n = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(0);
                 let asked = Instant::now();
                 let came = store.append(vec![town.publish(rooms, false, n)]).await.unwrap();
                 assert!(came[0].is_ok());

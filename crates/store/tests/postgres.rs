@@ -1,6 +1,12 @@
 //! The contract on Postgres, and what only this backend promises.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::needless_pass_by_value,
+    clippy::cast_possible_truncation,
+    reason = "tests fail by panicking, spawn what they like, and count little"
+)]
 
 #[path = "postgres/crash.rs"]
 mod crash;

@@ -33,7 +33,7 @@ async fn lost_transaction_is_not_taken_for_the_one_that_got_its_number() {
     // Nothing is on disk before its commit.
     let server = Postgres::builder().setting("wal_writer_delay=10s").start().await;
     let options =
-        PostgresOptions { append_deadline: Duration::from_secs(60), ..options(&server.url()) };
+        PostgresOptions { append_deadline: Duration::from_mins(1), ..options(&server.url()) };
     let store = Arc::new(PostgresStore::open(options).await.unwrap());
     let ada = store.create_user(person("ada")).await.unwrap().unwrap().user.id;
     let bob = store.create_user(person("bob")).await.unwrap().unwrap().user.id;

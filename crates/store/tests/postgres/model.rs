@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parlor_domain::permission::Refused;
 use parlor_protocol::http::Trigger;
 use parlor_protocol::id::{MessageId, RoomId, UserId};
 use parlor_protocol::message::{MessageStatus, Usage};
@@ -277,7 +278,6 @@ impl Twins {
                 (room_id, actor) = (of, author);
                 Intent::Publish(message)
             }
-            Wish::Again { .. } => Intent::Leave,
             Wish::Edit { message, body } => {
                 Intent::Edit { message: self.message(message), body: BODIES[body].to_owned() }
             }
@@ -290,7 +290,7 @@ impl Twins {
                 Intent::Join { invite: invited.then(|| format!("code-{room}")) }
             }
             Wish::Invite { user } => Intent::Invite { user: self.users[user] },
-            Wish::Leave => Intent::Leave,
+            Wish::Again { .. } | Wish::Leave => Intent::Leave,
             Wish::Kick { user } => Intent::Kick { user: self.users[user] },
             Wish::Ban { user, millis } => {
                 Intent::Ban { user: self.users[user], until: until(millis) }
@@ -410,7 +410,7 @@ impl Twins {
             let first = events.first().map_or(head.0 + 1, |event| event.seq);
             let seqs: Vec<u64> = events.iter().map(|event| event.seq).collect();
             assert_eq!(seqs, (first..=head.0).collect::<Vec<_>>(), "a hole");
-            let middle = (first + head.0) / 2;
+            let middle = first.midpoint(head.0);
             both!(self, |store| store.read_events(*room, middle, 3).await.unwrap());
             let window = Window::Before(None);
             both!(self, |store| store.list_messages(*room, window, 10_000).await.unwrap());
@@ -490,7 +490,7 @@ async fn refusals_of_messages_say_why() {
         twins.append(1, 4, publish.clone()),
         twins.append(0, 0, Wish::Mute { user: 2, millis: None }),
     ];
-    let _ = both!(twins, |store| store.append(batch.clone()).await.unwrap());
+    drop(both!(twins, |store| store.append(batch.clone()).await.unwrap()));
     twins.tried.clear();
     let batch = vec![
         twins.append(0, 4, publish.clone()),
@@ -507,7 +507,6 @@ async fn refusals_of_messages_say_why() {
 
     let answers = both!(twins, |store| store.append(batch.clone()).await.unwrap());
 
-    use parlor_domain::permission::Refused;
     assert_eq!(answers[0], Err(AppendRefused::Rule(Refused::NotAMember)));
     assert_eq!(answers[1], Err(AppendRefused::NoSuchRoom));
     assert!(matches!(answers[2], Err(AppendRefused::Rule(Refused::Muted { .. }))));

@@ -491,7 +491,7 @@ async fn commit_that_did_not_reach_the_standby_is_not_acknowledged() {
         n_cancelled += server.query(cancel).trim().parse::<u32>().unwrap();
         sleep(Duration::from_millis(20)).await;
     }
-    assert!(!writers.iter().any(|writer| writer.is_finished()), "the standby has nothing");
+    assert!(!writers.iter().any(tokio::task::JoinHandle::is_finished), "the standby has nothing");
     standby.resume();
 
     for writer in writers {
