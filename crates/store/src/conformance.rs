@@ -151,6 +151,7 @@ macro_rules! store_conformance {
             });
             $crate::store_conformance!(@tests $factory, users {
                 account_is_found_by_id_and_by_name_in_any_case,
+                text_that_is_no_name_finds_nothing,
                 taken_name_or_address_is_a_typed_conflict,
                 first_admin_is_one_however_many_ask,
                 credentials_are_found_by_name_or_address,

@@ -1,10 +1,12 @@
 //! Accounts.
 
+use parlor_protocol::room::RoomKind;
 use parlor_protocol::user::{ServerRole, Visibility};
 
 use super::Factory;
 use super::world::World;
-use crate::record::{NewUser, ProfileChange, UserConflict};
+use crate::append::{AppendRefused, Intent};
+use crate::record::{NewUser, ProfileChange, RoomFilter, UserConflict};
 
 /// What was put in comes out, by id and by name in any case.
 pub async fn account_is_found_by_id_and_by_name_in_any_case(factory: &dyn Factory) {
@@ -22,6 +24,27 @@ pub async fn account_is_found_by_id_and_by_name_in_any_case(factory: &dyn Factor
     assert_eq!(store.find_user(new.id).await.unwrap(), Some(made.clone()));
     assert_eq!(store.find_user_by_name("ADA").await.unwrap(), Some(made));
     assert_eq!(store.find_user_by_name("bob").await.unwrap(), None);
+}
+
+/// Clients may ask for any text; what nothing can be called is called by nothing.
+pub async fn text_that_is_no_name_finds_nothing(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let ada = world.user("ada").await;
+    let private = world.room(RoomKind::Private, &ada, &[]).await;
+    let (bob, store, at) = (world.user("bob").await, world.store(), world.now());
+    for text in ["\0", "ada\0", "a\u{fffd}da", "", "'"] {
+        assert_eq!(store.find_user_by_name(text).await.unwrap(), None, "{text:?}");
+        assert!(store.find_credentials(text).await.unwrap().is_none(), "{text:?}");
+        assert!(store.find_bot(text).await.unwrap().is_none(), "{text:?}");
+        assert!(store.find_room(&text.into(), ada.id).await.unwrap().is_none(), "{text:?}");
+        assert!(store.find_invite(text, at).await.unwrap().is_none(), "{text:?}");
+        store.list_users(Some(text), 10).await.unwrap();
+        store.list_members(private, Some(text), 10).await.unwrap();
+        store.list_rooms(ada.id, RoomFilter::default(), Some(text), 10).await.unwrap();
+        let join = Intent::Join { invite: Some(text.to_owned()) };
+        let refused = world.append(private, &bob, join).await;
+        assert_eq!(refused, Err(AppendRefused::NoSuchRoom), "{text:?}");
+    }
 }
 
 /// Names and addresses are unique in any case; the same id again is a repeat.

@@ -8,7 +8,7 @@ use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::{UserKind, UserRef};
 use uuid::Uuid;
 
-use super::codec::{Word as _, count, id, id_opt, integer, value, word};
+use super::codec::{Word as _, count, id, id_opt, integer, sought, value, word};
 use super::fault::{Fault, Outcome};
 use super::pools::Server;
 use super::query::Params;
@@ -30,7 +30,8 @@ impl Bots for PostgresStore {
     }
 
     async fn find_bot(&self, username: &str) -> Result<Option<BotRecord>> {
-        reading!(self, |conn| query::find(conn, sql::FIND_BY_NAME, &[&username], rows::bot).await)
+        let params: Params<'_> = &[&sought(username)];
+        reading!(self, |conn| query::find(conn, sql::FIND_BY_NAME, params, rows::bot).await)
     }
 
     async fn list_bots(&self) -> Result<Vec<BotRecord>> {

@@ -1,5 +1,7 @@
 //! How ids, times, counts and words of the contract are written into columns, and read back.
 
+use std::borrow::Cow;
+
 use parlor_protocol::code::Code;
 use parlor_protocol::time::Timestamp;
 use tokio_postgres::Row;
@@ -75,6 +77,12 @@ pub(super) fn integer(count: u64) -> i64 {
 /// Writes a time that may be absent.
 pub(super) fn millis(at: Option<Timestamp>) -> Option<i64> {
     at.map(Timestamp::as_millis)
+}
+
+/// Writes a text to look for. The database holds no NUL and refuses to look for one; nothing has what
+/// stands in its place.
+pub(super) fn sought(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }
 
 /// Writes a code.

@@ -4,7 +4,7 @@ use parlor_domain::permission::Action;
 use parlor_protocol::time::Timestamp;
 
 use super::access::Access;
-use super::codec::{id, small, time};
+use super::codec::{id, small, sought, time};
 use super::fault::{Fault, Outcome, Stop};
 use super::pools::Server;
 use super::query::{self, Params};
@@ -37,7 +37,7 @@ pub(super) async fn find(
     code: &str,
     at: Timestamp,
 ) -> Outcome<Option<InviteRecord>> {
-    query::find(conn, sql::FIND_INVITE, &[&code, &at.as_millis()], |row| {
+    query::find(conn, sql::FIND_INVITE, &[&sought(code), &at.as_millis()], |row| {
         Ok(InviteRecord { room: id(row, 0)?, expires_at: time(row, 1)?, uses_left: small(row, 2)? })
     })
     .await

@@ -9,7 +9,7 @@ use parlor_protocol::id::{RoomId, RoomRef, UserId};
 use parlor_protocol::room::RoomKind;
 use parlor_protocol::time::Timestamp;
 
-use super::codec::{count, id, integer, time, time_opt, value, word};
+use super::codec::{count, id, integer, sought, time, time_opt, value, word};
 use super::fault::{Outcome, settled};
 use super::pools::Server;
 use super::query::Params;
@@ -48,8 +48,8 @@ impl Rooms for PostgresStore {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<RoomListing>> {
-        let after = after.unwrap_or_default();
-        reading!(self, |conn| list::list(conn, user, &filter, after, limit).await)
+        let after = sought(after.unwrap_or_default());
+        reading!(self, |conn| list::list(conn, user, &filter, &after, limit).await)
     }
 
     async fn list_room_ids_of(&self, user: UserId) -> Result<Vec<RoomId>> {
@@ -64,7 +64,7 @@ impl Rooms for PostgresStore {
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<MemberRecord>> {
-        let params: Params<'_> = &[&room.0, &after.unwrap_or_default(), &i64::from(limit)];
+        let params: Params<'_> = &[&room.0, &sought(after.unwrap_or_default()), &i64::from(limit)];
         reading!(self, |conn| {
             query::list(conn, members::LIST, params, |row| {
                 Ok(MemberRecord {
@@ -130,7 +130,7 @@ async fn find_room(conn: &Server, room: &RoomRef, user: UserId) -> Outcome<Optio
         rows::find_room(conn, id).await?
     } else {
         let read = |row: &tokio_postgres::Row| rows::room(row, conn.epoch());
-        query::find(conn, sql::FIND_BY_SLUG, &[&room.0], read).await?
+        query::find(conn, sql::FIND_BY_SLUG, &[&sought(&room.0)], read).await?
     };
     let Some(room) = found else { return Ok(None) };
     let membership = rows::find_membership(conn, room.id, user).await?;

@@ -5,7 +5,7 @@ use parlor_protocol::id::{SessionId, UserId};
 use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::{ServerRole, Visibility};
 
-use super::codec::{Word as _, id, value};
+use super::codec::{Word as _, id, sought, value};
 use super::fault::{Fault, Outcome};
 use super::pools::Server;
 use super::query::Params;
@@ -41,14 +41,14 @@ impl Users for PostgresStore {
     }
 
     async fn find_user_by_name(&self, username: &str) -> Result<Option<Account>> {
-        reading!(self, |conn| {
-            query::find(conn, sql::FIND_BY_NAME, &[&username], rows::account).await
-        })
+        let params: Params<'_> = &[&sought(username)];
+        reading!(self, |conn| query::find(conn, sql::FIND_BY_NAME, params, rows::account).await)
     }
 
     async fn find_credentials(&self, login: &str) -> Result<Option<Credentials>> {
+        let params: Params<'_> = &[&sought(login)];
         reading!(self, |conn| {
-            query::find(conn, sql::FIND_CREDENTIALS, &[&login], |row| {
+            query::find(conn, sql::FIND_CREDENTIALS, params, |row| {
                 Ok(Credentials { account: rows::account(row)?, password_hash: value(row, 11)? })
             })
             .await
@@ -80,7 +80,7 @@ impl Users for PostgresStore {
     }
 
     async fn list_users(&self, after: Option<&str>, limit: u32) -> Result<Vec<Account>> {
-        let params: Params<'_> = &[&after.unwrap_or_default(), &i64::from(limit)];
+        let params: Params<'_> = &[&sought(after.unwrap_or_default()), &i64::from(limit)];
         reading!(self, |conn| query::list(conn, sql::LIST, params, rows::account).await)
     }
 

@@ -11,7 +11,7 @@ use parlor_protocol::user::{UserKind, UserRef};
 
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended};
-use crate::postgres::codec::{Word as _, count, integer, millis, time_opt};
+use crate::postgres::codec::{Word as _, count, integer, millis, sought, time_opt};
 use crate::postgres::sql::{jobs, members as sql, rooms};
 use crate::postgres::{query, rows};
 
@@ -21,7 +21,9 @@ pub(super) async fn join(desk: &mut Desk<'_>, invite: Option<&str>) -> Step<Appe
     }
     let (room, user) = (desk.room_key(), desk.actor.clone());
     let invited = match invite {
-        Some(code) => query::exists(desk.conn, sql::INVITE_IS_OF_ROOM, &[&code, &room]).await?,
+        Some(code) => {
+            query::exists(desk.conn, sql::INVITE_IS_OF_ROOM, &[&sought(code), &room]).await?
+        }
         None => false,
     };
     if desk.room.kind != RoomKind::Public && !invited {
