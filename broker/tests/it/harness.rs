@@ -16,7 +16,6 @@ use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::{ServerRole, UserKind};
 use parlor_runtime::{Config, Lifecycle, SystemClock};
 use parlor_store::record::{NewRoom, NewSession, NewUser};
-use parlor_store::sqlite::{SqliteOptions, SqliteStore};
 use parlor_store::{Append, Intent, Store};
 use prometheus::Registry;
 use serde_json::{Value, json};
@@ -26,6 +25,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+mod stores;
 
 /// Longer than any healthy step.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -78,9 +79,8 @@ impl TestNode {
         config.limits.enabled = false;
         config.auth.argon2_memory = parlor_runtime::config::ByteSize::kib(64);
         change(&mut config);
-        let store = SqliteStore::open(SqliteOptions::new(folder.path())).unwrap();
         let mut backends = Backends {
-            store: Arc::new(store),
+            store: stores::open(folder.path()).await,
             bus: Arc::new(LocalBus::new()),
             presence: Arc::new(LocalPresence::new(Duration::from_mins(5))),
             tickets: Arc::new(LocalTickets::new(100)),

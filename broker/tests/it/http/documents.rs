@@ -58,7 +58,7 @@ async fn node_says_whether_it_takes_work_and_what_it_needs() {
     assert_eq!(api.get("/healthz").await.expect(200)["status"], "ok");
     let ready = api.get("/readyz").await.expect(200);
     assert_eq!(ready["ready"], true);
-    assert_eq!(ready["dependencies"]["store"]["kind"], "sqlite");
+    assert_eq!(ready["dependencies"]["store"]["kind"], node.store().backend());
     assert_eq!(ready["dependencies"]["store"]["ok"], true);
     let info = api.get("/info").await.expect(200);
     assert_eq!((&info["name"], &info["limits"]["body_bytes"]), (&"parlor".into(), &16_384.into()));
