@@ -7,6 +7,12 @@
 #![expect(clippy::print_stdout, reason = "this is what it is for")]
 #![expect(clippy::unwrap_used, reason = "it ends when something fails")]
 #![expect(clippy::disallowed_methods, reason = "it makes its own ids and times")]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts and times of a short run are small"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -252,9 +258,10 @@ async fn closed_loop(
     let times: Vec<Duration> = clients.join_all().await.into_iter().flatten().collect();
     let wall = began.elapsed();
     let used = Cpu::now(server).since(used);
-    let batch = times.len() as f64 / n_batches.load(Ordering::Relaxed) as f64;
+    let n_batches = usize::try_from(n_batches.load(Ordering::Relaxed)).unwrap().max(1);
+    let batch = times.len() / n_batches;
     report(name, times, wall, used);
-    println!("    {batch:.0} messages per batch");
+    println!("    {batch} messages per batch");
 }
 
 async fn one_by_one(
@@ -297,7 +304,7 @@ async fn open_loop(
     store: &Arc<PostgresStore>,
     town: &Arc<Town>,
     rooms: usize,
-    rate: usize,
+    rate: u128,
     time: Duration,
 ) {
     let lanes = start_lanes(store, 2, &Arc::new(AtomicU64::new(0)));
@@ -307,7 +314,8 @@ async fn open_loop(
     let mut sent = 0;
     while began.elapsed() < time {
         ticks.tick().await;
-        let due = (began.elapsed().as_secs_f64() * rate as f64) as usize;
+        let due = began.elapsed().as_millis() * rate / 1_000;
+        let due = usize::try_from(due).unwrap();
         while sent < due {
             let append = town.publish(rooms, false, sent);
             let (answer, answered) = oneshot::channel();
@@ -371,11 +379,11 @@ async fn tail(server: &Postgres, store: &Arc<PostgresStore>, town: &Arc<Town>) {
 }
 
 fn report(name: &str, times: Vec<Duration>, wall: Duration, used: Cpu) {
-    let n = times.len() as u32;
-    let rate = f64::from(n) / wall.as_secs_f64();
+    let n = u32::try_from(times.len()).unwrap();
+    let rate = u128::from(n) * 1_000 / wall.as_millis();
     let (p50, p99, max) = percentiles(times);
     println!(
-        "  {name:24} {rate:>7.0}/s  p50 {p50:.1?}  p99 {p99:.1?}  max {max:.1?}; \
+        "  {name:24} {rate:>7}/s  p50 {p50:.1?}  p99 {p99:.1?}  max {max:.1?}; \
          processor {:.1?} here, {:.1?} in the server",
         used.here / n,
         used.server / n
@@ -384,8 +392,8 @@ fn report(name: &str, times: Vec<Duration>, wall: Duration, used: Cpu) {
 
 fn percentiles(mut times: Vec<Duration>) -> (Duration, Duration, Duration) {
     times.sort_unstable();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    (at(0.5), at(0.99), at(1.0))
+    let at = |share: usize| times[(times.len() - 1) * share / 100];
+    (at(50), at(99), at(100))
 }
 
 /// Processor time of this process, and of the server with all its processes.
