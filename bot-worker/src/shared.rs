@@ -42,6 +42,10 @@ impl Shared {
     /// store begins later, so it ends later, however the clocks are set; the margin is for clocks
     /// that run unevenly and for the way to the room.
     pub(crate) fn held_until(&self, asked_at: Instant) -> Instant {
+        #[cfg(feature = "planted-bugs")]
+        if parlor_domain::planted::is("fence-ignored") {
+            return asked_at + Duration::from_hours(1);
+        }
         let lease = self.config.lease;
         asked_at + lease - (lease / 10).min(LEASE_MARGIN)
     }

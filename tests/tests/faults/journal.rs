@@ -38,6 +38,17 @@ impl Journal {
         writeln!(self.file.lock().unwrap(), "{at:10.4} {who}: {what}").unwrap();
     }
 
+    /// Keeps something longer beside the file.
+    pub(crate) fn keep(&self, name: &str, text: &str) {
+        let name = name.replace(' ', "-");
+        let path = self.path.with_extension(format!("{name}.log"));
+        std::fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn has_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+
     /// Says that every promise was kept, so that nobody needs the file.
     pub(crate) fn held(&self) {
         self.held.store(true, Ordering::Relaxed);

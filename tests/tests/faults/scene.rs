@@ -240,3 +240,14 @@ impl Scene {
         Err(violations)
     }
 }
+
+/// What the processes logged explains a history.
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if !self.journal.has_held() {
+            for (name, log) in self.cluster.logs() {
+                self.journal.keep(&name, &log);
+            }
+        }
+    }
+}

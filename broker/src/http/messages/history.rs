@@ -63,7 +63,7 @@ async fn list_messages(
     // One more than asked for tells whether there is a next page.
     let found = node.store.list_messages(room.id, window, limit + 1).await?;
     #[cfg(feature = "planted-bugs")]
-    let found = if parlor_domain::planted::shows("stale-history") { Vec::new() } else { found };
+    let found = if parlor_domain::planted::is("stale-history") { Vec::new() } else { found };
     Ok(Json(page(found, window, limit)))
 }
 

@@ -168,6 +168,8 @@ fn length(duration: Duration) -> i64 {
 
 async fn hold(conn: &Server, statement: &str, params: Params<'_>) -> Outcome<Lease> {
     let held = query::find(conn, statement, params, |row| value(row, 0)).await?;
+    #[cfg(feature = "planted-bugs")]
+    let held = held.or_else(|| parlor_domain::planted::is("fence-ignored").then_some(false));
     Ok(held.map_or(Lease::Lost, |cancel_requested| Lease::Held { cancel_requested }))
 }
 
