@@ -117,6 +117,29 @@ async fn job_whose_row_is_being_written_is_passed_over() {
 }
 
 #[tokio::test]
+async fn bot_is_not_called_to_the_same_room_while_a_claim_is_under_way() {
+    let (_, url) = database();
+    let store = open(&url).await;
+    busy_rooms(&store, 1, 3).await;
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    client.batch_execute("BEGIN").await.unwrap();
+    let claim = "SELECT claim_job(gen_random_uuid(), 600000, '{}')";
+    let under_way: Uuid = client.query_one(claim, &[]).await.unwrap().get(0);
+
+    let other = soon(store.claim_job(Uuid::new_v4(), LEASE, &[])).await.unwrap().unwrap();
+    let bot = "SELECT bot FROM bot_jobs WHERE id = $1";
+    let busy: Uuid = client.query_one(bot, &[&under_way]).await.unwrap().get(0);
+    assert_ne!(other.bot.user.id.0, busy, "both would hold a job of the same bot");
+    assert_eq!(soon(store.claim_job(Uuid::new_v4(), LEASE, &[])).await.unwrap(), None);
+    client.batch_execute("ROLLBACK").await.unwrap();
+    let again = soon(store.claim_job(Uuid::new_v4(), LEASE, &[])).await.unwrap().unwrap();
+    assert_eq!((again.id.0, again.bot.user.id.0), (under_way, busy));
+    drop(client);
+    connection.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn job_that_belongs_to_nothing_any_more_holds_nobody_up() {
     let (name, url) = database();
     let store = open(&url).await;
