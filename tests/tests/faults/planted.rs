@@ -58,6 +58,7 @@ async fn found(bug: &str, trouble: Trouble) -> Vec<Violation> {
         of_members: habits(),
         of_owners: if calls { Habits::reading() } else { Habits::of_owner() },
         owners_kick: true,
+        checks_presence: false,
     };
     let build = |builder: ClusterBuilder| {
         builder.binary(&binary()).env("PARLOR_PLANTED_BUG", bug).env("RUST_LOG", "info")

@@ -39,6 +39,8 @@ pub(crate) struct Cast {
     pub(crate) of_members: Habits,
     pub(crate) of_owners: Habits,
     pub(crate) owners_kick: bool,
+    /// In the end everyone has to be shown as they are, which takes a while.
+    pub(crate) checks_presence: bool,
 }
 
 impl Cast {
@@ -52,6 +54,7 @@ impl Cast {
             of_members: Habits::writing(20..60),
             of_owners: Habits::writing(20..60),
             owners_kick: false,
+            checks_presence: false,
         }
     }
 }
@@ -72,6 +75,7 @@ pub(crate) struct Scene {
     pub(crate) places: Vec<Place>,
     pub(crate) counts: Arc<Counts>,
     pub(crate) journal: Arc<Journal>,
+    checks_presence: bool,
     actors: JoinSet<()>,
     orders: watch::Sender<Order>,
 }
@@ -89,8 +93,19 @@ impl Scene {
         let cluster = build(stage::builder(&llm)).start().await;
         let (orders, _) = watch::channel(Order::Act);
         let (rooms, owners, places, actors) = Default::default();
-        let mut scene =
-            Self { cluster, llm, rooms, owners, places, counts, journal, actors, orders };
+        let checks_presence = cast.checks_presence;
+        let mut scene = Self {
+            cluster,
+            llm,
+            rooms,
+            owners,
+            places,
+            counts,
+            journal,
+            checks_presence,
+            actors,
+            orders,
+        };
         for number in 0..cast.rooms {
             scene.fill(number, &cast).await;
         }
@@ -188,6 +203,10 @@ impl Scene {
         })
     }
 
+    async fn all_are(&self, status: PresenceStatus) -> Duration {
+        settle::presence(&self.cluster, &self.owners[0], &self.places, status).await
+    }
+
     /// Ends as [`Self::end`] does and returns what was broken. Gives up waiting after a time.
     pub(crate) async fn verdict(
         mut self,
@@ -206,8 +225,9 @@ impl Scene {
             let took = settle::replies(room, owner, rested_at, patience).await;
             converged.replies = converged.replies.max(took);
         }
-        let (reader, online) = (&self.owners[0], PresenceStatus::Online);
-        let came = settle::presence(&self.cluster, reader, &self.places, online).await;
+        if self.checks_presence {
+            converged.presence = self.all_are(PresenceStatus::Online).await;
+        }
         for (room, owner) in self.rooms.iter().zip(&self.owners) {
             settle::events(&self.places, room, owner, Instant::now(), patience).await;
         }
@@ -215,9 +235,10 @@ impl Scene {
         while let Some(ended) = self.actors.join_next().await {
             ended.unwrap();
         }
-        let offline = PresenceStatus::Offline;
-        let left = settle::presence(&self.cluster, reader, &self.places, offline).await;
-        converged.presence = came.max(left);
+        if self.checks_presence {
+            let left = self.all_are(PresenceStatus::Offline).await;
+            converged.presence = converged.presence.max(left);
+        }
         // Processes say the last when they end.
         sleep(Duration::from_millis(100)).await;
         settle::leaks(&self.cluster, &self.llm, &self.rooms);
