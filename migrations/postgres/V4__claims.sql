@@ -1,3 +1,6 @@
+-- Who is at work: few rows, however long the queue is.
+CREATE INDEX bot_jobs_held ON bot_jobs (room, bot) WHERE state = 'running';
+
 -- Takes the next job for a worker, or none.
 --
 -- Of the jobs that are due: one of the room with the fewest held jobs, and there the oldest. At most
@@ -6,7 +9,9 @@
 -- waits for anybody: what is being taken or written at this moment is passed over.
 CREATE FUNCTION claim_job(by_worker uuid, lease bigint, busy_providers text[])
 RETURNS uuid LANGUAGE plpgsql VOLATILE
+SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
+SET jit = off
 AS $$
 DECLARE
     next record;
@@ -29,11 +34,10 @@ BEGIN
                 OR (j.state = 'running' AND j.lease_until <= clock.now))
             AND (j.cancel_requested OR coalesce(b.provider, '') <> ALL (busy_providers))
             AND NOT EXISTS (SELECT 1 FROM held h WHERE h.room = j.room AND h.bot = j.bot)
-            -- The log of a deleted room is removed bit by bit.
-            AND EXISTS (SELECT 1 FROM rooms r WHERE r.id = j.room)
         ORDER BY coalesce(w.n, 0), j.num
         LIMIT 64
     LOOP
+        CONTINUE WHEN NOT EXISTS (SELECT 1 FROM rooms r WHERE r.id = next.room);
         CONTINUE WHEN NOT pg_try_advisory_xact_lock(
             hashtextextended(next.room::text || next.bot::text, 0));
         PERFORM 1 FROM bot_jobs j WHERE j.id = next.id FOR NO KEY UPDATE SKIP LOCKED;

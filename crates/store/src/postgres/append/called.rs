@@ -206,3 +206,51 @@ async fn read_rooms(conn: &Server, rooms: &[Uuid]) -> Outcome<Vec<(RoomId, Arc<R
     }
     Ok(read.into_iter().map(|(room, facts)| (room, Arc::new(facts))).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_remembered_than_there_is_room_for() {
+        let known = Mutex::default();
+        for n in 0..10_u32 {
+            remember(&known, 4, &[(n, ()), (n + 100, ())]);
+            assert!(known.lock().unwrap().len() <= 4);
+            assert!(known.lock().unwrap().contains_key(&n), "the newest is there");
+        }
+    }
+
+    #[test]
+    fn answer_to_a_bot_calls_it_only_if_the_message_is_its_own() {
+        let bot = |n, trigger| RoomBot {
+            user: UserId(Uuid::from_u128(n)),
+            username: format!("bot{n}"),
+            trigger,
+        };
+        let bots = vec![
+            bot(1, parlor_protocol::http::Trigger::Mention),
+            bot(2, parlor_protocol::http::Trigger::Always),
+            bot(3, parlor_protocol::http::Trigger::Never),
+        ];
+        let room = RoomBots { mark: Uuid::nil(), kind: RoomKind::Public, bots, users: Vec::new() };
+        let message = |reply_to| NewMessage {
+            id: parlor_protocol::id::MessageId(Uuid::nil()),
+            client_id: None,
+            body: "and then?".to_owned(),
+            reply_to,
+            thread: None,
+        };
+        let called = |message: &NewMessage| {
+            let called = room.called(UserId(Uuid::nil()), UserKind::User, message, 3);
+            called
+                .iter()
+                .map(|called| (called.bot.as_u128(), called.if_answered))
+                .collect::<Vec<_>>()
+        };
+
+        assert_eq!(called(&message(None)), [(2, false)]);
+        let answer = message(Some(parlor_protocol::id::MessageId(Uuid::max())));
+        assert_eq!(called(&answer), [(1, true), (2, false)]);
+    }
+}

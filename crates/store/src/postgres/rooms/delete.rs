@@ -72,6 +72,7 @@ pub(super) async fn delete_owned(
 async fn remove(tx: &Server, rooms: &[RoomId]) -> Outcome<()> {
     let ids: Vec<Uuid> = rooms.iter().map(|room| room.0).collect();
     query::execute(tx, sql::NOTE_PURGES, &[&ids]).await?;
+    query::execute(tx, sql::DELETE_OPEN_JOBS, &[&ids]).await?;
     query::execute(tx, sql::DELETE_ALL, &[&ids]).await?;
     commit_log::tell_of_deleted(tx, rooms.to_vec()).await
 }

@@ -32,6 +32,8 @@ statements! {
     SET_LAST_SEQS = "UPDATE rooms r SET last_seq = n.seq \
                      FROM unnest($1::uuid[], $2::bigint[]) AS n (room, seq) WHERE r.id = n.room";
     DELETE_ALL = "DELETE FROM rooms WHERE id = ANY($1)";
+    /// Nobody is to work for a room that is gone.
+    DELETE_OPEN_JOBS = "DELETE FROM bot_jobs WHERE room = ANY ($1) AND state <> 'done'";
     NOTE_PURGES = "INSERT INTO purges (room) SELECT unnest($1::uuid[])";
     LIST_PURGES = "SELECT room FROM purges ORDER BY room";
     END_PURGE = "DELETE FROM purges WHERE room = $1";
