@@ -190,8 +190,13 @@ async fn attempt(
             .filter(|wish| facts.kind(wish.append.actor) == UserKind::Bot)
             .map(|wish| wish.append.room)
             .collect();
-        let by_people: Vec<Wish<'_>> =
-            wishes.iter().filter(|wish| !by_bots.contains(&wish.append.room)).copied().collect();
+        // A room that was just not there has no mark to be checked.
+        let is_there = |room: &RoomId| facts.rooms.contains_key(room);
+        let by_people: Vec<Wish<'_>> = wishes
+            .iter()
+            .filter(|wish| is_there(&wish.append.room) && !by_bots.contains(&wish.append.room))
+            .copied()
+            .collect();
         let called = messages::called(&facts, &by_people, store.options.max_hops);
         let call = messages::Call { facts: &facts, wishes: &by_people, called: &called, check_ids };
         #[cfg(feature = "planted-bugs")]
@@ -203,7 +208,9 @@ async fn attempt(
         }
         let mut came = call.run(work.commits()).await?.into_iter();
         let all = wishes.iter().map(|wish| {
-            if by_bots.contains(&wish.append.room) {
+            if !is_there(&wish.append.room) {
+                Came::Answered(Err(AppendRefused::NoSuchRoom))
+            } else if by_bots.contains(&wish.append.room) {
                 Came::Odd
             } else {
                 came.next().unwrap_or(Came::Odd)
