@@ -16,7 +16,7 @@ section! {
         credentials: Option<Secret<String>> = None;
         /// Seed of an `NKey`.
         nkey_seed: Option<Secret<String>> = None;
-        /// File with the certificates (PEM) that the server's is checked against, besides the well-known ones.
+        /// File with the certificates (PEM) that the server's is checked against, in place of the well-known ones.
         tls_ca: Option<PathBuf> = None;
         /// File with the certificate (PEM) that this node shows.
         tls_cert: Option<PathBuf> = None;

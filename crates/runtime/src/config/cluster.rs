@@ -17,10 +17,10 @@ section! {
         /// Redis is given so long for an answer; after that a node decides alone.
         timeout: Duration = Duration::from_millis(250), where |d| (10..=30_000).contains(&d.as_millis()) => "must be from 10ms to 30s";
         /// A node that says nothing for so long takes its users' presence with it.
-        presence_expire: Duration = Duration::from_secs(45), where |d| (1..=3_600).contains(&d.as_secs()) => "must be from 1s to 1h";
+        presence_expire: Duration = Duration::from_secs(45), where |d| (15..=3_600).contains(&d.as_secs()) => "must be from 15s to 1h";
         /// A user is shown as gone so long after the last connection was lost, because a restart looks the same.
         presence_grace: Duration = Duration::from_secs(15), where |d| d.as_secs() <= 3_600 => "must be at most 1h";
-        /// File with the certificates (PEM) that the server's is checked against, besides the well-known ones.
+        /// File with the certificates (PEM) that the server's is checked against, in place of the well-known ones.
         tls_ca: Option<PathBuf> = None;
     }
 }
