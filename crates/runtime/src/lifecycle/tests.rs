@@ -219,11 +219,14 @@ async fn panic_on_a_thread_stops_the_process_with_a_failure() {
 async fn task_that_never_yields_does_not_hold_the_process() {
     let lifecycle = lifecycle(0, 0);
     let (release, blocked) = mpsc::channel::<()>();
+    let (tell, begun) = tokio::sync::oneshot::channel();
     lifecycle
         .spawn_thread("blocked", move || async move {
+            tell.send(()).unwrap();
             assert!(blocked.recv().is_err());
         })
         .unwrap();
+    begun.await.unwrap();
     let started = Instant::now();
 
     let stopped = lifecycle.shut_down().await;
