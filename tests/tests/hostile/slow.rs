@@ -184,7 +184,10 @@ async fn places_of_those_who_say_nothing_are_bounded() {
     let builder = Parlor::builder()
         .env("PARLOR_LIMITS__ENABLED", "true")
         .env("PARLOR_LIMITS__CONNECTIONS_PER_ADDRESS", "5000")
-        .env("PARLOR_LIMITS__UNAUTHENTICATED", "1000");
+        .env("PARLOR_LIMITS__UNAUTHENTICATED", "1000")
+        // They come at once, which has a limit of its own.
+        .env("PARLOR_LIMITS__HANDSHAKES", "5000")
+        .env("PARLOR_LIMITS__UPGRADES_PER_SECOND", "5000");
     let stage = Stage::start_from(builder).await;
     let request = upgrade_request("", "");
     let opening = (0..2_000).map(|_| async {
