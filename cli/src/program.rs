@@ -19,6 +19,7 @@ use crate::failure::Said;
 pub(crate) mod announce;
 pub(crate) mod backends;
 pub(crate) mod bots;
+mod files;
 pub(crate) mod node;
 pub(crate) mod providers;
 pub(crate) mod secret;

@@ -6,7 +6,7 @@ use parlor_broker::start::Broker;
 use parlor_runtime::Sources;
 use parlor_runtime::config::Program;
 
-use super::{announce, backends, begin, bots, outcome, secret};
+use super::{announce, backends, begin, bots, files, outcome, secret};
 
 /// Runs a node until it is told to stop.
 ///
@@ -15,6 +15,7 @@ use super::{announce, backends, begin, bots, outcome, secret};
 /// Fails with a sentence for the operator when it cannot start; nothing is left half made.
 pub(crate) async fn run(sources: &Sources, program: Program) -> anyhow::Result<()> {
     let (config, lifecycle) = begin(sources, program)?;
+    files::raise_limit();
     let opened = backends::open(&config, program, &lifecycle).await?;
     let Some(backends) = opened else { return Ok(()) };
     let secret = secret::read(&config)?;

@@ -6,7 +6,9 @@
 //! who would have come meanwhile.
 
 mod cpu;
+pub mod limits;
 mod pace;
+pub mod progress;
 pub mod publish;
 mod scrape;
 mod socket;
