@@ -5,6 +5,7 @@
 //! was due, not from when it could be sent: a server that stalls does not hide what it did to those
 //! who would have come meanwhile.
 
+pub mod accounts;
 mod cpu;
 pub mod limits;
 mod pace;
@@ -15,6 +16,7 @@ mod socket;
 mod summary;
 mod target;
 
+pub use accounts::{Crowd, Origin, Person, Seat, Seed, SeedError, Shape};
 pub use cpu::{CpuSeconds, cpu_seconds};
 pub use scrape::Scrape;
 pub use summary::{Latency, Summary};

@@ -17,7 +17,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("parlor-auth", &["parlor-domain", "parlor-protocol"]),
     ("parlor-llm", &["parlor-domain", "parlor-protocol"]),
     ("parlor-client", &["parlor-protocol"]),
-    ("parlor-bench", &["parlor-client", "parlor-protocol"]),
+    // It writes the users of a measurement into a store of its own.
+    (
+        "parlor-bench",
+        &["parlor-auth", "parlor-client", "parlor-protocol", "parlor-runtime", "parlor-store"],
+    ),
     (
         "parlor-bot-worker",
         &[
