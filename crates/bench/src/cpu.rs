@@ -2,13 +2,13 @@
 
 use std::fs;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Clock ticks in a second, as `/proc` counts; fixed by the kernel's interface to programs.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Processor time since the start of a process.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct CpuSeconds {
     /// In the program.
     pub user: f64,

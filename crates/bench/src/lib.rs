@@ -7,7 +7,9 @@
 
 pub mod accounts;
 mod cpu;
+pub mod dialect;
 pub mod limits;
+mod measurement;
 mod pace;
 pub mod progress;
 pub mod publish;
@@ -18,6 +20,7 @@ mod target;
 
 pub use accounts::{Crowd, Origin, Person, Seat, Seed, SeedError, Shape};
 pub use cpu::{CpuSeconds, cpu_seconds};
+pub use measurement::{DeliveryCheck, Figure, Measurement, MemoryUse, Second};
 pub use scrape::Scrape;
 pub use summary::{Latency, Summary};
 pub use target::{BenchError, Target, TargetOptions};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Longest time that is told apart from longer ones.
 const MAX_MICROS: u64 = 60_000_000;
@@ -40,6 +40,7 @@ impl Latency {
         Summary {
             count: self.histogram.len(),
             p50_ms: at(0.5),
+            p90_ms: at(0.9),
             p99_ms: at(0.99),
             p999_ms: at(0.999),
             max_ms: millis(self.histogram.max()),
@@ -53,12 +54,15 @@ fn millis(micros: u64) -> f64 {
 }
 
 /// Percentiles of many times.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Summary {
     /// How many there were.
     pub count: u64,
     /// Half took no longer.
     pub p50_ms: f64,
+    /// 9 of 10 took no longer.
+    pub p90_ms: f64,
     /// 99 of 100 took no longer.
     pub p99_ms: f64,
     /// 999 of 1,000 took no longer.
