@@ -17,11 +17,11 @@ use parlor_store::contract::Result;
 use parlor_store::record::{
     Account, BotRecord, CancelOutcome, Checkpoint, ClaimedJob, CreatedRoom, Credentials,
     InviteRecord, Lease, MemberRecord, NewInvite, NewRoom, NewSession, NewUser, ProfileChange,
-    RoomAccess, RoomConflict, RoomFilter, RoomListing, Rotated, Rotation, SessionRecord,
+    RoomAccess, RoomConflict, RoomFilter, RoomListing, RoomSize, Rotated, Rotation, SessionRecord,
     UserConflict, Window,
 };
 use parlor_store::{
-    Append, AppendRefused, Appended, Bots, Intent, Jobs, Log, Operations, QueuedJob, Rooms,
+    Append, AppendRefused, Appended, Bots, Intent, Jobs, Log, Many, Operations, QueuedJob, Rooms,
     Sessions, Store, StoreError, Tail, TailPage, TailPosition, Users,
 };
 use tokio::sync::Notify;
@@ -312,6 +312,14 @@ unused! { Rooms:
     fn find_invite(&str, Timestamp) -> Result<Option<InviteRecord>>;
 }
 
+unused! { Many:
+    fn find_users(&[UserId]) -> Result<Vec<Option<Account>>>;
+    fn find_accesses(&[(RoomRef, UserId)]) -> Result<Vec<Option<RoomAccess>>>;
+    fn list_rooms_of_users(&[UserId]) -> Result<Vec<Vec<RoomSize>>>;
+    fn list_streaming_of_rooms(&[RoomId]) -> Result<Vec<Vec<Checkpoint>>>;
+    fn touch_last_seen_of_users(&[(UserId, Timestamp)]) -> Result<()>;
+}
+
 unused! { Bots:
     fn create_bot(NewUser, BotRecord) -> Result<Conflicting<BotRecord>>;
     fn find_bot(&str) -> Result<Option<BotRecord>>;
@@ -334,6 +342,10 @@ impl Operations for FlakyStore {
 
     async fn pin(&self, key: &str, value: &str) -> Result<String> {
         self.inner.pin(key, value).await
+    }
+
+    fn reads(&self) -> u64 {
+        self.inner.reads()
     }
 
     async fn close(&self) {

@@ -8,6 +8,7 @@
 pub mod bots;
 pub mod jobs;
 pub mod log;
+pub mod many;
 pub mod members;
 pub mod messages;
 pub mod operations;
@@ -89,6 +90,14 @@ macro_rules! store_conformance {
                 repeat_gets_the_first_answer_for_ever,
                 events_are_read_after_a_position,
                 stranger_can_do_nothing_in_a_private_room,
+            });
+            $crate::store_conformance!(@tests $factory, many {
+                accounts_are_found_as_one_by_one,
+                rooms_and_memberships_are_found_as_one_by_one,
+                rooms_of_users_are_listed_as_one_by_one_with_their_sizes,
+                texts_so_far_are_listed_as_room_by_room,
+                last_seen_of_many_never_moves_back,
+                many_are_one_read,
             });
             $crate::store_conformance!(@tests $factory, members {
                 public_room_is_joined_once_and_a_private_one_is_hidden,

@@ -19,7 +19,7 @@ use crate::error::StoreError;
 use crate::record::{
     Account, BotRecord, CancelOutcome, Checkpoint, ClaimedJob, CreatedRoom, Credentials,
     InviteRecord, Lease, MemberRecord, NewInvite, NewRoom, NewSession, NewUser, ProfileChange,
-    RoomAccess, RoomConflict, RoomFilter, RoomListing, Rotated, Rotation, SessionRecord,
+    RoomAccess, RoomConflict, RoomFilter, RoomListing, RoomSize, Rotated, Rotation, SessionRecord,
     UserConflict, Window,
 };
 use crate::tail::{TailPage, TailPosition};
@@ -29,12 +29,23 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Everything that a node needs of its store.
 pub trait Store:
-    Users + Sessions + Rooms + Log + Tail + Jobs + Bots + Operations + Send + Sync + Debug
+    Users + Sessions + Rooms + Log + Many + Tail + Jobs + Bots + Operations + Send + Sync + Debug
 {
 }
 
 impl<T> Store for T where
-    T: Users + Sessions + Rooms + Log + Tail + Jobs + Bots + Operations + Send + Sync + Debug
+    T: Users
+        + Sessions
+        + Rooms
+        + Log
+        + Many
+        + Tail
+        + Jobs
+        + Bots
+        + Operations
+        + Send
+        + Sync
+        + Debug
 {
 }
 
@@ -228,6 +239,34 @@ pub trait Log {
     async fn list_streaming(&self, room: RoomId) -> Result<Vec<Checkpoint>>;
 }
 
+/// Most that one call of [`Many`] asks for. Callers see to it.
+pub const MANY_MAX: usize = 512;
+
+/// What the other traits do for one, done for many by one call to the database: when many people
+/// come at once, the store sees few calls.
+///
+/// Answers are in the order of what was asked for, once for each time that it was asked for, and
+/// equal to those of the method for one.
+#[async_trait]
+pub trait Many {
+    /// Finds accounts, as [`Users::find_user`] does.
+    async fn find_users(&self, users: &[UserId]) -> Result<Vec<Option<Account>>>;
+
+    /// Finds rooms, each with one user's membership, as [`Rooms::find_room`] does.
+    async fn find_accesses(&self, asked: &[(RoomRef, UserId)]) -> Result<Vec<Option<RoomAccess>>>;
+
+    /// Lists the rooms that each user is a member of, as [`Rooms::list_room_ids_of`] does, with
+    /// their numbers of members.
+    async fn list_rooms_of_users(&self, users: &[UserId]) -> Result<Vec<Vec<RoomSize>>>;
+
+    /// Lists the replies of each room that are being written, as [`Log::list_streaming`] does.
+    async fn list_streaming_of_rooms(&self, rooms: &[RoomId]) -> Result<Vec<Vec<Checkpoint>>>;
+
+    /// Remembers when users were last connected, as [`Users::touch_last_seen`] does. Users who do
+    /// not exist are passed over.
+    async fn touch_last_seen_of_users(&self, seen: &[(UserId, Timestamp)]) -> Result<()>;
+}
+
 /// What was committed, by whichever node, for those that were not told in time.
 #[async_trait]
 pub trait Tail {
@@ -348,6 +387,10 @@ pub trait Operations {
     /// Notes `value` under `key` when nothing is noted there, and returns what is noted: the first
     /// value that anyone gave.
     async fn pin(&self, key: &str, value: &str) -> Result<String>;
+
+    /// Returns how many reads were asked of the database since the store was opened. The tail is
+    /// not among them: it is read all the time, whoever is there.
+    fn reads(&self) -> u64;
 
     /// Writes what is queued and closes. Later calls answer [`StoreError::Unavailable`].
     async fn close(&self);

@@ -20,7 +20,9 @@ pub mod tail;
 mod word;
 
 pub use append::{Append, AppendRefused, Appended, Intent, NewMessage, QueuedJob, ReplyEnd};
-pub use contract::{Bots, Jobs, Log, Operations, Rooms, Sessions, Store, Tail, Users};
+pub use contract::{
+    Bots, Jobs, Log, MANY_MAX, Many, Operations, Rooms, Sessions, Store, Tail, Users,
+};
 pub use error::StoreError;
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};

@@ -17,6 +17,7 @@ mod fault;
 mod invites;
 mod jobs;
 mod log;
+mod many;
 mod open;
 mod operations;
 mod pools;
@@ -33,6 +34,7 @@ mod users;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use self::append::Remembered;
@@ -118,12 +120,14 @@ pub struct PostgresStore {
     epoch: Arc<Epoch>,
     gate: Gate,
     remembered: Remembered,
+    reads: AtomicU64,
 }
 
 impl PostgresStore {
     fn new(options: PostgresOptions, pools: Pools, epoch: Arc<Epoch>) -> Self {
         let remembered = Remembered::default();
-        Self { options, pools, epoch, gate: Gate::new(), remembered }
+        let reads = AtomicU64::new(0);
+        Self { options, pools, epoch, gate: Gate::new(), remembered, reads }
     }
 
     /// Returns how the connections are used at the moment.

@@ -235,6 +235,15 @@ pub struct RoomAccess {
     pub membership: Option<Membership>,
 }
 
+/// A room and how many members it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoomSize {
+    /// The room.
+    pub room: RoomId,
+    /// Its members.
+    pub members: u64,
+}
+
 /// A room as one user sees it in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomListing {

@@ -11,6 +11,7 @@ mod incarnation;
 mod invites;
 mod jobs;
 mod log;
+mod many;
 mod open;
 mod operations;
 mod query;
@@ -26,7 +27,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rusqlite::Connection;
 
@@ -85,6 +86,7 @@ pub struct SqliteStore {
     readers: Readers,
     rules: Arc<Rules>,
     closed: AtomicBool,
+    reads: AtomicU64,
 }
 
 impl SqliteStore {
@@ -105,7 +107,13 @@ impl SqliteStore {
         let readers = Readers::start(connections, queue)?;
         let writer = Writer::start(conn, folder, queue)?;
         let rules = Rules { epoch, max_hops, room_members };
-        Ok(Self { writer, readers, rules: Arc::new(rules), closed: AtomicBool::new(false) })
+        Ok(Self {
+            writer,
+            readers,
+            rules: Arc::new(rules),
+            closed: AtomicBool::new(false),
+            reads: AtomicU64::new(0),
+        })
     }
 
     /// Returns how much was written since the store was opened.
@@ -139,6 +147,7 @@ impl SqliteStore {
         work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.check_open()?;
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.readers.read(work).await
     }
 

@@ -1,5 +1,7 @@
 //! What an operator asks of the store.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 
 use super::codec;
@@ -28,6 +30,10 @@ impl Operations for PostgresStore {
                 .ok_or(Fault::Contradiction("meta lost a row"))
         }
         .await)
+    }
+
+    fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
     }
 
     async fn close(&self) {

@@ -89,6 +89,9 @@ pub(super) struct Work<'a> {
 impl PostgresStore {
     /// Begins to read.
     pub(super) fn reads(&self, of: Use) -> Result<Attempts<'_>, StoreError> {
+        if of == Use::Reads {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+        }
         self.attempts(of, self.options.statement_timeout + READ_GRACE)
     }
 

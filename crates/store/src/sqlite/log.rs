@@ -7,10 +7,11 @@ use parlor_domain::log::Head;
 use parlor_protocol::event::Event;
 use parlor_protocol::id::{MessageId, RoomId};
 use parlor_protocol::message::Message;
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::SqliteStore;
 use super::codec::{count, id, integer};
+use super::fault::Outcome;
 use super::sql::{jobs, messages as sql, rooms};
 use super::{append, query, rows};
 use crate::append::{Append, AppendRefused, Appended};
@@ -79,16 +80,18 @@ impl Log for SqliteStore {
     }
 
     async fn list_streaming(&self, room: RoomId) -> Result<Vec<Checkpoint>> {
-        self.read(move |conn| {
-            Ok(query::list(conn, jobs::LIST_STREAMING, [room.0.as_bytes()], |row| {
-                Ok(Checkpoint {
-                    message: id(row, 0)?,
-                    turn: row.get(1)?,
-                    chunk: row.get(2)?,
-                    text: row.get(3)?,
-                })
-            })?)
-        })
-        .await
+        self.read(move |conn| list_streaming(conn, room)).await
     }
+}
+
+/// Lists the replies of a room that are being written.
+pub(super) fn list_streaming(conn: &Connection, room: RoomId) -> Outcome<Vec<Checkpoint>> {
+    Ok(query::list(conn, jobs::LIST_STREAMING, [room.0.as_bytes()], |row| {
+        Ok(Checkpoint {
+            message: id(row, 0)?,
+            turn: row.get(1)?,
+            chunk: row.get(2)?,
+            text: row.get(3)?,
+        })
+    })?)
 }

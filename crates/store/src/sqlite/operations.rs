@@ -33,6 +33,10 @@ impl Operations for SqliteStore {
         .await
     }
 
+    fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
     async fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.readers.close().await;

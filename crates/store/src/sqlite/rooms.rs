@@ -37,13 +37,7 @@ impl Rooms for SqliteStore {
     async fn find_room(&self, room: &RoomRef, user: UserId) -> Result<Option<RoomAccess>> {
         let (room, rules) = (room.clone(), Arc::clone(&self.rules));
         self.read(move |conn| {
-            let found = match room.id() {
-                Some(id) => rows::find_room(conn, id, &rules.epoch)?,
-                None => query::find(conn, sql::FIND_BY_SLUG, [&room.0], |row| {
-                    rows::room(row, &rules.epoch)
-                })?,
-            };
-            let Some(room) = found else { return Ok(None) };
+            let Some(room) = find(conn, &rules, &room)? else { return Ok(None) };
             let membership = rows::find_membership(conn, room.id, user)?;
             Ok(Some(RoomAccess { room, membership }))
         })
@@ -161,6 +155,19 @@ impl Rooms for SqliteStore {
         let code = code.to_owned();
         self.read(move |conn| invites::find(conn, &code, at)).await
     }
+}
+
+/// Finds a room by id or slug.
+pub(super) fn find(
+    conn: &Connection,
+    rules: &Rules,
+    room: &RoomRef,
+) -> Outcome<Option<RoomRecord>> {
+    let read = |row: &rusqlite::Row<'_>| rows::room(row, &rules.epoch);
+    Ok(match room.id() {
+        Some(id) => rows::find_room(conn, id, &rules.epoch)?,
+        None => query::find(conn, sql::FIND_BY_SLUG, [&room.0], read)?,
+    })
 }
 
 /// Tells a refusal from a failure.

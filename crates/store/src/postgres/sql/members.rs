@@ -2,6 +2,9 @@
 
 statements! {
     FIND = "SELECT role, muted_until FROM members WHERE room = $1 AND user_id = $2";
+    FIND_ALL = "SELECT m.room, m.user_id, m.role, m.muted_until \
+                FROM unnest($1::uuid[], $2::uuid[]) AS n (room, user_id) \
+                JOIN members m ON m.room = n.room AND m.user_id = n.user_id";
     INSERT = "INSERT INTO members (room, user_id, role, bot, joined_at, read_seq) \
               VALUES ($1, $2, $3, $4, $5, $6)";
     INSERT_ALL = "INSERT INTO members (room, user_id, role, bot, joined_at, read_seq) \
@@ -17,6 +20,9 @@ statements! {
     HAS_OTHER_OWNER = "SELECT 1 FROM members WHERE room = $1 AND role = 'owner' AND user_id <> $2";
     COUNT_OWNED = "SELECT count(*) FROM members WHERE user_id = $1 AND role = 'owner'";
     LIST_ROOMS_OF = "SELECT room FROM members WHERE user_id = $1 ORDER BY room";
+    LIST_ROOM_SIZES_OF_ALL = "SELECT m.user_id, m.room, r.member_count FROM members m \
+                              JOIN rooms r ON r.id = m.room WHERE m.user_id = ANY($1) \
+                              ORDER BY m.room";
     LIST = "SELECT u.id, u.username, u.display_name, u.kind, m.role, m.joined_at, m.muted_until \
             FROM members m JOIN users u ON u.id = m.user_id \
             WHERE m.room = $1 AND lower(u.username) > lower($2 COLLATE \"C\") \

@@ -19,6 +19,9 @@ statements! {
     LOCK_ALL = "SELECT 1 FROM rooms WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
     FIND = concat!("SELECT ", room!(), " FROM rooms r WHERE r.id = $1");
     FIND_BY_SLUG = concat!("SELECT ", room!(), " FROM rooms r WHERE r.slug = $1");
+    FIND_ALL = concat!(
+        "SELECT ", room!(), " FROM rooms r WHERE r.id = ANY($1) OR r.slug = ANY($2)"
+    );
     FIND_BY_CLIENT_ID = concat!(
         "SELECT ", room!(), " FROM rooms r WHERE r.creator = $1 AND r.client_id = $2"
     );

@@ -14,6 +14,7 @@ statements! {
     EMAIL_TAKEN = "SELECT 1 FROM users WHERE lower(email) = lower($1 COLLATE \"C\") AND id <> $2";
     HAS_ADMIN = "SELECT 1 FROM users WHERE role = 'admin' AND active";
     FIND = concat!("SELECT ", account!(), " FROM users u WHERE u.id = $1");
+    FIND_ALL = concat!("SELECT ", account!(), " FROM users u WHERE u.id = ANY($1)");
     FIND_BY_NAME = concat!("SELECT ", account!(), " FROM users u WHERE lower(u.username) = lower($1 COLLATE \"C\")");
     FIND_CREDENTIALS = concat!(
         "SELECT ", account!(), ", u.password_hash FROM users u \
@@ -37,6 +38,13 @@ statements! {
     );
     TOUCH = "UPDATE users SET last_seen = $2 WHERE id = $1 \
              AND (last_seen IS NULL OR last_seen < $2)";
+    /// In the order of their ids, so that two of these wait for each other and do not meet.
+    TOUCH_ALL = "WITH seen AS (SELECT u.id, n.at \
+                 FROM unnest($1::uuid[], $2::bigint[]) AS n (id, at) JOIN users u ON u.id = n.id \
+                 WHERE u.last_seen IS NULL OR u.last_seen < n.at \
+                 ORDER BY u.id FOR NO KEY UPDATE OF u) \
+                 UPDATE users u SET last_seen = greatest(u.last_seen, seen.at) \
+                 FROM seen WHERE u.id = seen.id";
     /// Held to the end of the transaction.
     LOCK_FIRST_ADMIN = "SELECT pg_advisory_xact_lock(7021774170124091394)";
     REQUEST_CANCEL_EVERYWHERE = "UPDATE bot_jobs SET cancel_requested = true, \

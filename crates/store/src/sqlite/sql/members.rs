@@ -12,6 +12,8 @@ statements! {
     HAS_OTHER_OWNER = "SELECT 1 FROM members WHERE room = ?1 AND role = 'owner' AND user <> ?2";
     COUNT_OWNED = "SELECT count(*) FROM members WHERE user = ?1 AND role = 'owner'";
     LIST_ROOMS_OF = "SELECT room FROM members WHERE user = ?1 ORDER BY room";
+    LIST_ROOM_SIZES_OF = "SELECT m.room, r.member_count FROM members m \
+                          JOIN rooms r ON r.id = m.room WHERE m.user = ?1 ORDER BY m.room";
     LIST = "SELECT u.id, u.username, u.display_name, u.kind, m.role, m.joined_at, m.muted_until \
             FROM members m JOIN users u ON u.id = m.user \
             WHERE m.room = ?1 AND u.username > ?2 ORDER BY u.username LIMIT ?3";
