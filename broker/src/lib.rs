@@ -7,6 +7,7 @@ pub mod edge;
 pub mod http;
 pub mod metrics;
 pub mod node;
+pub mod presence;
 pub mod rate;
 pub mod reads;
 pub mod refusal;

@@ -1,5 +1,10 @@
 //! Names and units of the node's metrics, in one place. Labels come from closed sets only.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use parlor_store::Store;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
@@ -21,6 +26,8 @@ pub struct Metrics {
     pub ws: WsMetrics,
     /// Rooms.
     pub room: RoomMetrics,
+    /// Reads that many share.
+    pub reads: ReadMetrics,
     /// Group commits.
     pub committer: CommitterMetrics,
     /// What the bus did not tell.
@@ -74,6 +81,15 @@ pub struct RoomMetrics {
     pub subscriptions: IntCounterVec,
     /// From an event's commit to its delivery on this node.
     pub publish_to_deliver: Histogram,
+    /// Changes of presence by what became of them.
+    pub presence: IntCounterVec,
+}
+
+/// Reads that many share.
+#[derive(Debug, Clone)]
+pub struct ReadMetrics {
+    /// Questions that one call to the store answers, by kind.
+    pub batch: HistogramVec,
 }
 
 /// Group commits.
@@ -131,6 +147,14 @@ impl Metrics {
             http: HttpMetrics::new(&register)?,
             ws: WsMetrics::new(&register)?,
             room: RoomMetrics::new(&register)?,
+            reads: ReadMetrics {
+                batch: register.histograms(
+                    "parlor_store_read_batch",
+                    "Questions that one call to the store answers.",
+                    &SIZES,
+                    &["kind"],
+                )?,
+            },
             committer: CommitterMetrics {
                 batch: register.histogram(
                     "parlor_store_commit_batch",
@@ -169,6 +193,36 @@ impl Metrics {
             },
             registry,
         })
+    }
+}
+
+impl Metrics {
+    /// Counts the reads of a store.
+    pub fn count_reads(&self, store: &Arc<dyn Store>) -> prometheus::Result<()> {
+        let help = "Reads of the store by this process, but for those of its tail.";
+        let counted = IntCounter::new("parlor_store_reads_total", help)?;
+        let reads = StoreReads { store: Arc::clone(store), counted, counting: Mutex::new(()) };
+        self.registry.register(Box::new(reads))
+    }
+}
+
+/// Asks the store for its count whenever the metrics are asked for.
+struct StoreReads {
+    store: Arc<dyn Store>,
+    counted: IntCounter,
+    /// Held while the difference is added, so that it is added once.
+    counting: Mutex<()>,
+}
+
+impl Collector for StoreReads {
+    fn desc(&self) -> Vec<&Desc> {
+        self.counted.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.counted.inc_by(self.store.reads().saturating_sub(self.counted.get()));
+        self.counted.collect()
     }
 }
 
@@ -245,6 +299,11 @@ impl RoomMetrics {
                 "parlor_room_publish_to_deliver_seconds",
                 "From the time of an event to its fan-out on this node.",
                 &LATENCY,
+            )?,
+            presence: register.counters(
+                "parlor_room_presence_total",
+                "Changes of presence by what became of them, in rooms or of users.",
+                &["outcome"],
             )?,
         })
     }

@@ -11,7 +11,6 @@ use parlor_protocol::code::Code;
 use parlor_protocol::frame::StreamingReply;
 use parlor_protocol::id::{RoomId, RoomRef, SessionId, UserId};
 use parlor_protocol::limits::Limits;
-use parlor_protocol::signal::{self, Signal, SignalBody};
 use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::{ServerRole, User, UserRef};
 use parlor_runtime::{Clock, Config, Lifecycle};
@@ -21,8 +20,11 @@ use parlor_store::record::{Checkpoint, RoomAccess};
 use crate::admission::Admission;
 use crate::committer::Committer;
 use crate::metrics::Metrics;
+use crate::presence::PresenceNews;
+use crate::presence::last_seen::LastSeen;
 use crate::rate::RateLimits;
 use crate::reads::EventReads;
+use crate::reads::lookups::Lookups;
 use crate::refusal::{Outcome, Refusal};
 use crate::setup::SetupToken;
 
@@ -43,8 +45,14 @@ pub struct Node {
     pub committer: Committer,
     /// Reads of events, shared by all shards.
     pub reads: EventReads,
+    /// Reads of users, memberships and rooms, shared by all who ask at once.
+    pub lookups: Lookups,
     /// Who is there.
     pub presence: Arc<dyn Presence>,
+    /// Tells rooms who came and who went.
+    pub presence_news: PresenceNews,
+    /// When users were last connected.
+    pub last_seen: LastSeen,
     /// Single-use tickets for the WebSocket.
     pub tickets: Arc<dyn Tickets>,
     /// Limits that nodes share.
@@ -137,7 +145,7 @@ impl Node {
         if self.revocations.is_revoked(session) {
             return Err(ended());
         }
-        let account = self.store.find_user(user).await?.ok_or_else(ended)?;
+        let account = self.lookups.find_user(user).await?.ok_or_else(ended)?;
         if !account.active {
             return Err(ended());
         }
@@ -148,7 +156,7 @@ impl Node {
     /// Finds a room and the caller's membership; rooms that the caller may not know of are not
     /// there.
     pub async fn find_room(&self, room: &RoomRef, user: UserId) -> Outcome<RoomAccess> {
-        let access = self.store.find_room(room, user).await?;
+        let access = self.lookups.find_room(room, user).await?;
         access.ok_or_else(|| Refusal::not_found("room"))
     }
 
@@ -157,7 +165,7 @@ impl Node {
     pub async fn list_streaming(&self, room: RoomId) -> Vec<StreamingReply> {
         let mut replies = self.bus.list_streaming(room).await;
         // Without the store the bus has to do.
-        for stored in self.store.list_streaming(room).await.unwrap_or_default() {
+        for stored in self.lookups.list_streaming(room).await.unwrap_or_default() {
             let Checkpoint { message, turn, chunk, text } = stored;
             let stored = StreamingReply { message, turn, chunk, text };
             match replies.iter_mut().find(|reply| reply.message == message) {
@@ -187,18 +195,15 @@ impl Node {
         Timestamp::new(self.clock.now() + life)
     }
 
-    /// Tells a change of presence to all rooms of the user.
-    ///
-    /// Presence is a convenience: when the store cannot be asked, nobody is told.
-    pub async fn announce_presence(&self, transition: Option<Transition>, user: &UserRef) {
-        let Some(transition) = transition else { return };
-        let Ok(rooms) = self.store.list_room_ids_of(user.id).await else { return };
-        for room in rooms {
-            let body = SignalBody::Presence(signal::Presence {
-                user: user.clone(),
-                status: transition.status,
-            });
-            self.bus.publish_signal(Signal { room, body });
+    /// Has a change of presence told to the rooms of the user. There is nothing to wait for.
+    pub fn announce_presence(
+        &self,
+        transition: Option<Transition>,
+        user: &UserRef,
+    ) -> std::future::Ready<()> {
+        if let Some(transition) = transition {
+            self.presence_news.tell(transition, Some(user));
         }
+        std::future::ready(())
     }
 }

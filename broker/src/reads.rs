@@ -3,6 +3,9 @@
 //! After a bus was away, or when many clients come back together, many shards and sessions ask for
 //! the same events. They share one read, so that the store sees rooms, not clients.
 
+pub(crate) mod batch;
+pub mod lookups;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -9,7 +9,7 @@ use parlor_auth::{
     AccessTokens, HashError, HashParams, KeyTooShort, PasswordHasher, RefreshTokens,
 };
 use parlor_bus::Bus;
-use parlor_cluster::{Presence, Revocations, SharedLimits, Tickets, Transition};
+use parlor_cluster::{Presence, Revocations, SharedLimits, Tickets};
 use parlor_llm::Providers;
 use parlor_runtime::{Clock, Config, Lifecycle};
 use parlor_store::Store;
@@ -23,8 +23,11 @@ use crate::committer::{Committer, CommitterOptions};
 use crate::edge::Listeners;
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::presence::PresenceNews;
+use crate::presence::last_seen::LastSeen;
 use crate::rate::RateLimits;
 use crate::reads::EventReads;
+use crate::reads::lookups::Lookups;
 use crate::relay::Relay;
 use crate::setup::SetupToken;
 
@@ -32,6 +35,8 @@ use crate::setup::SetupToken;
 const SWEEP: Duration = Duration::from_secs(5);
 /// How long the last writes may take after everything else has ended.
 const LAST_WRITES: Duration = Duration::from_secs(5);
+/// How long presence and times of last connections may take after that.
+const LAST_NEWS: Duration = Duration::from_secs(2);
 
 /// What a node runs on. The embedded mode and a cluster differ only here.
 #[derive(Debug, Clone)]
@@ -100,7 +105,17 @@ pub struct Broker {
     node: Arc<Node>,
     address: SocketAddr,
     setup_token: Option<String>,
+    tasks: Tasks,
+}
+
+/// What runs for as long as the node does, beside what its lifecycle owns.
+#[derive(Debug, Default)]
+struct Tasks {
+    /// Ends when what was to be committed is.
     committing: JoinSet<()>,
+    /// Ends when what has gathered is told and written.
+    gathering: JoinSet<()>,
+    /// Is ended with the node.
     relaying: JoinSet<()>,
 }
 
@@ -119,38 +134,18 @@ impl Broker {
         let address = config.server.listen;
         let listeners = bind(&config, address)?;
         let metrics = Metrics::new(backends.registry.clone())?;
-        let (committer, workers) = Committer::new(
-            &backends.store,
-            &backends.bus,
-            CommitterOptions {
-                lanes: config.store.writers(),
-                queue: config.limits.committer_queue,
-                batch: config.limits.committer_batch,
-            },
-            &metrics.committer,
-        );
-        let mut committing = JoinSet::new();
-        for worker in workers {
-            let watch = EndsProcess(lifecycle.clone());
-            committing.spawn(async move {
-                let _watch = watch;
-                worker.run().await;
-            });
-        }
-        let node = Arc::new(make_node(config, secret, backends, lifecycle, metrics, committer)?);
+        metrics.count_reads(&backends.store)?;
+        let mut tasks = Tasks::default();
+        let parts = make_parts(&config, &backends, metrics, lifecycle, &mut tasks);
+        let node = Arc::new(make_node(config, secret, backends, lifecycle, parts)?);
         // Before anything is read that it keeps up to date.
         let relay = Relay::start(&node).await.map_err(BootstrapError::from)?;
         let setup_token = bootstrap::prepare(&node, guide_prompt).await?;
         let address = listeners.address();
         listeners.serve(&node, lifecycle).map_err(StartError::Threads)?;
         lifecycle.spawn("sweep", sweep(Arc::clone(&node)));
-        let mut relaying = JoinSet::new();
-        let watch = EndsProcess(lifecycle.clone());
-        relaying.spawn(async move {
-            let _watch = watch;
-            relay.run().await;
-        });
-        Ok(Self { node, address, setup_token, committing, relaying })
+        spawn(&mut tasks.relaying, lifecycle, relay.run());
+        Ok(Self { node, address, setup_token, tasks })
     }
 
     /// Returns the node.
@@ -171,12 +166,16 @@ impl Broker {
     /// Commits what is left and closes the store. Call it when the lifecycle has ended. `false` when
     /// committing had failed before.
     pub async fn close(self) -> bool {
-        let Self { node, committing, mut relaying, .. } = self;
+        let Self { node, tasks: Tasks { committing, gathering, mut relaying }, .. } = self;
         let (store, bus) = (Arc::clone(&node.store), Arc::clone(&node.bus));
         relaying.shutdown().await;
+        node.presence_news.close();
+        node.last_seen.close();
         drop(node);
         // Whoever still holds the node was aborted; its writes are not waited for.
         let ended = tokio::time::timeout(LAST_WRITES, all_ended(committing)).await;
+        // A convenience: what takes longer is not told and not written.
+        drop(tokio::time::timeout(LAST_NEWS, all_ended(gathering)).await);
         // What was committed last is told last.
         bus.close().await;
         store.close().await;
@@ -194,7 +193,8 @@ async fn all_ended(mut tasks: JoinSet<()>) -> bool {
 }
 
 /// Ends the process when the task that owns it ends, also by a panic: without committers nothing
-/// can be written, without the relay what others write is not told for sure.
+/// can be written, without lookups nobody is known, without the relay what others write is not told
+/// for sure.
 struct EndsProcess(Lifecycle);
 
 impl Drop for EndsProcess {
@@ -211,14 +211,62 @@ fn bind(config: &Config, address: SocketAddr) -> Result<Listeners, StartError> {
     Listeners::bind(address, shards).map_err(|source| StartError::Listen { address, source })
 }
 
+fn spawn(
+    tasks: &mut JoinSet<()>,
+    lifecycle: &Lifecycle,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let watch = EndsProcess(lifecycle.clone());
+    tasks.spawn(async move {
+        let _watch = watch;
+        task.await;
+    });
+}
+
+/// The parts of a node that have tasks behind them.
+struct Parts {
+    metrics: Metrics,
+    committer: Committer,
+    lookups: Lookups,
+    presence_news: PresenceNews,
+    last_seen: LastSeen,
+}
+
+fn make_parts(
+    config: &Config,
+    backends: &Backends,
+    metrics: Metrics,
+    lifecycle: &Lifecycle,
+    tasks: &mut Tasks,
+) -> Parts {
+    let (store, bus, limits) = (&backends.store, &backends.bus, &config.limits);
+    let options = CommitterOptions {
+        lanes: config.store.writers(),
+        queue: limits.committer_queue,
+        batch: limits.committer_batch,
+    };
+    let (committer, workers) = Committer::new(store, bus, options, &metrics.committer);
+    for worker in workers {
+        spawn(&mut tasks.committing, lifecycle, worker.run());
+    }
+    let (lookups, workers) = Lookups::new(store, limits.reads_per_second, &metrics.reads.batch);
+    spawn(&mut tasks.relaying, lifecycle, workers.run());
+    let presence_news = PresenceNews::new(metrics.room.presence.clone());
+    let teller = presence_news.teller(Arc::clone(store), Arc::clone(bus), limits.presence_room);
+    spawn(&mut tasks.gathering, lifecycle, teller.run());
+    let last_seen = LastSeen::default();
+    spawn(&mut tasks.gathering, lifecycle, last_seen.clone().run(Arc::clone(store)));
+    Parts { metrics, committer, lookups, presence_news, last_seen }
+}
+
 fn make_node(
     config: Config,
     secret: &[u8],
     backends: Backends,
     lifecycle: &Lifecycle,
-    metrics: Metrics,
-    committer: Committer,
+    parts: Parts,
 ) -> Result<Node, StartError> {
+    let Parts { metrics, committer, lookups, presence_news, last_seen } = parts;
     let auth = &config.auth;
     let params = HashParams {
         memory_kib: u32::try_from(auth.argon2_memory.get() / 1024).unwrap_or(u32::MAX),
@@ -245,7 +293,10 @@ fn make_node(
         store,
         bus,
         committer,
+        lookups,
         presence,
+        presence_news,
+        last_seen,
         tickets,
         limits,
         passwords,
@@ -269,13 +320,7 @@ async fn sweep(node: Arc<Node>) {
         node.rate.sweep(&node.metrics.auth);
         node.revocations.sweep(node.now());
         for transition in node.presence.sweep(node.now()).await {
-            announce(&node, transition).await;
+            node.presence_news.tell(transition, None);
         }
-    }
-}
-
-async fn announce(node: &Node, transition: Transition) {
-    if let Ok(Some(account)) = node.store.find_user(transition.user).await {
-        node.announce_presence(Some(transition), &account.user.to_ref()).await;
     }
 }

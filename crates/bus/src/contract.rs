@@ -39,6 +39,12 @@ pub trait Bus: Send + Sync + Debug {
     /// Starts deliveries of a room to a subscriber.
     fn follow(&self, subscriber: SubscriberId, room: RoomId);
 
+    /// Tells whether anybody may follow a room, here or in another process. What is told to a room
+    /// that nobody follows is work for nothing.
+    fn may_be_followed(&self, _room: RoomId) -> bool {
+        true
+    }
+
     /// Waits, for a short bounded time, until what others publish in a followed room arrives here.
     /// Whoever follows a room, waits for this, and then reads the store misses nothing.
     async fn wait_followed(&self, room: RoomId);

@@ -153,6 +153,10 @@ impl Bus for LocalBus {
         self.set_follower(room, |followers| followers | 1 << subscriber.0);
     }
 
+    fn may_be_followed(&self, room: RoomId) -> bool {
+        self.is_followed(room)
+    }
+
     async fn wait_followed(&self, _: RoomId) {}
 
     fn unfollow(&self, subscriber: SubscriberId, room: RoomId) {

@@ -52,7 +52,7 @@ section! {
         password_min: usize = 8, where |n| (8..=64).contains(n) => "must be from 8 to 64";
         /// Longest password, in characters.
         password_max: usize = 128, where |n| (64..=1024).contains(n) => "must be from 64 to 1024";
-        /// Password hashes at the same time; 0 means one for each core.
+        /// Password hashes at the same time; 0 means one for every two cores, so that chat goes on.
         hash_concurrency: usize = 0, where |n| *n <= 256 => "must be at most 256";
         /// Password hashes that may wait; more are refused with `unavailable`.
         hash_queue: usize = 64, where |n| (1..=10_000).contains(n) => "must be from 1 to 10000";

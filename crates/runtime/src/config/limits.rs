@@ -21,6 +21,8 @@ section! {
         outbox: ByteSize = ByteSize::kib(256), where |s| (16 << 10..=64 << 20).contains(&s.get()) => "must be from 16KiB to 64MiB";
         /// Bytes that may wait for all connections of a node together; the fullest are closed first.
         outbox_total: ByteSize = ByteSize::mib(256), where |s| s.get() >= 1 << 20 => "must be at least 1MiB";
+        /// How long pieces of replies to one room may wait for others, to be sent together.
+        delta_cork: Duration = Duration::from_millis(25), where |d| d.as_millis() <= 250 => "must be at most 250ms";
         /// Largest body of an HTTP request.
         request_body: ByteSize = ByteSize::kib(256), where |s| (1 << 10..=64 << 20).contains(&s.get()) => "must be from 1KiB to 64MiB";
         /// Largest head of an HTTP request.
@@ -54,6 +56,10 @@ section! {
         ring_bytes: ByteSize = ByteSize::kib(256), where |s| s.get() >= 1 << 10 => "must be at least 1KiB";
         /// Events that a resuming client is sent; one that missed more gets `resync`.
         replay_events: usize = 1_000, where |n| *n >= 1 => "must be at least 1";
+        /// Reads of one kind (users, memberships) in a second that those who connect cause on one node; beyond it many are answered by one read.
+        reads_per_second: u32 = 64, where |n| (1..=10_000).contains(n) => "must be from 1 to 10000";
+        /// Members of a room up to which it is told who comes and goes; in larger ones clients read the list of members.
+        presence_room: usize = 500;
         /// Writes that may wait for the store; more are refused with `unavailable`.
         committer_queue: usize = 10_000, where |n| *n >= 1 => "must be at least 1";
         /// Writes that are committed together.
