@@ -13,6 +13,7 @@ mod measurement;
 mod pace;
 pub mod progress;
 pub mod publish;
+pub mod report;
 mod scrape;
 mod socket;
 mod summary;

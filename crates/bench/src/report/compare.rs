@@ -1,0 +1,323 @@
+//! Measurements side by side: what can be compared, medians of repetitions, ratios.
+
+use std::collections::BTreeMap;
+
+use super::number;
+use crate::measurement::{DeliveryCheck, Measurement, as_float};
+
+const KIB: f64 = 1_024.0;
+/// Figures beside each other in a table.
+const TABLE_WIDTH: usize = 6;
+const NO_FAULTS: &str = "none";
+
+/// All measurements of one scenario with one plan.
+#[derive(Debug)]
+pub(super) struct Comparison<'a> {
+    pub(super) scenario: &'a str,
+    pub(super) plan: &'a BTreeMap<String, String>,
+    pub(super) systems: Vec<System<'a>>,
+    /// What ratios refer to, as a place in `systems`.
+    base: usize,
+}
+
+/// The repetitions of one system.
+#[derive(Debug)]
+pub(super) struct System<'a> {
+    pub(super) name: &'a str,
+    pub(super) runs: Vec<&'a Measurement>,
+}
+
+/// A figure that systems are compared by.
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) show: fn(f64) -> String,
+    /// Whether a ratio of it says something.
+    pub(super) has_ratio: bool,
+    source: Source,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Every(fn(&Measurement) -> Option<f64>),
+    /// A figure of one scenario, by its name.
+    Named(String),
+}
+
+/// One figure over the repetitions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Spread {
+    pub(super) median: f64,
+    pub(super) least: f64,
+    pub(super) most: f64,
+    pub(super) runs: usize,
+}
+
+/// Sorts measurements into what can be compared, in the order in which they were made. Ratios refer
+/// to the system `base` where it was measured, else to the first one.
+pub(super) fn comparisons<'a>(
+    measurements: impl Iterator<Item = &'a Measurement>,
+    base: Option<&str>,
+) -> Vec<Comparison<'a>> {
+    let mut all: Vec<Comparison<'a>> = Vec::new();
+    for measurement in measurements {
+        let same = |it: &&mut Comparison<'_>| {
+            it.scenario == measurement.scenario && *it.plan == measurement.plan
+        };
+        match all.iter_mut().find(same) {
+            Some(comparison) => comparison.add(measurement),
+            None => all.push(Comparison::of(measurement)),
+        }
+    }
+    for comparison in &mut all {
+        let place = comparison.systems.iter().position(|system| Some(system.name) == base);
+        comparison.base = place.unwrap_or(0);
+    }
+    all
+}
+
+impl<'a> Comparison<'a> {
+    fn of(first: &'a Measurement) -> Self {
+        let systems = vec![System { name: &first.system, runs: vec![first] }];
+        Self { scenario: &first.scenario, plan: &first.plan, systems, base: 0 }
+    }
+
+    fn add(&mut self, measurement: &'a Measurement) {
+        let name = measurement.system.as_str();
+        if let Some(system) = self.systems.iter_mut().find(|system| system.name == name) {
+            system.runs.push(measurement);
+        } else {
+            self.systems.push(System { name, runs: vec![measurement] });
+        }
+    }
+
+    /// Returns the only measurement, if there is one.
+    pub(super) fn single(&self) -> Option<&'a Measurement> {
+        match self.systems.as_slice() {
+            [System { runs, .. }] if runs.len() == 1 => runs.first().copied(),
+            _ => None,
+        }
+    }
+
+    /// Returns the system that ratios refer to, when there is another one.
+    pub(super) fn base(&self) -> Option<&System<'a>> {
+        self.systems.get(self.base).filter(|_| self.systems.len() > 1)
+    }
+
+    /// Returns what was asked for in one line.
+    pub(super) fn plan_line(&self) -> String {
+        let entries: Vec<String> = self
+            .plan
+            .iter()
+            .map(|(name, value)| format!("{} {value}", name.replace('_', " ")))
+            .collect();
+        entries.join(", ")
+    }
+
+    /// Returns the figures that at least one system has.
+    pub(super) fn columns(&self) -> Vec<Column> {
+        let mut columns = fixed_columns();
+        for figure in self.measurements().flat_map(|measurement| &measurement.figures) {
+            if !columns.iter().any(|column| column.is_named(&figure.name)) {
+                columns.push(Column::named(&figure.name, &figure.unit));
+            }
+        }
+        columns.retain(|column| self.systems.iter().any(|system| column.of(system).is_some()));
+        columns
+    }
+
+    /// Returns the same figures in tables of a width that can be read.
+    pub(super) fn tables(&self) -> Vec<Vec<Column>> {
+        let mut tables: Vec<Vec<Column>> = Vec::new();
+        let mut width = 0;
+        for column in self.columns() {
+            // A ratio takes a place of its own.
+            let own = if column.has_ratio { 2 } else { 1 };
+            if width + own > TABLE_WIDTH || tables.is_empty() {
+                tables.push(Vec::new());
+                width = 0;
+            }
+            tables.last_mut().expect("one was just begun").push(column);
+            width += own;
+        }
+        tables
+    }
+
+    /// Returns what a reader of the tables has to know.
+    pub(super) fn explanation(&self) -> String {
+        let mut words = Vec::new();
+        let faults: Vec<String> = self
+            .systems
+            .iter()
+            .filter_map(|system| Some((system.name, faults_in_words(&system.faults()?))))
+            .filter(|(_, faults)| faults != NO_FAULTS)
+            .map(|(name, faults)| format!("{name} {faults}"))
+            .collect();
+        if !faults.is_empty() {
+            words.push(format!("Faults in all runs: {}.", faults.join("; ")));
+        } else if self.systems.iter().all(|system| system.faults().is_some()) {
+            words.push("Nothing was lost, doubled, out of order or refused.".to_owned());
+        }
+        let runs: Vec<usize> = self.systems.iter().map(|system| system.runs.len()).collect();
+        let (fewest, most) = (runs.iter().min().copied(), runs.iter().max().copied());
+        if let Some((fewest, most)) = fewest.zip(most).filter(|(_, most)| *most > 1) {
+            let count =
+                if fewest == most { most.to_string() } else { format!("{fewest} to {most}") };
+            words.push(format!("Medians of {count} runs, with the least and the most of them."));
+        }
+        if let Some(base) = self.base() {
+            words.push(format!("Ratios are to {}.", base.name));
+        }
+        words.join(" ")
+    }
+
+    /// Returns how many times a figure is that of the base.
+    pub(super) fn ratio(&self, column: &Column, system: &System<'_>) -> Option<f64> {
+        if !column.has_ratio {
+            return None;
+        }
+        let base = column.of(self.base()?)?.median;
+        let ratio = column.of(system)?.median / base;
+        ratio.is_finite().then_some(ratio)
+    }
+
+    fn measurements(&self) -> impl Iterator<Item = &'a Measurement> {
+        self.systems.iter().flat_map(|system| system.runs.iter().copied())
+    }
+}
+
+impl<'a> System<'a> {
+    /// Returns what went wrong in all runs together; `None` where it was not counted.
+    pub(super) fn faults(&self) -> Option<DeliveryCheck> {
+        let mut checks = self.runs.iter().filter_map(|run| run.delivery).peekable();
+        checks.peek()?;
+        Some(checks.fold(DeliveryCheck::default(), |sum, check| DeliveryCheck {
+            published: sum.published + check.published,
+            expected: sum.expected + check.expected,
+            arrived: sum.arrived + check.arrived,
+            lost: sum.lost + check.lost,
+            doubled: sum.doubled + check.doubled,
+            out_of_order: sum.out_of_order + check.out_of_order,
+            refused: sum.refused + check.refused,
+        }))
+    }
+
+    /// Returns the run whose deliveries are nearest to their median.
+    pub(super) fn typical(&self) -> &'a Measurement {
+        let rate = |run: &Measurement| run.deliveries_per_s.unwrap_or_default();
+        let median = Spread::of(self.runs.iter().map(|run| rate(run))).map_or(0.0, |it| it.median);
+        let distance = |run: &Measurement| (rate(run) - median).abs();
+        let nearest = self.runs.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)));
+        nearest.expect("a system was measured at least once")
+    }
+}
+
+impl Column {
+    fn every(name: &str, show: fn(f64) -> String, of: fn(&Measurement) -> Option<f64>) -> Self {
+        Self { name: name.to_owned(), show, has_ratio: false, source: Source::Every(of) }
+    }
+
+    fn with_ratio(self) -> Self {
+        Self { has_ratio: true, ..self }
+    }
+
+    fn named(name: &str, unit: &str) -> Self {
+        let heading = match unit {
+            "" | "bytes" => name.to_owned(),
+            unit => format!("{name} {unit}"),
+        };
+        let show = if unit == "bytes" { number::bytes } else { number::plain };
+        let source = Source::Named(name.to_owned());
+        Self { name: heading, show, has_ratio: false, source }
+    }
+
+    fn is_named(&self, figure: &str) -> bool {
+        matches!(&self.source, Source::Named(name) if name == figure)
+    }
+
+    /// Returns the figure of a system, if it was measured.
+    pub(super) fn of(&self, system: &System<'_>) -> Option<Spread> {
+        Spread::of(system.runs.iter().filter_map(|run| self.value(run)))
+    }
+
+    fn value(&self, run: &Measurement) -> Option<f64> {
+        match &self.source {
+            Source::Every(of) => of(run),
+            Source::Named(name) => {
+                run.figures.iter().find(|figure| figure.name == *name).map(|figure| figure.value)
+            }
+        }
+    }
+}
+
+impl Spread {
+    /// Returns the median of what is a number; with an even count the mean of the two in the middle.
+    pub(super) fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+        values.sort_by(f64::total_cmp);
+        let (least, most) = (*values.first()?, *values.last()?);
+        let runs = values.len();
+        let median = f64::midpoint(values[(runs - 1) / 2], values[runs / 2]);
+        Some(Self { median, least, most, runs })
+    }
+
+    /// Returns the least and the most as they are shown, when they differ.
+    pub(super) fn range(&self, show: fn(f64) -> String) -> Option<String> {
+        let (least, most) = (show(self.least), show(self.most));
+        (least != most).then(|| format!("{least}\u{2013}{most}"))
+    }
+}
+
+/// The deliveries for each second, a column that is also a plot.
+pub(super) fn deliveries() -> Column {
+    Column::every("deliveries/s", number::count, |run| run.deliveries_per_s).with_ratio()
+}
+
+/// The processor time for deliveries, a column that is also a plot.
+pub(super) fn server_cpu() -> Column {
+    let of = |run: &Measurement| run.server_cpu_s_per_million;
+    Column::every("server CPU s/M", number::figure, of).with_ratio()
+}
+
+/// The memory of a connection, a column that is also a plot.
+pub(super) fn memory() -> Column {
+    let of = |run: &Measurement| run.memory?.rss_per_connection.map(|bytes| bytes / KIB);
+    Column::every("KiB/connection", number::figure, of).with_ratio()
+}
+
+fn fixed_columns() -> Vec<Column> {
+    let generator = |run: &Measurement| run.generator_cpu_s_per_million;
+    vec![
+        deliveries(),
+        server_cpu(),
+        memory(),
+        Column::every("p50 ms", number::figure, |run| Some(run.latency?.p50_ms)),
+        Column::every("p99 ms", number::figure, |run| Some(run.latency?.p99_ms)),
+        Column::every("p99.9 ms", number::figure, |run| Some(run.latency?.p999_ms)),
+        Column::every("messages/s", number::count, |run| {
+            (run.duration_s > 0.0).then_some(as_float(run.published?) / run.duration_s)
+        }),
+        Column::every("connects/s", number::count, |run| run.connects_per_s),
+        Column::every("peak memory", number::bytes, |run| run.memory?.rss_peak.map(as_float)),
+        Column::every("generator CPU s/M", number::figure, generator),
+    ]
+}
+
+/// Returns what went wrong with deliveries, in words.
+pub(super) fn faults_in_words(check: &DeliveryCheck) -> String {
+    let counts = [
+        (check.lost, "lost"),
+        (check.doubled, "doubled"),
+        (check.out_of_order, "out of order"),
+        (check.refused, "refused"),
+    ];
+    let faults: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", number::count(as_float(*count))))
+        .collect();
+    if faults.is_empty() { NO_FAULTS.to_owned() } else { faults.join(", ") }
+}
+
+#[cfg(test)]
+mod tests;
