@@ -1,10 +1,16 @@
 //! `bench`: load on a server, and what comes of it.
+//!
+//! Each scenario is a file in `bench/` with its flags and a `run` that returns a measurement, and a
+//! line in [`Scenario`]. What all of them take and how the outcome is told stands here.
+
+mod idle;
+mod publish;
+mod resume;
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use parlor_bench::publish::{self, PublishPlan, PublishReport};
-use parlor_bench::{BenchError, Target, TargetOptions};
+use parlor_bench::{BenchError, Measurement, Target, TargetOptions};
 
 use crate::context::Context;
 use crate::failure::Usage;
@@ -20,7 +26,11 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Subcommand)]
 enum Scenario {
     /// Publish messages and wait for each to be acknowledged
-    Publish(PublishArgs),
+    Publish(publish::PublishArgs),
+    /// Hold connections on which nothing happens
+    Idle(idle::IdleArgs),
+    /// Cut all connections, and let everyone come back at once
+    Resume(resume::ResumeArgs),
 }
 
 /// What every scenario takes.
@@ -46,28 +56,6 @@ struct LoadArgs {
     node: Vec<String>,
 }
 
-#[derive(Debug, Args)]
-struct PublishArgs {
-    /// Rooms, taken in turn
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    rooms: usize,
-    /// WebSocket connections
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    connections: usize,
-    /// Users that log in
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    users: usize,
-    /// Unanswered messages in all
-    #[arg(long, value_name = "N", default_value_t = 1_024)]
-    in_flight: usize,
-    /// Messages a second in all, however the server does, in place of --in-flight
-    #[arg(long, value_name = "N")]
-    rate: Option<f64>,
-    /// Length of each message in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 100)]
-    body: usize,
-}
-
 /// Puts load on a server.
 ///
 /// # Errors
@@ -75,90 +63,104 @@ struct PublishArgs {
 /// Fails when the server is another machine's and that was not allowed, or it refuses the load.
 pub(crate) async fn run(args: BenchArgs, context: &Context) -> anyhow::Result<()> {
     let BenchArgs { scenario, load } = args;
-    let options = TargetOptions {
-        server: context.server()?.0.to_string(),
-        nodes: load.node.clone(),
-        elsewhere: load.yes_i_own_this,
+    positive(&[("--threads", load.threads)])?;
+    let measurement = match &scenario {
+        Scenario::Publish(args) => args.run(&load, context).await?,
+        Scenario::Idle(args) => Box::pin(args.run(&load, context)).await?,
+        Scenario::Resume(args) => Box::pin(args.run(&load, context)).await?,
     };
-    let target = Target::new(&options).map_err(|error| match error {
+    tell(&measurement, context)
+}
+
+impl LoadArgs {
+    fn warm_up(&self) -> Duration {
+        Duration::from_secs(self.warm_up)
+    }
+
+    fn duration(&self) -> Duration {
+        Duration::from_secs(self.duration.max(1))
+    }
+
+    /// Returns the server that the command line names.
+    fn target(&self, context: &Context) -> anyhow::Result<Target> {
+        let options = TargetOptions {
+            server: context.server()?.0.to_string(),
+            nodes: self.node.clone(),
+            elsewhere: self.yes_i_own_this,
+        };
+        Target::new(&options).map_err(refused)
+    }
+}
+
+/// Tells errors of the command line from those of the server.
+fn refused(error: BenchError) -> anyhow::Error {
+    match error {
         BenchError::Address | BenchError::Elsewhere(_) => Usage(error.to_string()).into(),
-        other => anyhow::Error::from(other),
-    })?;
-    match scenario {
-        Scenario::Publish(args) => {
-            let plan = args.plan(&load)?;
-            context.out.note(&format!(
-                "publishing for {} s after {} s of warm-up",
-                load.duration, load.warm_up
-            ));
-            let report = publish::run(&target, plan).await?;
-            if context.out.json {
-                context.out.json(&report)?;
-            } else {
-                context.out.text(&render(&report))?;
-            }
-        }
+        other => other.into(),
+    }
+}
+
+/// Refuses numbers of which there must be at least one.
+fn positive(flags: &[(&str, usize)]) -> Result<(), Usage> {
+    match flags.iter().find(|(_, value)| *value == 0) {
+        Some((flag, _)) => Err(Usage(format!("{flag} must be at least 1"))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a rate that is none.
+fn positive_rate(rate: Option<f64>) -> Result<(), Usage> {
+    if rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
+        return Err(Usage("--rate must be more than 0".to_owned()));
     }
     Ok(())
 }
 
-impl PublishArgs {
-    fn plan(&self, load: &LoadArgs) -> Result<PublishPlan, Usage> {
-        let positive = [
-            ("--rooms", self.rooms),
-            ("--connections", self.connections),
-            ("--users", self.users),
-            ("--in-flight", self.in_flight),
-            ("--body", self.body),
-            ("--threads", load.threads),
-        ];
-        if let Some((flag, _)) = positive.iter().find(|(_, value)| *value == 0) {
-            return Err(Usage(format!("{flag} must be at least 1")));
-        }
-        if self.rate.is_some_and(|rate| !rate.is_finite() || rate <= 0.0) {
-            return Err(Usage("--rate must be more than 0".to_owned()));
-        }
-        Ok(PublishPlan {
-            users: self.users,
-            connections: self.connections,
-            rooms: self.rooms,
-            body: self.body,
-            in_flight: self.in_flight,
-            rate: self.rate,
-            warm_up: Duration::from_secs(load.warm_up),
-            duration: Duration::from_secs(load.duration.max(1)),
-            threads: load.threads,
-            server_pids: load.server_pid.clone(),
-        })
+fn tell(measurement: &Measurement, context: &Context) -> anyhow::Result<()> {
+    if context.out.json {
+        context.out.json(measurement)?;
+    } else {
+        context.out.text(&render(measurement))?;
     }
+    Ok(())
 }
 
-fn render(report: &PublishReport) -> String {
+fn render(measurement: &Measurement) -> String {
     let mut lines = Vec::new();
-    let latency = &report.latency;
     let mut line = |name: &str, value: String| lines.push(format!("{name:<22} {value}\n"));
-    line("acknowledged", format!("{} ({:.0}/s)", report.acknowledged, report.per_second));
-    line(
-        "latency ms",
-        format!(
-            "p50 {:.2}  p99 {:.2}  p99.9 {:.2}  max {:.2}",
-            latency.p50_ms, latency.p99_ms, latency.p999_ms, latency.max_ms
-        ),
-    );
-    if let Some((batch, commit)) = report.batch.zip(report.commit_ms) {
-        line("commit", format!("{batch:.1} messages in {commit:.2} ms on average"));
+    if let Some((count, rate)) = measurement.deliveries.zip(measurement.deliveries_per_s) {
+        line("deliveries", format!("{count} ({rate:.0}/s)"));
     }
-    let cpu = [("server CPU", report.server_cpu), ("generator CPU", report.generator_cpu)];
-    for (name, cpu) in cpu {
+    if let Some(latency) = measurement.latency {
+        line(
+            "latency ms",
+            format!(
+                "p50 {:.2}  p99 {:.2}  p99.9 {:.2}  max {:.2}",
+                latency.p50_ms, latency.p99_ms, latency.p999_ms, latency.max_ms
+            ),
+        );
+    }
+    for (name, cpu, each) in [
+        ("server CPU", measurement.server_cpu, measurement.server_cpu_s_per_million),
+        ("generator CPU", measurement.generator_cpu, measurement.generator_cpu_s_per_million),
+    ] {
         if let Some(cpu) = cpu {
-            line(name, format!("{:.2} s user, {:.2} s system", cpu.user, cpu.system));
+            let each = each.map(|each| format!(", {each:.3} s per million deliveries"));
+            let each = each.unwrap_or_default();
+            line(name, format!("{:.2} s user, {:.2} s system{each}", cpu.user, cpu.system));
         }
     }
-    for (code, count) in &report.refused {
-        line("refused", format!("{count} x {code}"));
+    if let Some(check) = measurement.delivery {
+        line(
+            "lost",
+            format!(
+                "{} (doubled {}, out of order {})",
+                check.lost, check.doubled, check.out_of_order
+            ),
+        );
     }
-    if report.unanswered > 0 {
-        line("unanswered", report.unanswered.to_string());
+    for figure in &measurement.figures {
+        line(&figure.name, format!("{:.2} {}", figure.value, figure.unit).trim_end().to_owned());
     }
     lines.concat()
 }

@@ -4,6 +4,7 @@
 //! What does not apply to a scenario, or cannot be known, is absent rather than zero.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
@@ -135,8 +136,8 @@ impl Measurement {
     }
 
     /// Notes what was asked for.
-    pub fn plan(&mut self, name: &str, value: impl ToString) {
-        self.plan.insert(name.to_owned(), value.to_string());
+    pub fn plan(&mut self, name: &str, value: impl Display) {
+        self.plan.insert(name.to_owned(), format!("{value}"));
     }
 
     /// Adds a figure that only this scenario has.

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlor_protocol::id::RoomId;
-use serde::Serialize;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::cpu::{CpuSeconds, cpu_seconds};
+use crate::measurement::{Measurement, as_float};
 use crate::pace::Pace;
 use crate::socket::Socket;
-use crate::summary::{Latency, Summary};
+use crate::summary::Latency;
 use crate::target::{BenchError, Target};
 
 /// How long answers are awaited after the last command.
@@ -22,7 +22,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(10);
 const OPEN_LOOP_MAX: usize = 100_000;
 
 /// What is published.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct PublishPlan {
     /// Users that log in; each has as many connections as fall to it.
     pub users: usize,
@@ -44,31 +44,6 @@ pub struct PublishPlan {
     pub threads: usize,
     /// Processes of the server, whose processor time is told.
     pub server_pids: Vec<u32>,
-}
-
-/// What came of it.
-#[derive(Debug, Clone, Serialize)]
-pub struct PublishReport {
-    /// What was asked for.
-    pub plan: PublishPlan,
-    /// Messages acknowledged in the time of the measurement.
-    pub acknowledged: u64,
-    /// The same for each second.
-    pub per_second: f64,
-    /// From when a message was due until its answer.
-    pub latency: Summary,
-    /// Refusals by code.
-    pub refused: BTreeMap<String, u64>,
-    /// Messages without an answer at the end.
-    pub unanswered: u64,
-    /// Messages in one commit, on average.
-    pub batch: Option<f64>,
-    /// Time of one commit in milliseconds, on average.
-    pub commit_ms: Option<f64>,
-    /// Processor time of the server's processes.
-    pub server_cpu: Option<CpuSeconds>,
-    /// Processor time of the generator.
-    pub generator_cpu: Option<CpuSeconds>,
 }
 
 /// What one connection does.
@@ -104,7 +79,7 @@ struct Tally {
 ///
 /// # Errors
 /// Fails when the server refuses accounts, rooms or connections, or a connection is lost.
-pub async fn run(target: &Target, plan: PublishPlan) -> Result<PublishReport, BenchError> {
+pub async fn run(target: &Target, plan: PublishPlan) -> Result<Measurement, BenchError> {
     let accounts = target.accounts(plan.users.max(1)).await?;
     let rooms: Arc<[RoomId]> = target.rooms(&accounts, plan.rooms.max(1)).await?.into();
     let mut tokens = Vec::new();
@@ -123,7 +98,7 @@ pub async fn run(target: &Target, plan: PublishPlan) -> Result<PublishReport, Be
             number,
             body: Arc::clone(&body),
             in_flight: share(plan.in_flight, connections, number).max(1),
-            rate: plan.rate.map(|rate| rate / as_float(connections)),
+            rate: plan.rate.map(|rate| rate / as_float(connections as u64)),
         })
         .collect();
     let start = Instant::now() + Duration::from_millis(500);
@@ -149,21 +124,45 @@ pub async fn run(target: &Target, plan: PublishPlan) -> Result<PublishReport, Be
             .ok_or_else(|| BenchError::Connection("the generator failed".to_owned()))??;
         all.add(tally);
     }
-    Ok(PublishReport {
-        acknowledged: all.acknowledged,
-        per_second: as_float(usize::try_from(all.acknowledged).unwrap_or(usize::MAX))
-            / plan.duration.as_secs_f64(),
-        latency: all.latency.summary(),
-        refused: all.refused,
-        unanswered: all.unanswered,
-        batch: after.mean(&before, "parlor_store_commit_batch"),
-        commit_ms: after
-            .mean(&before, "parlor_store_commit_duration_seconds")
-            .map(|seconds| seconds * 1_000.0),
-        server_cpu: cpu_after.zip(cpu_before).map(|(after, before)| after.since(before)),
-        generator_cpu: own.zip(own_before).map(|(after, before)| after.since(before)),
-        plan,
-    })
+    let mut measurement = plan.describe();
+    measurement.connections = Some(connections as u64);
+    measurement.published = Some(all.acknowledged);
+    measurement.latency = Some(all.latency.summary());
+    measurement.server_cpu = cpu_after.zip(cpu_before).map(|(after, before)| after.since(before));
+    measurement.generator_cpu = own.zip(own_before).map(|(after, before)| after.since(before));
+    let per_second = as_float(all.acknowledged) / plan.duration.as_secs_f64();
+    measurement.figure("acknowledged", per_second, "1/s");
+    if let Some(batch) = after.mean(&before, "parlor_store_commit_batch") {
+        measurement.figure("messages in one commit", batch, "");
+    }
+    if let Some(seconds) = after.mean(&before, "parlor_store_commit_duration_seconds") {
+        measurement.figure("time of one commit", seconds * 1_000.0, "ms");
+    }
+    for (code, count) in &all.refused {
+        measurement.figure(&format!("refused with {code}"), as_float(*count), "");
+    }
+    if all.unanswered > 0 {
+        measurement.figure("unanswered", as_float(all.unanswered), "");
+    }
+    Ok(measurement)
+}
+
+impl PublishPlan {
+    fn describe(&self) -> Measurement {
+        let mut measurement = Measurement::new("parlor", "publish");
+        measurement.duration_s = self.duration.as_secs_f64();
+        measurement.plan("users", self.users);
+        measurement.plan("connections", self.connections);
+        measurement.plan("rooms", self.rooms);
+        measurement.plan("body", self.body);
+        match self.rate {
+            Some(rate) => measurement.plan("rate", format!("{rate} messages/s")),
+            None => measurement.plan("in flight", self.in_flight),
+        }
+        measurement.plan("warm-up", format!("{} s", self.warm_up.as_secs_f64()));
+        measurement.plan("threads", self.threads);
+        measurement
+    }
 }
 
 type Thread = std::thread::JoinHandle<Result<Tally, BenchError>>;
@@ -322,11 +321,6 @@ fn cpu(pids: &[u32]) -> Option<CpuSeconds> {
 /// The part of `total` that falls to one of several.
 fn share(total: usize, parts: usize, number: usize) -> usize {
     total / parts + usize::from(number < total % parts)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
-fn as_float(count: usize) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]

@@ -24,7 +24,12 @@ impl Default for Latency {
 impl Latency {
     /// Adds one time; more than a minute counts as a minute.
     pub fn record(&mut self, time: Duration) {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(MAX_MICROS);
+        self.record_micros(u64::try_from(time.as_micros()).unwrap_or(MAX_MICROS));
+    }
+
+    /// The same for a time in microseconds.
+    #[inline]
+    pub(crate) fn record_micros(&mut self, micros: u64) {
         self.histogram.saturating_record(micros.clamp(1, MAX_MICROS));
     }
 

@@ -17,6 +17,9 @@ pub const PONG: u8 = 0xA;
 const LAST: u8 = 0x80;
 /// Set in the second byte of every frame of a client.
 const MASKED: u8 = 0x80;
+/// Lengths of more than one byte follow.
+const TWO_BYTES: u8 = 0b0111_1110;
+const EIGHT_BYTES: u8 = 0b0111_1111;
 /// Longest answer to an upgrade.
 const HEAD_MAX: usize = 16 * 1024;
 
@@ -47,9 +50,9 @@ impl Frame<'_> {
 #[inline]
 pub fn first(bytes: &[u8]) -> Option<Frame<'_>> {
     let (&[first, second], rest) = bytes.split_first_chunk::<2>()?;
-    let (start, length) = match second & 0x7F {
-        126 => (4, usize::from(u16::from_be_bytes(*rest.first_chunk()?))),
-        127 => (10, usize::try_from(u64::from_be_bytes(*rest.first_chunk()?)).ok()?),
+    let (start, length) = match second & !MASKED {
+        TWO_BYTES => (4, usize::from(u16::from_be_bytes(*rest.first_chunk()?))),
+        EIGHT_BYTES => (10, usize::try_from(u64::from_be_bytes(*rest.first_chunk()?)).ok()?),
         short => (2, usize::from(short)),
     };
     let end = usize::checked_add(start, length)?;
@@ -69,11 +72,11 @@ pub fn write_parts(opcode: u8, parts: &[&[u8]], out: &mut Vec<u8>) {
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short @ ..=125), _) => out.push(MASKED | short),
         (_, Ok(medium)) => {
-            out.push(MASKED | 126);
+            out.push(MASKED | TWO_BYTES);
             out.extend_from_slice(&medium.to_be_bytes());
         }
         _ => {
-            out.push(MASKED | 127);
+            out.push(MASKED | EIGHT_BYTES);
             out.extend_from_slice(&(length as u64).to_be_bytes());
         }
     }
@@ -148,6 +151,6 @@ mod tests {
         assert_eq!(upgraded(b"HTTP/1.1 101 Switching\r\n\r\n\x81"), Ok(Some(26)));
         let refused = upgraded(b"HTTP/1.1 401 Unauthorized\r\n\r\n").unwrap_err();
         assert_eq!(refused.0, "HTTP/1.1 401 Unauthorized");
-        assert!(upgraded(&[b'x'; HEAD_MAX + 1]).is_err());
+        assert!(upgraded(&vec![b'x'; HEAD_MAX + 1]).is_err());
     }
 }

@@ -52,10 +52,6 @@ impl Dialect for Parlor {
         }
     }
 
-    fn keep_alive(&self, out: &mut Vec<u8>) {
-        frame::write(TEXT, br#"{"op":"ping"}"#, out);
-    }
-
     fn answers(&self) -> bool {
         self.durable
     }
