@@ -4,8 +4,11 @@
 //! line in [`Scenario`]. What all of them take and how the outcome is told stands here.
 
 mod idle;
+mod pin;
 mod publish;
 mod resume;
+mod stage;
+mod started;
 
 use std::time::Duration;
 
@@ -54,6 +57,8 @@ struct LoadArgs {
     /// Nodes that tell metrics, when the server is a proxy; may be given more than once
     #[arg(long, global = true, value_name = "URL")]
     node: Vec<String>,
+    #[command(flatten)]
+    stage: stage::StageArgs,
 }
 
 /// Puts load on a server.

@@ -47,6 +47,15 @@ impl Context {
         Ok((config.base_url, named.is_some()))
     }
 
+    /// Returns the server that the command line or the environment names, without regard to where
+    /// the profile is logged in.
+    pub(crate) fn named_server(&self) -> anyhow::Result<Option<Url>> {
+        let Some(text) = &self.global.server else { return Ok(None) };
+        let config =
+            ClientConfig::new(text).with_context(|| format!("read the server {text:?}"))?;
+        Ok(Some(config.base_url))
+    }
+
     /// Returns a client with the login of this profile, if that is one of this server.
     pub(crate) fn http(&self) -> anyhow::Result<Http> {
         let (server, _) = self.server()?;

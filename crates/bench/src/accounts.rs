@@ -22,12 +22,16 @@ use parlor_store::record::{BotRecord, NewRoom, NewSession, NewUser};
 use parlor_store::{Store, StoreError};
 use serde::Serialize;
 
+use crate::target::{BenchError, Target};
+
 /// Writes that wait for the store at the same time; it commits what waits together.
 const AT_ONCE: usize = 512;
 /// Rooms that are written at the same time.
 const ROOMS_AT_ONCE: usize = 64;
 /// Life of the tokens and of the logins behind them: longer than any measurement.
 const LIFE: Duration = Duration::from_hours(24);
+/// Connections of one user where accounts are few: below the default limit, which is 20.
+const CONNECTIONS_OF_ONE: usize = 16;
 /// Messages that a bot is shown.
 const BOT_CONTEXT: u32 = 4;
 
@@ -200,6 +204,23 @@ pub async fn seed(
         rooms,
         bots: bots.into_iter().map(|bot| bot.username).collect(),
     })
+}
+
+/// Makes accounts over HTTP: as few as a server's usual limits on connections allow, all members of
+/// all rooms.
+///
+/// # Errors
+/// Fails when the server refuses accounts or rooms.
+pub async fn over_http(target: &Target, shape: Shape) -> Result<Crowd, BenchError> {
+    let users = shape.connections().div_ceil(CONNECTIONS_OF_ONE).max(1);
+    let accounts = target.accounts(users).await?;
+    let rooms = target.rooms(&accounts, shape.rooms.max(1)).await?;
+    let mut people = Vec::with_capacity(accounts.len());
+    for account in accounts {
+        let token = account.http.access_token().await?.into();
+        people.push(Person { username: account.username, token });
+    }
+    Ok(Crowd { origin: Origin::Http, shape, people, rooms, bots: Vec::new() })
 }
 
 fn new_user(clock: &dyn Clock, name: String, kind: UserKind, hash: Option<String>) -> NewUser {

@@ -8,18 +8,23 @@
 pub mod accounts;
 mod cpu;
 pub mod dialect;
+pub mod idle;
 pub mod limits;
+mod link;
 mod measurement;
+mod memory;
 mod pace;
 pub mod progress;
 pub mod publish;
 pub mod report;
+pub mod resume;
 mod scrape;
 mod socket;
+mod spread;
 mod summary;
 mod target;
 
-pub use accounts::{Crowd, Origin, Person, Seat, Seed, SeedError, Shape};
+pub use accounts::{Crowd, Origin, Person, Seat, Seed, SeedError, Shape, over_http, seed};
 pub use cpu::{CpuSeconds, cpu_seconds};
 pub use measurement::{DeliveryCheck, Figure, Measurement, MemoryUse, Second};
 pub use scrape::Scrape;
