@@ -1,5 +1,7 @@
 //! Logins that have ended while their access tokens have not expired.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use parlor_protocol::id::SessionId;
 use parlor_protocol::time::Timestamp;
 
@@ -8,12 +10,20 @@ use parlor_protocol::time::Timestamp;
 #[derive(Debug, Default)]
 pub struct Revocations {
     ended: papaya::HashMap<SessionId, Timestamp>,
+    changes: AtomicU64,
 }
 
 impl Revocations {
     /// Remembers that a login has ended, until its last access token expires.
     pub fn revoke(&self, session: SessionId, until: Timestamp) {
         self.ended.pin().insert(session, until);
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// Returns how often a login was told to have ended: whoever looked at an earlier number has not
+    /// seen them all.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// Tells whether a login has ended.
@@ -49,6 +59,7 @@ mod tests {
         let session = SessionId(Uuid::from_u128(1));
         revocations.revoke(session, Timestamp::from_millis(100));
         assert!(revocations.is_revoked(session));
+        assert_eq!(revocations.changes(), 1);
         revocations.sweep(Timestamp::from_millis(99));
         assert!(revocations.is_revoked(session));
         revocations.sweep(Timestamp::from_millis(100));
