@@ -1,6 +1,6 @@
 //! Measurements side by side: what can be compared, medians of repetitions, ratios.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::number;
 use crate::measurement::{DeliveryCheck, Measurement, as_float};
@@ -9,12 +9,18 @@ const KIB: f64 = 1_024.0;
 /// Figures beside each other in a table.
 const TABLE_WIDTH: usize = 6;
 const NO_FAULTS: &str = "none";
+/// Where a plan says what is promised for each message.
+const PROMISE: &str = "messages";
+const DURABLE: &str = "durable";
+/// Words of a plan that tell how the server came to be, not which load it had.
+const OF_THE_SYSTEM: [&str; 2] = ["server", PROMISE];
+/// Words of a plan that only systems with users have.
+const OF_USERS: [&str; 2] = ["accounts", "users"];
 
 /// All measurements of one scenario with one plan.
 #[derive(Debug)]
 pub(super) struct Comparison<'a> {
     pub(super) scenario: &'a str,
-    pub(super) plan: &'a BTreeMap<String, String>,
     pub(super) systems: Vec<System<'a>>,
     /// What ratios refer to, as a place in `systems`.
     base: usize,
@@ -23,7 +29,7 @@ pub(super) struct Comparison<'a> {
 /// The repetitions of one system.
 #[derive(Debug)]
 pub(super) struct System<'a> {
-    pub(super) name: &'a str,
+    pub(super) name: String,
     pub(super) runs: Vec<&'a Measurement>,
 }
 
@@ -61,29 +67,49 @@ pub(super) fn comparisons<'a>(
 ) -> Vec<Comparison<'a>> {
     let mut all: Vec<Comparison<'a>> = Vec::new();
     for measurement in measurements {
-        let same = |it: &&mut Comparison<'_>| {
-            it.scenario == measurement.scenario && *it.plan == measurement.plan
-        };
-        match all.iter_mut().find(same) {
+        match all.iter_mut().find(|it| it.takes(measurement)) {
             Some(comparison) => comparison.add(measurement),
             None => all.push(Comparison::of(measurement)),
         }
     }
     for comparison in &mut all {
-        let place = comparison.systems.iter().position(|system| Some(system.name) == base);
+        let place = comparison.systems.iter().position(|system| Some(system.name.as_str()) == base);
         comparison.base = place.unwrap_or(0);
     }
     all
 }
 
+/// Returns whether two plans are the same load. What one of them has no word for, such as accounts
+/// where there are no users, does not tell them apart.
+fn is_same_load(one: &Measurement, other: &Measurement) -> bool {
+    let names: BTreeSet<&String> = one.plan.keys().chain(other.plan.keys()).collect();
+    names.into_iter().all(|name| match (one.plan.get(name), other.plan.get(name)) {
+        (Some(one), Some(other)) => one == other || OF_THE_SYSTEM.contains(&name.as_str()),
+        _ => OF_THE_SYSTEM.contains(&name.as_str()) || OF_USERS.contains(&name.as_str()),
+    })
+}
+
+/// Returns the name of a system among others. The same system with a stronger promise is another.
+fn label(measurement: &Measurement) -> String {
+    match measurement.plan.get(PROMISE).map(String::as_str) {
+        Some(DURABLE) => format!("{}, {DURABLE}", measurement.system),
+        _ => measurement.system.clone(),
+    }
+}
+
 impl<'a> Comparison<'a> {
     fn of(first: &'a Measurement) -> Self {
-        let systems = vec![System { name: &first.system, runs: vec![first] }];
-        Self { scenario: &first.scenario, plan: &first.plan, systems, base: 0 }
+        let systems = vec![System { name: label(first), runs: vec![first] }];
+        Self { scenario: &first.scenario, systems, base: 0 }
+    }
+
+    /// Returns whether this was the same load.
+    fn takes(&self, other: &Measurement) -> bool {
+        self.scenario == other.scenario && self.measurements().all(|it| is_same_load(it, other))
     }
 
     fn add(&mut self, measurement: &'a Measurement) {
-        let name = measurement.system.as_str();
+        let name = label(measurement);
         if let Some(system) = self.systems.iter_mut().find(|system| system.name == name) {
             system.runs.push(measurement);
         } else {
@@ -104,13 +130,15 @@ impl<'a> Comparison<'a> {
         self.systems.get(self.base).filter(|_| self.systems.len() > 1)
     }
 
-    /// Returns what was asked for in one line.
+    /// Returns what all were asked for, in one line.
     pub(super) fn plan_line(&self) -> String {
-        let entries: Vec<String> = self
-            .plan
-            .iter()
-            .map(|(name, value)| format!("{} {value}", name.replace('_', " ")))
-            .collect();
+        let Some(first) = self.measurements().next() else { return String::new() };
+        let is_shared = |name: &str, value: &str| {
+            self.measurements().all(|it| it.plan.get(name).is_some_and(|other| other == value))
+        };
+        let shared = first.plan.iter().filter(|(name, value)| is_shared(name, value));
+        let entries: Vec<String> =
+            shared.map(|(name, value)| format!("{} {value}", name.replace('_', " "))).collect();
         entries.join(", ")
     }
 
@@ -149,7 +177,7 @@ impl<'a> Comparison<'a> {
         let faults: Vec<String> = self
             .systems
             .iter()
-            .filter_map(|system| Some((system.name, faults_in_words(&system.faults()?))))
+            .filter_map(|system| Some((&system.name, faults_in_words(&system.faults()?))))
             .filter(|(_, faults)| faults != NO_FAULTS)
             .map(|(name, faults)| format!("{name} {faults}"))
             .collect();

@@ -12,6 +12,9 @@ use crate::measurement::{Measurement, Second, as_float};
 use crate::summary::Summary;
 
 const STYLE: &str = include_str!("style.css");
+/// A plot of more systems is as high as two timelines.
+const TALL_FROM: usize = 4;
+const MIB: f64 = 1_048_576.0;
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
@@ -78,15 +81,15 @@ fn table(it: &Comparison<'_>) -> Markup {
                 thead { tr {
                     th scope="col" { "system" }
                     th.number scope="col" { "runs" }
-                    @for column in &columns { th.number scope="col" { (column.name) } }
                     th scope="col" { "faults" }
+                    @for column in &columns { th.number scope="col" { (column.name) } }
                 } }
                 tbody {
                     @for system in &it.systems { tr {
                         th scope="row" { (system.name) }
                         td.number { (system.runs.len()) }
-                        @for column in &columns { td.number { (cell(it, column, system)) } }
                         td { (faults(system)) }
+                        @for column in &columns { td.number { (cell(it, column, system)) } }
                     } }
                 }
             }
@@ -122,10 +125,10 @@ fn legend(it: &Comparison<'_>) -> Markup {
 }
 
 /// Puts a plot into the page. Screen readers are sent to the table, which has the same figures.
-fn figure(title: &str, words: &str, svg: Option<String>) -> Markup {
+fn figure(title: &str, words: &str, is_tall: bool, svg: Option<String>) -> Markup {
     html! {
         @if let Some(svg) = svg {
-            figure {
+            figure.tall[is_tall] {
                 figcaption { b { (title) } " " (words) }
                 div role="img" aria-label=(format!("{title}; the table has the figures")) {
                     (PreEscaped(svg))
@@ -142,10 +145,10 @@ fn bars(it: &Comparison<'_>, title: &str, words: &str, column: &Column) -> Marku
         .enumerate()
         .filter_map(|(place, system)| {
             let spread = column.of(system)?;
-            Some(Bar { name: system.name, place, spread, value: (column.show)(spread.median) })
+            Some(Bar { name: &system.name, place, spread, value: (column.show)(spread.median) })
         })
         .collect();
-    figure(title, words, plot::bars(&bars))
+    figure(title, words, false, plot::bars(&bars))
 }
 
 fn percentiles(it: &Comparison<'_>) -> Markup {
@@ -153,13 +156,10 @@ fn percentiles(it: &Comparison<'_>) -> Markup {
         .systems
         .iter()
         .enumerate()
-        .filter_map(|(place, system)| Some((system.name, place, medians(system)?)))
+        .filter_map(|(place, system)| Some((system.name.as_str(), place, medians(system)?)))
         .collect();
-    figure(
-        "Latency",
-        "p50, p99 and p99.9 in milliseconds. Less is better.",
-        plot::percentiles(&systems),
-    )
+    let words = "p50, p99 and p99.9 in milliseconds. Less is better.";
+    figure("Latency", words, systems.len() > TALL_FROM, plot::percentiles(&systems))
 }
 
 /// Returns the median of each percentile over the runs.
@@ -184,9 +184,9 @@ fn timelines(it: &Comparison<'_>) -> Markup {
     let words =
         if repeated { "over time, in the run nearest to the median." } else { "over time." };
     html! {
-        (figure("Deliveries a second", words, plot::timeline(&lines(rates), number::count)))
-        (figure("p99 in milliseconds", words, plot::timeline(&lines(slowest), number::plain)))
-        (figure("Memory of the server", words, plot::timeline(&lines(memory), number::bytes)))
+        (figure("Deliveries a second", words, false, plot::timeline(&lines(rates), number::count)))
+        (figure("p99 in milliseconds", words, false, plot::timeline(&lines(slowest), number::plain)))
+        (figure("MiB of the server", words, false, plot::timeline(&lines(memory), number::plain)))
     }
 }
 
@@ -203,8 +203,9 @@ fn slowest(it: &Measurement) -> Vec<(f64, f64)> {
     it.timeline.iter().filter_map(|second| Some((second.at_s, second.p99_ms?))).collect()
 }
 
+/// Returns the memory in MiB, of which an axis has round numbers.
 fn memory(it: &Measurement) -> Vec<(f64, f64)> {
-    let rss = |second: &Second| Some((second.at_s, as_float(second.server_rss?)));
+    let rss = |second: &Second| Some((second.at_s, as_float(second.server_rss?) / MIB));
     it.timeline.iter().filter_map(rss).collect()
 }
 

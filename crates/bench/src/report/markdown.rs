@@ -31,7 +31,7 @@ fn table(comparison: &Comparison<'_>, columns: &[Column]) -> String {
     rule.extend(std::iter::repeat_n("---:".to_owned(), columns.len()));
     let mut text = row(&names) + &row(&rule);
     for system in &comparison.systems {
-        let mut cells = vec![escaped(system.name)];
+        let mut cells = vec![escaped(&system.name)];
         cells.extend(columns.iter().map(|column| cell(comparison, column, system)));
         text += &row(&cells);
     }

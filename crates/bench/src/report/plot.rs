@@ -18,14 +18,14 @@ pub(super) use timeline::{Line, timeline};
 
 const WIDTH: u32 = 720;
 /// Size of words and values.
-const TEXT: f64 = 24.0;
+const TEXT: f64 = 26.0;
 /// Size of the numbers at an axis.
-const SMALL: f64 = 20.0;
+const SMALL: f64 = 25.0;
 const INK: RGBColor = RGBColor(0x24, 0x29, 0x2f);
 const MUTED: RGBColor = RGBColor(0x59, 0x63, 0x6e);
 const GRID: RGBColor = RGBColor(0xd8, 0xde, 0xe4);
 /// One color for each system; systems beyond them share.
-const SERIES: [RGBColor; 8] = [
+const SERIES: [RGBColor; 10] = [
     RGBColor(0x09, 0x69, 0xda),
     RGBColor(0xbc, 0x4c, 0x00),
     RGBColor(0x1a, 0x7f, 0x37),
@@ -34,6 +34,8 @@ const SERIES: [RGBColor; 8] = [
     RGBColor(0x9a, 0x67, 0x00),
     RGBColor(0x1b, 0x7c, 0x83),
     RGBColor(0x6e, 0x77, 0x81),
+    RGBColor(0xcf, 0x22, 0x2e),
+    RGBColor(0x4d, 0x6b, 0x1f),
 ];
 
 /// Returns the color of a system by its place.

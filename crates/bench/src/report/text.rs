@@ -152,7 +152,7 @@ fn table(comparison: &Comparison<'_>, columns: &[Column]) -> String {
     }
     table.set_header(names);
     for system in &comparison.systems {
-        let mut row = vec![Cell::new(system.name)];
+        let mut row = vec![Cell::new(&system.name)];
         let mut below = vec![Cell::new("")];
         let mut varies = false;
         for column in columns {

@@ -56,3 +56,40 @@ fn typical_run_is_the_one_in_the_middle() {
     let comparisons = comparisons(all.iter(), None);
     assert_eq!(comparisons[0].systems[0].typical().deliveries_per_s, Some(20.0));
 }
+
+#[test]
+fn systems_without_users_have_the_same_load() {
+    let mut parlor = measured("parlor", 1.0);
+    parlor.plan("users", 1_000);
+    parlor.plan("accounts", "written into the store");
+    parlor.plan("server", "started for this");
+    parlor.plan("rooms", 1);
+    let mut bun = measured("bun", 1.0);
+    bun.plan("rooms", 1);
+    let mut fewer = parlor.clone();
+    fewer.plan("users", 8);
+    let all = [bun, parlor, fewer];
+    let comparisons = comparisons(all.iter(), None);
+    assert_eq!(comparisons.len(), 2, "eight users are another load than a thousand");
+    assert_eq!(comparisons[0].systems.len(), 2);
+    assert_eq!(comparisons[0].plan_line(), "rooms 1");
+}
+
+#[test]
+fn closed_loop_is_not_compared_with_a_rate() {
+    let mut all = [measured("parlor", 1.0), measured("parlor", 1.0)];
+    all[0].plan("rate", "50 messages/s");
+    all[1].plan("in flight", "64 messages");
+    assert_eq!(comparisons(all.iter(), None).len(), 2);
+}
+
+#[test]
+fn durable_messages_stand_beside_those_that_are_not() {
+    let mut all = [measured("parlor", 1.0), measured("parlor", 2.0), measured("bun", 3.0)];
+    for (measurement, promise) in all.iter_mut().zip(["at most once", "durable", "at most once"]) {
+        measurement.plan("messages", promise);
+    }
+    let comparisons = comparisons(all.iter(), None);
+    let names: Vec<&str> = comparisons[0].systems.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["parlor", "parlor, durable", "bun"]);
+}

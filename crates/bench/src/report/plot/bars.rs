@@ -8,9 +8,9 @@ use super::super::compare::Spread;
 use super::{GRID, INK, WIDTH, color, picture, pixel, words};
 
 /// Height of a system: its name above its bar.
-const ROW: u32 = 74;
-const BAR_FROM: i32 = 34;
-const BAR_TO: i32 = 58;
+const ROW: u32 = 78;
+const BAR_FROM: i32 = 36;
+const BAR_TO: i32 = 60;
 /// Half the height of the ends of the line from least to most.
 const END: i32 = 8;
 

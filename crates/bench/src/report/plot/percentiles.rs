@@ -12,7 +12,7 @@ use plotters::style::text_anchor::HPos;
 use super::super::number;
 use super::{GRID, MUTED, SMALL, WIDTH, color, font, picture, pixel, words};
 
-const ROW: u32 = 74;
+const ROW: u32 = 78;
 const AXIS: u32 = 50;
 const DOT: i32 = 9;
 /// An axis whose ends are so many times apart is better read in powers of ten.
@@ -59,8 +59,8 @@ where
     let rows = f64::from(u32::try_from(all.len()).unwrap_or(u32::MAX));
     let mut chart = ChartBuilder::on(&area)
         .x_label_area_size(AXIS)
-        .margin_left(10)
-        .margin_right(24)
+        .margin_left(36)
+        .margin_right(36)
         .build_cartesian_2d(range, rows..0.0)?;
     chart
         .configure_mesh()

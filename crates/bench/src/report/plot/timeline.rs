@@ -5,9 +5,9 @@ use plotters::style::Color as _;
 
 use super::{GRID, MUTED, SMALL, color, font, picture};
 
-const HEIGHT: u32 = 300;
+const HEIGHT: u32 = 320;
 const AXIS_X: u32 = 44;
-const AXIS_Y: u32 = 110;
+const AXIS_Y: u32 = 140;
 
 /// One system.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub(in super::super) fn timeline(all: &[Line], show: fn(f64) -> String) -> Optio
             .x_label_area_size(AXIS_X)
             .y_label_area_size(AXIS_Y)
             .margin_top(14)
-            .margin_right(30)
+            .margin_right(36)
             .build_cartesian_2d(0.0..last, 0.0..most * 1.08)?;
         chart
             .configure_mesh()
