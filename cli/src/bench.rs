@@ -3,9 +3,12 @@
 //! Each scenario is a file in `bench/` with its flags and a `run` that returns a measurement, and a
 //! line in [`Scenario`]. What all of them take and how the outcome is told stands here.
 
+mod fanout;
 mod idle;
+mod login;
 mod pin;
 mod publish;
+mod report;
 mod resume;
 mod stage;
 mod started;
@@ -13,7 +16,7 @@ mod started;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use parlor_bench::{BenchError, Measurement, Target, TargetOptions};
+use parlor_bench::{BenchError, Target, TargetOptions};
 
 use crate::context::Context;
 use crate::failure::Usage;
@@ -28,12 +31,22 @@ pub(crate) struct BenchArgs {
 
 #[derive(Debug, Subcommand)]
 enum Scenario {
+    /// Write in a room, and have everyone in it read
+    FanOut(fanout::FanOutArgs),
+    /// The same in many small rooms
+    Rooms(fanout::RoomsArgs),
+    /// The same twice: while all read, and while some have stopped reading
+    Stalled(fanout::StalledArgs),
     /// Publish messages and wait for each to be acknowledged
     Publish(publish::PublishArgs),
     /// Hold connections on which nothing happens
     Idle(idle::IdleArgs),
+    /// Log many users in at once, while messages flow
+    Login(login::LoginArgs),
     /// Cut all connections, and let everyone come back at once
     Resume(resume::ResumeArgs),
+    /// Put reports side by side
+    Report(report::JoinArgs),
 }
 
 /// What every scenario takes.
@@ -59,6 +72,8 @@ struct LoadArgs {
     node: Vec<String>,
     #[command(flatten)]
     stage: stage::StageArgs,
+    #[command(flatten)]
+    report: report::ReportArgs,
 }
 
 /// Puts load on a server.
@@ -69,12 +84,19 @@ struct LoadArgs {
 pub(crate) async fn run(args: BenchArgs, context: &Context) -> anyhow::Result<()> {
     let BenchArgs { scenario, load } = args;
     positive(&[("--threads", load.threads)])?;
+    load.report.check(context)?;
+    let conditions = report::conditions();
     let measurement = match &scenario {
+        Scenario::FanOut(args) => Box::pin(args.run(&load, context)).await?,
+        Scenario::Rooms(args) => Box::pin(args.run(&load, context)).await?,
+        Scenario::Stalled(args) => Box::pin(args.run(&load, context)).await?,
         Scenario::Publish(args) => args.run(&load, context).await?,
         Scenario::Idle(args) => Box::pin(args.run(&load, context)).await?,
+        Scenario::Login(args) => Box::pin(args.run(&load, context)).await?,
         Scenario::Resume(args) => Box::pin(args.run(&load, context)).await?,
+        Scenario::Report(args) => return args.run(&load.report, context),
     };
-    tell(&measurement, context)
+    load.report.tell(conditions, vec![measurement], context)
 }
 
 impl LoadArgs {
@@ -119,53 +141,4 @@ fn positive_rate(rate: Option<f64>) -> Result<(), Usage> {
         return Err(Usage("--rate must be more than 0".to_owned()));
     }
     Ok(())
-}
-
-fn tell(measurement: &Measurement, context: &Context) -> anyhow::Result<()> {
-    if context.out.json {
-        context.out.json(measurement)?;
-    } else {
-        context.out.text(&render(measurement))?;
-    }
-    Ok(())
-}
-
-fn render(measurement: &Measurement) -> String {
-    let mut lines = Vec::new();
-    let mut line = |name: &str, value: String| lines.push(format!("{name:<22} {value}\n"));
-    if let Some((count, rate)) = measurement.deliveries.zip(measurement.deliveries_per_s) {
-        line("deliveries", format!("{count} ({rate:.0}/s)"));
-    }
-    if let Some(latency) = measurement.latency {
-        line(
-            "latency ms",
-            format!(
-                "p50 {:.2}  p99 {:.2}  p99.9 {:.2}  max {:.2}",
-                latency.p50_ms, latency.p99_ms, latency.p999_ms, latency.max_ms
-            ),
-        );
-    }
-    for (name, cpu, each) in [
-        ("server CPU", measurement.server_cpu, measurement.server_cpu_s_per_million),
-        ("generator CPU", measurement.generator_cpu, measurement.generator_cpu_s_per_million),
-    ] {
-        if let Some(cpu) = cpu {
-            let each = each.map(|each| format!(", {each:.3} s per million deliveries"));
-            let each = each.unwrap_or_default();
-            line(name, format!("{:.2} s user, {:.2} s system{each}", cpu.user, cpu.system));
-        }
-    }
-    if let Some(check) = measurement.delivery {
-        line(
-            "lost",
-            format!(
-                "{} (doubled {}, out of order {})",
-                check.lost, check.doubled, check.out_of_order
-            ),
-        );
-    }
-    for figure in &measurement.figures {
-        line(&figure.name, format!("{:.2} {}", figure.value, figure.unit).trim_end().to_owned());
-    }
-    lines.concat()
 }

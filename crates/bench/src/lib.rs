@@ -6,14 +6,18 @@
 //! who would have come meanwhile.
 
 pub mod accounts;
+mod address;
 mod cpu;
 pub mod dialect;
+mod engine;
+pub mod fanout;
 pub mod idle;
 pub mod limits;
 mod link;
 mod measurement;
 mod memory;
 mod pace;
+pub mod processes;
 pub mod progress;
 pub mod publish;
 pub mod report;
@@ -25,7 +29,9 @@ mod summary;
 mod target;
 
 pub use accounts::{Crowd, Origin, Person, Seat, Seed, SeedError, Shape, over_http, seed};
+pub use address::Address;
 pub use cpu::{CpuSeconds, cpu_seconds};
+pub use engine::PAYLOAD_MIN;
 pub use measurement::{DeliveryCheck, Figure, Measurement, MemoryUse, Second};
 pub use scrape::Scrape;
 pub use summary::{Latency, Summary};

@@ -1,14 +1,13 @@
 //! The server under load: is it ours, who logs in, which rooms there are.
 
-use std::net::IpAddr;
-
 use parlor_client::{ClientConfig, ClientError, Http};
 use parlor_protocol::http::{CreateRoomRequest, RegisterRequest};
 use parlor_protocol::id::RoomId;
 use parlor_protocol::room::RoomKind;
-use url::{Host, Url};
+use url::Url;
 use uuid::Uuid;
 
+use crate::address::{Address, check_owner};
 use crate::scrape::Scrape;
 
 /// Where the load goes.
@@ -27,7 +26,7 @@ pub struct TargetOptions {
 #[non_exhaustive]
 pub enum BenchError {
     /// The address is none of a server.
-    #[error("the address must be http://HOST:PORT")]
+    #[error("the address must be http://HOST:PORT, or ws, nats, mqtt or tcp where that is spoken")]
     Address,
     /// The server is on another machine.
     #[error(
@@ -47,6 +46,9 @@ pub enum BenchError {
     /// The server answers a frame that nobody expected.
     #[error("the server refused a command: {0}")]
     Command(String),
+    /// What was asked for cannot be measured.
+    #[error("{0}")]
+    Plan(String),
     /// A thread of the generator cannot be made.
     #[error("a thread cannot be made")]
     Thread(#[source] std::io::Error),
@@ -85,9 +87,7 @@ impl Target {
             if url.scheme() != "http" {
                 return Err(BenchError::Address);
             }
-            if !options.elsewhere && !is_this_machine(url) {
-                return Err(BenchError::Elsewhere(url.host_str().unwrap_or_default().to_owned()));
-            }
+            check_owner(url, options.elsewhere)?;
         }
         let plain = reqwest::Client::builder().no_proxy().build()?;
         let run = Uuid::new_v4().simple().to_string().chars().take(8).collect();
@@ -98,6 +98,11 @@ impl Target {
     pub(crate) fn authority(&self) -> String {
         let host = self.base.host_str().unwrap_or_default();
         format!("{host}:{}", self.base.port_or_known_default().unwrap_or(80))
+    }
+
+    /// Returns where clients connect. The owner was checked before.
+    pub(crate) fn address(&self) -> Result<Address, BenchError> {
+        Address::parse(self.base.as_str(), true)
     }
 
     /// Reads the metrics of all nodes.
@@ -153,15 +158,6 @@ impl Target {
             rooms.push(owner.http.create_room(&request).await?.id);
         }
         Ok(rooms)
-    }
-}
-
-fn is_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
-        None => false,
     }
 }
 
