@@ -14,6 +14,7 @@ pub mod fanout;
 pub mod idle;
 pub mod limits;
 mod link;
+pub mod login;
 mod measurement;
 mod memory;
 mod pace;

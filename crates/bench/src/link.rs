@@ -175,6 +175,13 @@ fn check_upgrade(head: &str) -> Result<(), LinkError> {
     }
 }
 
+/// Returns the number that follows a key in a frame.
+pub(crate) fn number_after(text: &[u8], key: &[u8]) -> Option<u64> {
+    let start = memchr::memmem::find(text, key)? + key.len();
+    let digits = text[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&text[start..start + digits]).ok()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

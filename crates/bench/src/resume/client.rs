@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::{Counts, ResumePlan, Stage};
 use crate::accounts::Seat;
-use crate::link::{Link, LinkError};
+use crate::link::{Link, LinkError, number_after};
 use crate::target::{BenchError, Target};
 
 /// How long a client waits that is told nothing, at first; doubled each time, at most
@@ -244,12 +244,6 @@ fn subscribed(text: &[u8]) -> Option<Box<Subscribed>> {
         Ok(Frame::Subscribed(subscribed)) => Some(subscribed),
         _ => None,
     }
-}
-
-fn number_after(text: &[u8], key: &[u8]) -> Option<u64> {
-    let start = memchr::memmem::find(text, key)? + key.len();
-    let digits = text[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-    std::str::from_utf8(&text[start..start + digits]).ok()?.parse().ok()
 }
 
 /// Returns a time with a part added by chance, so that not all come back at the same moment.

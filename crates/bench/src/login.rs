@@ -1,0 +1,214 @@
+//! A storm of logins: many users send their password at the same moment, while messages flow.
+//!
+//! Checking a password is made to be slow, so a server takes only so many at a time and tells the
+//! others to come back. Two things are of interest: when everyone is in, and whether those who are
+//! in already notice.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use parlor_protocol::http::TokenRequest;
+use reqwest::StatusCode;
+use reqwest::header::RETRY_AFTER;
+use tokio::time::{Instant, sleep, timeout};
+
+mod background;
+
+use background::Background;
+
+use crate::accounts::Crowd;
+use crate::cpu::cpu_seconds;
+use crate::idle::cpu;
+use crate::measurement::{Measurement, as_float};
+use crate::progress::{Phase, Progress};
+use crate::summary::{Latency, Summary};
+use crate::target::{BenchError, Target};
+
+/// How long someone waits who is told to come back, but not when.
+const BACKOFF: Duration = Duration::from_secs(1);
+/// What everyone adds by chance, as a part of what they were told to wait.
+const JITTER: f64 = 0.5;
+
+/// How logins are measured.
+#[derive(Debug, Clone)]
+pub struct LoginPlan {
+    /// Users that log in.
+    pub users: usize,
+    /// Requests at the same time; the other users come when there is room.
+    pub at_once: usize,
+    /// How long the last one may take.
+    pub patience: Duration,
+    /// Readers of the messages beside.
+    pub readers: usize,
+    /// Messages a second beside.
+    pub rate: f64,
+    /// Bytes of each of them.
+    pub payload: usize,
+    /// For how long they are measured before the logins.
+    pub before: Duration,
+    /// Processes of the server.
+    pub server_pids: Vec<u32>,
+}
+
+/// How it went for one user.
+#[derive(Debug)]
+struct Outcome {
+    /// From the moment of the storm until the login; `None` when they gave up.
+    after: Option<Duration>,
+    /// The answer to the last request alone.
+    answered_in: Duration,
+    /// Refusals by status.
+    refused: BTreeMap<u16, u64>,
+}
+
+/// Measures a storm of logins. `password` is the one of all users.
+///
+/// # Errors
+/// Fails when the server refuses a connection beside, or answers what no server should.
+pub async fn run(
+    target: &Target,
+    crowd: &Crowd,
+    password: &str,
+    plan: &LoginPlan,
+    progress: &Progress,
+) -> Result<Measurement, BenchError> {
+    let background =
+        Background::start(target, crowd, plan.readers, plan.rate, plan.payload).await?;
+    // What connecting caused is over before anything counts.
+    background.pass(Duration::from_secs(1)).await?;
+    drop(background.lap());
+    progress.time(Phase::WarmUp, plan.before);
+    background.pass(plan.before).await?;
+    let before = background.lap();
+
+    progress.count(Phase::Measure, plan.users as u64, "logins");
+    let (cpu_before, own_before) = (cpu(&plan.server_pids), cpu_seconds(std::process::id()));
+    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build()?;
+    let address: Arc<str> = format!("http://{}/v1/auth/token", target.authority()).into();
+    let began = Instant::now();
+    let outcomes: Vec<Result<Outcome, BenchError>> = stream::iter(0..plan.users)
+        .map(|number| {
+            let username = crowd.seat(number).person.username;
+            let (client, address) = (client.clone(), Arc::clone(&address));
+            async move {
+                let outcome = log_in(&client, &address, username, password, plan, began).await;
+                progress.advance(1);
+                outcome
+            }
+        })
+        .buffer_unordered(plan.at_once.max(1))
+        .collect()
+        .await;
+    let took = began.elapsed();
+    let during = background.lap();
+    let server_cpu = cpu(&plan.server_pids).zip(cpu_before).map(|(now, then)| now.since(then));
+    let generator_cpu =
+        cpu_seconds(std::process::id()).zip(own_before).map(|(now, then)| now.since(then));
+    let check = background.stop().await?;
+
+    let mut measurement = describe(plan);
+    measurement.duration_s = took.as_secs_f64();
+    measurement.connections = Some(plan.readers as u64);
+    measurement.server_cpu = server_cpu;
+    measurement.generator_cpu = generator_cpu;
+    measurement.delivery = Some(check);
+    tell_logins(&mut measurement, outcomes, took)?;
+    tell_beside(&mut measurement, before.summary(), during.summary());
+    Ok(measurement)
+}
+
+fn describe(plan: &LoginPlan) -> Measurement {
+    let mut measurement = Measurement::new("parlor", "login");
+    measurement.plan("logins", plan.users);
+    measurement.plan("at once", plan.at_once);
+    measurement.plan("readers beside", plan.readers);
+    measurement.plan("messages beside", format!("{}/s", plan.rate));
+    measurement.plan("payload", plan.payload);
+    measurement
+}
+
+async fn log_in(
+    client: &reqwest::Client,
+    address: &str,
+    username: String,
+    password: &str,
+    plan: &LoginPlan,
+    began: Instant,
+) -> Result<Outcome, BenchError> {
+    let mut outcome =
+        Outcome { after: None, answered_in: Duration::ZERO, refused: BTreeMap::new() };
+    let request = TokenRequest {
+        username,
+        password: password.to_owned(),
+        grant_type: None,
+        scope: None,
+        client_id: None,
+        client_secret: None,
+    };
+    while began.elapsed() < plan.patience {
+        let left = plan.patience.saturating_sub(began.elapsed());
+        let sent = Instant::now();
+        let answer = client.post(address).json(&request).send();
+        let Ok(answer) = timeout(left, answer).await else { break };
+        let answer = answer?;
+        outcome.answered_in = sent.elapsed();
+        let status = answer.status();
+        if status == StatusCode::OK {
+            outcome.after = Some(began.elapsed());
+            break;
+        }
+        *outcome.refused.entry(status.as_u16()).or_default() += 1;
+        if status != StatusCode::SERVICE_UNAVAILABLE && status != StatusCode::TOO_MANY_REQUESTS {
+            return Err(BenchError::Command(format!("login: {status}")));
+        }
+        let told = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let told = told.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+        let wait = told.unwrap_or(BACKOFF).mul_f64(1.0 + JITTER * rand::random::<f64>());
+        sleep(wait.min(left)).await;
+    }
+    Ok(outcome)
+}
+
+fn tell_logins(
+    measurement: &mut Measurement,
+    outcomes: Vec<Result<Outcome, BenchError>>,
+    took: Duration,
+) -> Result<(), BenchError> {
+    let (mut latency, mut answers) = (Latency::default(), Latency::default());
+    let mut refused: BTreeMap<u16, u64> = BTreeMap::new();
+    let (mut done, mut gave_up) = (0_u64, 0_u64);
+    for outcome in outcomes {
+        let outcome = outcome?;
+        for (status, count) in outcome.refused {
+            *refused.entry(status).or_default() += count;
+        }
+        match outcome.after {
+            Some(after) => {
+                done += 1;
+                latency.record(after);
+                answers.record(outcome.answered_in);
+            }
+            None => gave_up += 1,
+        }
+    }
+    measurement.latency = Some(latency.summary());
+    let answers = answers.summary();
+    measurement.figure("logins", as_float(done), "");
+    measurement.figure("logins a second", as_float(done) / took.as_secs_f64(), "1/s");
+    measurement.figure("users that gave up", as_float(gave_up), "");
+    measurement.figure("p50 of the request that succeeded", answers.p50_ms, "ms");
+    measurement.figure("p99 of the request that succeeded", answers.p99_ms, "ms");
+    for (status, count) in refused {
+        measurement.figure(&format!("refused with {status}"), as_float(count), "");
+    }
+    Ok(())
+}
+
+fn tell_beside(measurement: &mut Measurement, before: Summary, during: Summary) {
+    for (name, summary) in [("before", before), ("during the logins", during)] {
+        measurement.figure(&format!("p50 of messages {name}"), summary.p50_ms, "ms");
+        measurement.figure(&format!("p99 of messages {name}"), summary.p99_ms, "ms");
+    }
+}
