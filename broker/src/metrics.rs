@@ -1,10 +1,7 @@
 //! Names and units of the node's metrics, in one place. Labels come from closed sets only.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod asked;
 
-use parlor_store::Store;
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
@@ -193,36 +190,6 @@ impl Metrics {
             },
             registry,
         })
-    }
-}
-
-impl Metrics {
-    /// Counts the reads of a store.
-    pub fn count_reads(&self, store: &Arc<dyn Store>) -> prometheus::Result<()> {
-        let help = "Reads of the store by this process, but for those of its tail.";
-        let counted = IntCounter::new("parlor_store_reads_total", help)?;
-        let reads = StoreReads { store: Arc::clone(store), counted, counting: Mutex::new(()) };
-        self.registry.register(Box::new(reads))
-    }
-}
-
-/// Asks the store for its count whenever the metrics are asked for.
-struct StoreReads {
-    store: Arc<dyn Store>,
-    counted: IntCounter,
-    /// Held while the difference is added, so that it is added once.
-    counting: Mutex<()>,
-}
-
-impl Collector for StoreReads {
-    fn desc(&self) -> Vec<&Desc> {
-        self.counted.desc()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
-        self.counted.inc_by(self.store.reads().saturating_sub(self.counted.get()));
-        self.counted.collect()
     }
 }
 

@@ -274,6 +274,7 @@ fn make_node(
         parallelism: auth.argon2_parallelism,
     };
     let passwords = PasswordHasher::new(params, auth.hash_concurrency, auth.hash_queue)?;
+    metrics.watch_passwords(&passwords)?;
     let Backends { store, bus, presence, tickets, limits, providers, clock, registry: _ } =
         backends;
     let started_at = clock.now().into();

@@ -1,7 +1,7 @@
 //! The HTTP contract, over real connections.
 
 mod admin;
-mod api;
+pub(crate) mod api;
 mod documents;
 mod events;
 mod export;

@@ -14,4 +14,5 @@ mod harness;
 mod http;
 mod nodes;
 mod session;
+mod storm;
 mod subscribe;

@@ -4,6 +4,9 @@
 //! same time and at most `queue` wait, for at most [`WAIT_MAX`]; beyond that callers are told to
 //! come again. A caller that goes away leaves its place to the next, but a hash that has begun is
 //! finished, so the bound on memory always holds.
+//!
+//! Each hash has a thread of its own. Starting one costs little beside the hash, and on Linux the
+//! thread gives way to all others: people who log in do not hold up those who talk.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version, password_hash,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::password_rule::{Known, PasswordRefused, PasswordRule};
@@ -24,6 +27,13 @@ mod tests;
 
 /// Longest wait for a thread.
 pub const WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// The name of threads that hash.
+const THREAD: &str = "parlor-hash";
+
+/// How far threads that hash give way: about a tenth of the share of another thread.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
 
 /// Most bytes of a password that is hashed or compared: 1,024 characters, the largest that settings
 /// allow, with four bytes each.
@@ -81,10 +91,13 @@ struct Shared {
     dummy: String,
     threads: Arc<Semaphore>,
     places: Semaphore,
+    concurrency: usize,
+    queue: usize,
 }
 
 impl PasswordHasher {
-    /// Creates a hasher with so many threads (0: one for each core) and so many waiting places.
+    /// Creates a hasher with so many threads (0: one for every two cores) and so many waiting
+    /// places.
     ///
     /// Makes one hash, so it takes as long as a login.
     pub fn new(params: HashParams, concurrency: usize, queue: usize) -> Result<Self, HashError> {
@@ -94,14 +107,27 @@ impl PasswordHasher {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let dummy = hash(&argon2, &ticket::random())?;
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let threads = if concurrency == 0 { cores() } else { concurrency };
+        let concurrency = if concurrency == 0 { (cores() / 2).max(1) } else { concurrency };
         let shared = Shared {
             argon2,
             dummy,
-            threads: Arc::new(Semaphore::new(threads)),
-            places: Semaphore::new(threads + queue),
+            threads: Arc::new(Semaphore::new(concurrency)),
+            places: Semaphore::new(concurrency + queue),
+            concurrency,
+            queue,
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Returns how many hashes are being made.
+    pub fn running(&self) -> usize {
+        self.shared.concurrency.saturating_sub(self.shared.threads.available_permits())
+    }
+
+    /// Returns how many callers wait for a hash or have one made.
+    pub fn waiting(&self) -> usize {
+        let Shared { places, concurrency, queue, .. } = &*self.shared;
+        (concurrency + queue).saturating_sub(places.available_permits())
     }
 
     /// Returns the hash of a password in PHC form.
@@ -166,15 +192,31 @@ impl PasswordHasher {
         let thread = tokio::time::timeout(WAIT_MAX, thread).await;
         let Ok(Ok(thread)) = thread else { return Err(HashError::Busy) };
         let shared = Arc::clone(&self.shared);
-        let done = tokio::task::spawn_blocking(move || {
+        let (sender, done) = oneshot::channel();
+        let work = move || {
+            give_way();
             let done = work(&shared);
             // Held by the thread and not by the caller, who may be gone.
             drop(thread);
-            done
-        });
+            drop(sender.send(done));
+        };
+        let started = std::thread::Builder::new().name(THREAD.to_owned()).spawn(work);
+        // Without a thread there is no room for one at the moment.
+        started.map_err(|_| HashError::Busy)?;
         done.await.map_err(|_| HashError::Failed)
     }
 }
+
+/// Lets all other threads go first. What the system does not allow is done without.
+#[cfg(target_os = "linux")]
+fn give_way() {
+    // Despite its name it is about the calling thread only.
+    rustix::process::nice(NICENESS).ok();
+}
+
+/// Elsewhere the priority is that of the whole process.
+#[cfg(not(target_os = "linux"))]
+fn give_way() {}
 
 impl fmt::Debug for PasswordHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

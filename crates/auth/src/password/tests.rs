@@ -132,3 +132,53 @@ fn impossible_parameters_are_refused() {
 
     assert_eq!(PasswordHasher::new(none, 1, 1).err(), Some(HashError::Failed));
 }
+
+#[tokio::test]
+async fn no_more_are_hashed_at_once_than_allowed() {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let hasher = PasswordHasher::new(CHEAP, 2, 18).unwrap();
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    // Each waits for another: two do run at once.
+    let pairs = Arc::new(Barrier::new(2));
+    let work = || {
+        let (running, most, pairs) = (Arc::clone(&running), Arc::clone(&most), Arc::clone(&pairs));
+        hasher.run(move |_| {
+            most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            pairs.wait();
+            running.fetch_sub(1, Ordering::SeqCst);
+        })
+    };
+    let all = futures_util::future::join_all((0..20).map(|_| work()));
+
+    assert_eq!(all.await, [Ok(()); 20]);
+    assert_eq!(most.load(Ordering::SeqCst), 2);
+    assert_eq!((hasher.running(), hasher.waiting()), (0, 0));
+}
+
+#[tokio::test]
+async fn half_of_the_cores_hash_unless_told_otherwise() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let hasher = PasswordHasher::new(CHEAP, 0, 1).unwrap();
+    assert_eq!(hasher.shared.concurrency, (cores / 2).max(1));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn thread_that_hashes_gives_way_to_all_others() {
+    let own = || rustix::process::getpriority_process(None).unwrap();
+    let before = own();
+    let hashing = hasher().run(move |_| own()).await.unwrap();
+
+    assert_eq!(hashing, (before + NICENESS).min(19));
+    assert_eq!(own(), before, "the others are as they were");
+}
+
+#[tokio::test]
+async fn hash_that_panics_is_a_failure_and_gives_its_thread_back() {
+    let hasher = PasswordHasher::new(CHEAP, 1, 0).unwrap();
+
+    assert_eq!(hasher.run(|_| panic!("as planned")).await, Err::<(), _>(HashError::Failed));
+    assert!(hasher.hash("comes next").await.is_ok());
+}

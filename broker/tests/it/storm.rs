@@ -1,0 +1,107 @@
+//! Many people at once: the store sees few reads, and those who are there go on talking.
+
+use std::time::Instant;
+
+use futures_util::future::join_all;
+use parlor_runtime::config::ByteSize;
+use serde_json::json;
+
+use crate::harness::{TestNode, TestUser, seqs};
+use crate::http::api::{Api, PASSWORD};
+
+#[tokio::test]
+async fn many_who_come_back_to_a_room_cost_the_store_few_reads() {
+    const CLIENTS: usize = 500;
+    const PER_SECOND: u32 = 8;
+    let node = TestNode::start_with(|config| {
+        config.server.shards = 1;
+        config.limits.reads_per_second = PER_SECOND;
+        // All at the same time, which is not what is admitted.
+        config.limits.handshakes = CLIENTS;
+        config.limits.upgrades_per_second = 10_000;
+    })
+    .await;
+    let names: Vec<String> = (0..CLIENTS).map(|n| format!("u{n}")).collect();
+    let users: Vec<TestUser> = join_all(names.iter().map(|name| node.user(name))).await;
+    let members: Vec<&TestUser> = users.iter().collect();
+    let room = node.room("r", &members).await;
+    let mut writer = node.connect(&users[0]).await;
+    let subscribed = writer.subscribe(room, None).await;
+    let (epoch, since) = (&subscribed["epoch"], subscribed["seq"].as_u64().unwrap());
+    for n in 0..50 {
+        writer.publish(room, &format!("m{n}")).await;
+    }
+    let missed: Vec<u64> = (since + 1..=since + 50).collect();
+    let (reads, started) = (node.store().reads(), Instant::now());
+
+    let come_back = users.iter().map(|user| async {
+        let mut client = node.connect(user).await;
+        let position = json!({"epoch": epoch, "seq": since});
+        assert_eq!(client.subscribe(room, Some(position)).await["resumed"], true);
+        let mut events = Vec::new();
+        while seqs(&events).last() != missed.last() {
+            events.push(client.next_durable().await);
+        }
+        assert_eq!(seqs(&events), missed);
+        client
+    });
+    let _clients = join_all(come_back).await;
+
+    let (reads, seconds) = (node.store().reads() - reads, started.elapsed().as_secs() + 1);
+    // Who they are and whether they are members at the pace that is set; presence four times a
+    // second, for 128 at a time.
+    let pace = u64::from(PER_SECOND);
+    let most = 2 * (pace / 4 + pace * seconds) + 4 * seconds + CLIENTS as u64 / 128 + 1;
+    assert!(reads <= most, "{reads} reads in {seconds} s, at most {most}");
+    assert!(most < CLIENTS as u64, "the machine is too slow for this test to tell anything");
+}
+
+#[tokio::test]
+async fn login_storm_is_bounded_and_leaves_those_who_talk_alone() {
+    let node = TestNode::start_with(|config| {
+        config.auth.argon2_memory = ByteSize::mib(16);
+        config.auth.argon2_iterations = 8;
+        config.auth.hash_concurrency = 1;
+        config.auth.hash_queue = 1;
+    })
+    .await;
+    Api::register(&node, "ada").await;
+    let bob = node.user("bob").await;
+    let mut client = node.connect(&bob).await;
+    let api = Api::anonymous(&node);
+    let login = json!({"username": "ada", "password": PASSWORD});
+    let storm = join_all((0..30).map(|_| api.post("/v1/auth/token", login.clone())));
+    tokio::pin!(storm);
+
+    let mut pongs = 0;
+    let answers = loop {
+        let talk = async {
+            client.send(json!({"op": "ping"})).await;
+            let pong = client.next_durable().await;
+            let hasher = &node.node().passwords;
+            assert!(hasher.running() <= 1 && hasher.waiting() <= 2, "{}", hasher.waiting());
+            pong
+        };
+        tokio::select! {
+            answers = &mut storm => break answers,
+            pong = talk => {
+                assert_eq!(pong["op"], "pong");
+                pongs += 1;
+            }
+        }
+    };
+
+    assert!(pongs > 0, "nobody was answered while others logged in");
+    let (admitted, refused): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|answer| answer.status == 200);
+    assert!(
+        !admitted.is_empty() && !refused.is_empty(),
+        "{} and {}",
+        admitted.len(),
+        refused.len()
+    );
+    for answer in refused {
+        assert_eq!(answer.status, 503);
+        answer.refused("unavailable");
+    }
+}
