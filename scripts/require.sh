@@ -5,9 +5,9 @@
 #   scripts/require.sh --path NAME      prints where it is
 #
 # Names: cargo cc node chromium cargo-deny python-websockets postgres nats-server redis-server
-# haproxy prometheus promtool faketime. What can be installed without asking is installed: Debian's or
-# Ubuntu's packages when apt-get and root are there, the others into target/tools. A new tool is a new
-# pair of functions, find_NAME and install_NAME.
+# haproxy prometheus promtool faketime mosquitto. What can be installed without asking is installed:
+# Debian's or Ubuntu's packages when apt-get and root are there, the others into target/tools. A new
+# tool is a new pair of functions, find_NAME and install_NAME.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -179,11 +179,19 @@ install_promtool() { install_service promtool prometheus prometheus PARLOR_TEST_
 find_faketime() { first_named "${PARLOR_TEST_FAKETIME:-}" || find_service faketime; }
 install_faketime() { install_service faketime faketime libfaketime PARLOR_TEST_FAKETIME; }
 
+# Measured by bench/compare beside Parlor, and by no test.
+find_mosquitto() { find_service mosquitto; }
+install_mosquitto() {
+    apt_install mosquitto && return 0
+    fail "mosquitto was not found. Debian, Ubuntu: apt-get install mosquitto. macOS: brew install mosquitto"
+}
+
 require() {
     function=$(printf '%s' "$1" | tr '-' '_')
     case $1 in
         cargo | cc | node | chromium | cargo-deny | python-websockets) ;;
         postgres | nats-server | redis-server | haproxy | prometheus | promtool | faketime) ;;
+        mosquitto) ;;
         *) fail "scripts/require.sh does not know the tool $1" ;;
     esac
     "find_$function" && return 0

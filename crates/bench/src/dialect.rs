@@ -9,9 +9,19 @@
 use std::fmt::Debug;
 
 pub mod frame;
+mod mqtt;
+mod nats;
 mod parlor;
+mod plain;
+mod socketio;
+#[cfg(test)]
+mod split;
 
+pub use mqtt::Mqtt;
+pub use nats::Nats;
 pub use parlor::Parlor;
+pub use plain::Plain;
+pub use socketio::SocketIo;
 
 /// What one client says when it connects.
 #[derive(Debug, Clone, Copy)]
@@ -42,11 +52,6 @@ pub trait Dialect: Debug + Send + Sync {
     /// Writes a message with exactly this payload to a room. `number` is new for each message of a
     /// run; the answer to the message, where there is one, tells it.
     fn publish(&self, room: &str, number: u64, payload: &[u8], out: &mut Vec<u8>);
-
-    /// Writes something that keeps the connection alive, if the system wants that of its clients.
-    fn keep_alive(&self, out: &mut Vec<u8>) {
-        let _ = out;
-    }
 
     /// Returns whether a sender that has joined the room gets its own messages.
     fn echoes(&self) -> bool {
@@ -108,13 +113,27 @@ pub enum Incoming<'a> {
 pub struct Broken(pub String);
 
 /// Names that [`by_name`] knows.
-pub const NAMES: &[&str] = &["parlor", "parlor-durable"];
+pub const NAMES: &[&str] = &[
+    "parlor",
+    "parlor-durable",
+    "epoll",
+    "bun",
+    "ws",
+    "fastapi",
+    "socket.io",
+    "nats",
+    "mosquitto",
+];
 
 /// Returns the dialect of this name.
 pub fn by_name(name: &str) -> Option<Box<dyn Dialect>> {
     Some(match name {
         "parlor" => Box::new(Parlor::signals()),
         "parlor-durable" => Box::new(Parlor::durable()),
+        "epoll" | "bun" | "ws" | "fastapi" => Box::new(Plain::new(name)),
+        "socket.io" => Box::new(SocketIo),
+        "nats" => Box::new(Nats),
+        "mosquitto" => Box::new(Mqtt),
         _ => return None,
     })
 }
