@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use parlor_bench::limits::LimitError;
 use parlor_broker::refusal::Refusal;
 use parlor_broker::start::StartError;
 use parlor_client::ClientError;
@@ -47,7 +48,9 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
         return *code;
     }
     let wrong = find::<Usage>(error).is_some() || find::<Wrong>(error).is_some();
-    if wrong || find::<ConfigProblems>(error).is_some() {
+    // A load that does not fit on this machine; asking again changes nothing.
+    let too_much = find::<LimitError>(error).is_some();
+    if wrong || too_much || find::<ConfigProblems>(error).is_some() {
         return exit::USAGE;
     }
     if let Some(fault) = find::<ServiceFault>(error) {

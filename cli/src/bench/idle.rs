@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use clap::Args;
 use parlor_bench::idle::{self, IdlePlan, Venue};
-use parlor_bench::progress::Progress;
 use parlor_bench::{Measurement, limits};
 
 use super::stage::{Stage, Wanted};
@@ -50,7 +49,7 @@ impl IdleArgs {
             threads: load.threads,
             server_pids: stage.pids.clone(),
         };
-        let progress = Progress::on_stderr();
+        let progress = load.report.progress(context);
         let venue = Venue::of_crowd(&stage.target, &stage.crowd);
         let mut measurement = idle::run(&venue, &plan, &progress).await?;
         stage.describe(&mut measurement);

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use parlor_bench::progress::Progress;
 use parlor_bench::resume::{self, ResumePlan};
 use parlor_bench::{Measurement, limits};
 
@@ -55,7 +54,7 @@ impl ResumeArgs {
             threads: load.threads,
             server_pids: stage.pids.clone(),
         };
-        let progress = Progress::on_stderr();
+        let progress = load.report.progress(context);
         let mut measurement = resume::run(&stage.target, &stage.crowd, &plan, &progress).await?;
         stage.describe(&mut measurement);
         stage.clear().await?;
