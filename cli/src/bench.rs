@@ -12,6 +12,7 @@ mod report;
 mod resume;
 mod stage;
 mod started;
+mod stream;
 
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ enum Scenario {
     Stalled(fanout::StalledArgs),
     /// Publish messages and wait for each to be acknowledged
     Publish(publish::PublishArgs),
+    /// Have bots write, token by token
+    Stream(stream::StreamArgs),
     /// Hold connections on which nothing happens
     Idle(idle::IdleArgs),
     /// Log many users in at once, while messages flow
@@ -91,6 +94,7 @@ pub(crate) async fn run(args: BenchArgs, context: &Context) -> anyhow::Result<()
         Scenario::Rooms(args) => Box::pin(args.run(&load, context)).await?,
         Scenario::Stalled(args) => Box::pin(args.run(&load, context)).await?,
         Scenario::Publish(args) => args.run(&load, context).await?,
+        Scenario::Stream(args) => Box::pin(args.run(&load, context)).await?,
         Scenario::Idle(args) => Box::pin(args.run(&load, context)).await?,
         Scenario::Login(args) => Box::pin(args.run(&load, context)).await?,
         Scenario::Resume(args) => Box::pin(args.run(&load, context)).await?,

@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use parlor_bench::login::{self, LoginPlan};
-use parlor_bench::progress::Progress;
 use parlor_bench::{Measurement, limits};
 
 use super::stage::{Stage, Wanted};
@@ -58,7 +57,7 @@ impl LoginArgs {
             server_pids: stage.pids.clone(),
         };
         let password = stage.password.as_ref().context("know the password of the users")?;
-        let progress = Progress::on_stderr();
+        let progress = load.report.progress(context);
         let mut measurement =
             login::run(&stage.target, &stage.crowd, password.expose(), &plan, &progress).await?;
         stage.describe(&mut measurement);

@@ -157,6 +157,11 @@ async fn find(
     wanted: &Wanted,
     server: String,
 ) -> anyhow::Result<Stage> {
+    if wanted.bots > 0 {
+        // Its bots ask a provider of this program.
+        let why = "this scenario needs a server of its own: leave --server out";
+        return Err(Usage(why.to_owned()).into());
+    }
     let target = target(server, load)?;
     let (crowd, password) = if load.stage.direct {
         let sources = settings(context.sources.clone(), load.stage.config.as_deref(), None);
@@ -167,7 +172,7 @@ async fn find(
             return Err(Usage(why.to_owned()).into());
         }
         write_users(&config, wanted).await?
-    } else if wanted.password || wanted.bots > 0 {
+    } else if wanted.password {
         let why = "this scenario needs --direct, or a server of its own (leave --server out)";
         return Err(Usage(why.to_owned()).into());
     } else {

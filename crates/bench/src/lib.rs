@@ -20,12 +20,14 @@ mod memory;
 mod pace;
 pub mod processes;
 pub mod progress;
+pub mod provider;
 pub mod publish;
 pub mod report;
 pub mod resume;
 mod scrape;
 mod socket;
 mod spread;
+pub mod stream;
 mod summary;
 mod target;
 

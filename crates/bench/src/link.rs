@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::dialect::frame::{self, CLOSE, PING, PONG, TEXT};
+use crate::target::BenchError;
 
 /// Longest answer to an upgrade.
 const HEAD_MAX: usize = 16 * 1024;
@@ -172,6 +173,14 @@ fn check_upgrade(head: &str) -> Result<(), LinkError> {
             Err(LinkError::Busy { retry_after: seconds.map(Duration::from_secs) })
         }
         _ => Err(LinkError::Refused(status.to_owned())),
+    }
+}
+
+/// Turns the end of a connection that must not end into the end of the measurement.
+pub(crate) fn gone(error: LinkError) -> BenchError {
+    match error {
+        LinkError::Broken(source) => BenchError::Connection(source.to_string()),
+        other => BenchError::Connection(other.to_string()),
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::accounts::{Crowd, Seat};
-use crate::link::{Link, LinkError, number_after};
+use crate::link::{Link, gone, number_after};
 use crate::measurement::DeliveryCheck;
 use crate::pace::Pace;
 use crate::spread::{Spread, spread};
@@ -203,12 +203,5 @@ impl Client {
 
     async fn open(&self, seat: &Seat) -> Result<Link, BenchError> {
         Link::open(&self.authority, &seat.person.token).await.map_err(gone)
-    }
-}
-
-fn gone(error: LinkError) -> BenchError {
-    match error {
-        LinkError::Broken(source) => BenchError::Connection(source.to_string()),
-        other => BenchError::Connection(other.to_string()),
     }
 }

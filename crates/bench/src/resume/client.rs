@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::{Counts, ResumePlan, Stage};
 use crate::accounts::Seat;
-use crate::link::{Link, LinkError, number_after};
+use crate::link::{Link, LinkError, gone, number_after};
 use crate::target::{BenchError, Target};
 
 /// How long a client waits that is told nothing, at first; doubled each time, at most
@@ -249,13 +249,6 @@ fn subscribed(text: &[u8]) -> Option<Box<Subscribed>> {
 /// Returns a time with a part added by chance, so that not all come back at the same moment.
 fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(1.0 + JITTER * rand::random::<f64>())
-}
-
-fn gone(error: LinkError) -> BenchError {
-    BenchError::Connection(match error {
-        LinkError::Broken(source) => source.to_string(),
-        other => other.to_string(),
-    })
 }
 
 #[cfg(test)]
