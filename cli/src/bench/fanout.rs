@@ -3,7 +3,6 @@
 
 use clap::Args;
 use parlor_bench::fanout::{self, FanOutPlan, Meeting, Rate};
-use parlor_bench::progress::Progress;
 use parlor_bench::{Address, Measurement, PAYLOAD_MIN, dialect, limits};
 
 use super::stage::{Stage, Wanted};
@@ -145,7 +144,7 @@ impl SendingArgs {
             threads: load.threads,
             server_pids: load.server_pid.clone(),
         };
-        let progress = Progress::on_stderr();
+        let progress = load.report.progress(context);
         if self.dialect != PARLOR {
             let meeting = self.peer(rooms, members, load)?;
             return fanout::run(meeting, plan, &progress).await.map_err(refused);
