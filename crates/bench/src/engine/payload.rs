@@ -5,10 +5,10 @@
 //! sent whatever stands around them. They are found by their first sign, not by the shape of the
 //! frame, so a server may order the keys of its JSON as it likes.
 
-use memchr::memchr_iter;
+use memchr::memchr;
 
-/// Begins every payload; the first byte is rare in what surrounds it.
-const MARK: &[u8; 4] = b"~pb~";
+/// Begins every payload; the first byte is rare in what surrounds it, and in no other place here.
+const MARK: &[u8; 4] = b"~pb-";
 /// Fills a payload up.
 const PADDING: u8 = b'.';
 /// Ends every payload, so that one that was cut off is not taken for a whole one.
@@ -69,13 +69,14 @@ impl Stamp {
 /// Hands every payload of this length in `bytes` to `each`.
 #[inline]
 pub(crate) fn find(bytes: &[u8], length: usize, mut each: impl FnMut(Stamp)) {
-    let mut behind = 0;
-    for start in memchr_iter(MARK[0], bytes) {
-        if start < behind {
-            continue;
-        }
-        if let Some(stamp) = bytes.get(start..).and_then(|bytes| Stamp::read(bytes, length)) {
-            behind = start + length;
+    let mut rest = bytes;
+    while rest.len() >= length
+        && let Some(start) = memchr(MARK[0], rest)
+    {
+        rest = &rest[start..];
+        let stamp = Stamp::read(rest, length);
+        rest = &rest[if stamp.is_some() { length } else { 1 }..];
+        if let Some(stamp) = stamp {
             each(stamp);
         }
     }
@@ -127,7 +128,7 @@ mod tests {
     fn what_was_written_is_found_among_other_bytes() {
         for length in [PAYLOAD_MIN, 154, 1_000] {
             let (one, two) = (payload(stamp(7), length), payload(stamp(8), length));
-            let bytes = [br#"{"~":"~pb~abc","data":""#, &*one, br#"","x":~"#, &two, b"~"].concat();
+            let bytes = [br#"{"~":"~pb-abc","data":""#, &*one, br#"","x":~"#, &two, b"~"].concat();
             assert_eq!(found(&bytes, length), [stamp(7), stamp(8)]);
         }
     }

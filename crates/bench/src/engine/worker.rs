@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 
+use super::alarm::Alarm;
 use super::line::{Ended, Line, Progress};
 use super::payload::Stamp;
 use super::plan::{Drive, Shared, Stage, Times};
@@ -154,7 +155,7 @@ impl Worker {
         let times = self.shared.times.get().copied();
         if let Some(times) = times {
             let now = Instant::now();
-            self.keep_time(times, now);
+            self.keep_time(times, now)?;
             self.publish(times, now);
         }
         let mut dirty = std::mem::take(&mut self.dirty);
@@ -168,15 +169,16 @@ impl Worker {
 
     /// Returns how long the loop may sleep if nothing arrives.
     fn nap(&self) -> Duration {
+        let now = Instant::now();
         if !self.tally.done.is_empty() {
             return Duration::ZERO;
         }
         let next = match &self.pace {
-            Some(pace) => Some(pace.next_due().into_std()),
+            // An alarm tells when it is time; what is late is not waited for.
+            Some(pace) => return if pace.next_due() <= now.into() { Duration::ZERO } else { NAP },
             None => self.shared.times.get().filter(|_| !self.begun).map(|times| times.start),
         };
-        let left = next.map(|next| next.saturating_duration_since(Instant::now()));
-        left.map_or(NAP, |left| left.min(NAP))
+        next.map_or(NAP, |next| next.saturating_duration_since(now).min(NAP))
     }
 
     fn connect_more(&mut self) -> Result<(), BenchError> {
@@ -292,9 +294,9 @@ impl Worker {
     }
 
     /// Begins and ends seconds and measurements, and stalls readers, when it is time.
-    fn keep_time(&mut self, times: Times, now: Instant) {
+    fn keep_time(&mut self, times: Times, now: Instant) -> Result<(), BenchError> {
         if !self.begun && now >= times.start {
-            self.begin(times);
+            self.begin(times)?;
         }
         let next = self.clock.span.map_or(0, |span| span + 1);
         if let Some(Some((from, until))) = times.spans.get(next)
@@ -329,10 +331,11 @@ impl Worker {
             let limit = self.shared.micros(now.checked_sub(PATIENCE).unwrap_or(self.shared.base));
             self.tally.done.extend(self.shared.window.retire(limit));
         }
+        Ok(())
     }
 
     /// The first messages.
-    fn begin(&mut self, times: Times) {
+    fn begin(&mut self, times: Times) -> Result<(), BenchError> {
         self.begun = true;
         let shared = &self.shared;
         match shared.drive {
@@ -341,8 +344,10 @@ impl Worker {
                 let own = self.senders.len() as u64;
                 let share = crate::measurement::as_float(own) / crate::measurement::as_float(all);
                 if own > 0 {
-                    let start = tokio::time::Instant::from_std(times.start);
-                    self.pace = Some(Pace::new(start, rate * share));
+                    let pace = Pace::new(times.start.into(), rate * share);
+                    let alarm = Alarm { shared: Arc::clone(shared), thread: self.number };
+                    alarm.start(pace, times.end).map_err(BenchError::Thread)?;
+                    self.pace = Some(pace);
                 }
             }
             Drive::Closed { .. } => {
@@ -352,6 +357,7 @@ impl Worker {
                 );
             }
         }
+        Ok(())
     }
 
     /// Sends what is due, or what there is room for.
