@@ -1,4 +1,5 @@
-//! Reads of a room's events: the same read is made once at a time, and only so many at once.
+//! Reads of a room's events: the same read is made once at a time, different ones are made together,
+//! and only so many at once.
 //!
 //! After a bus was away, or when many clients come back together, many shards and sessions ask for
 //! the same events. They share one read, so that the store sees rooms, not clients.
@@ -14,14 +15,15 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use parlor_protocol::event::Event;
 use parlor_protocol::id::RoomId;
-use parlor_store::Log;
-use prometheus::IntCounter;
-use tokio::sync::Semaphore;
+use parlor_store::Store;
+use prometheus::{HistogramVec, IntCounter};
 
-use crate::refusal::{Outcome, Refusal};
+use self::batch::{BatchWorker, Batched, Call};
+use crate::refusal::Outcome;
 
-/// Reads at once on one node. More wait, so that history never takes all connections to the store.
-const AT_ONCE: usize = 32;
+/// Reads of events by one call to the store. More wait, so that history never takes much memory at
+/// once.
+const AT_ONCE: usize = 16;
 
 type Read = BoxFuture<'static, Outcome<Arc<[Event]>>>;
 
@@ -33,12 +35,14 @@ type Key = (RoomId, u64, u32);
 
 /// Reads events for all shards of a node.
 pub struct EventReads {
-    log: Arc<dyn Log + Send + Sync>,
-    permits: Arc<Semaphore>,
+    events: Arc<Batched<Key, Arc<[Event]>>>,
     under_way: Arc<Mutex<UnderWay>>,
     next: AtomicU64,
     shared: IntCounter,
 }
+
+/// The task behind [`EventReads`].
+pub(crate) type EventWorker = BatchWorker<Key, Arc<[Event]>>;
 
 impl std::fmt::Debug for EventReads {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -47,16 +51,27 @@ impl std::fmt::Debug for EventReads {
 }
 
 impl EventReads {
-    /// Creates the reads of one node; `shared` counts those that were not made because the same one
-    /// was under way.
-    pub fn new(log: Arc<dyn Log + Send + Sync>, shared: IntCounter) -> Self {
-        Self {
-            log,
-            permits: Arc::new(Semaphore::new(AT_ONCE)),
-            under_way: Arc::default(),
-            next: AtomicU64::new(0),
-            shared,
-        }
+    /// Creates the reads of one node, with so many calls in a second over time. `sizes` is told how
+    /// many reads a call makes; `shared` counts those that were not made because the same one was
+    /// under way.
+    pub(crate) fn new(
+        store: &Arc<dyn Store>,
+        per_second: u32,
+        sizes: &HistogramVec,
+        shared: IntCounter,
+    ) -> (Self, EventWorker) {
+        let size = sizes.with_label_values(&["events"]);
+        let (events, worker) = Batched::new(events(store), AT_ONCE, per_second, size);
+        Self::over(events, worker, shared)
+    }
+
+    fn over(
+        events: Batched<Key, Arc<[Event]>>,
+        worker: EventWorker,
+        shared: IntCounter,
+    ) -> (Self, EventWorker) {
+        let (under_way, next) = (Arc::default(), AtomicU64::new(0));
+        (Self { events: Arc::new(events), under_way, next, shared }, worker)
     }
 
     /// Reads the events after `after` in order, at most `limit`.
@@ -92,15 +107,12 @@ impl EventReads {
             self.shared.inc();
             return (read, true);
         }
-        let (log, permits) = (Arc::clone(&self.log), Arc::clone(&self.permits));
+        let events = Arc::clone(&self.events);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let leave = Leave { key, number, under_way: Arc::clone(&self.under_way) };
         let read: Read = Box::pin(async move {
             let _leave = leave;
-            let _permit = permits.acquire().await;
-            let (room, after, limit) = key;
-            let events = log.read_events(room, after, limit).await.map_err(Refusal::from)?;
-            Ok(events.into())
+            events.ask(key).await
         });
         let read = read.shared();
         if let Some(weak) = read.downgrade() {
@@ -125,6 +137,17 @@ impl Drop for Leave {
             under_way.remove(&self.key);
         }
     }
+}
+
+fn events(store: &Arc<dyn Store>) -> Call<Key, Arc<[Event]>> {
+    let store = Arc::clone(store);
+    Arc::new(move |asked| {
+        let store = Arc::clone(&store);
+        Box::pin(async move {
+            let read = store.read_events_of_rooms(&asked).await?;
+            Ok(read.into_iter().map(Into::into).collect())
+        })
+    })
 }
 
 fn lock(under_way: &Mutex<UnderWay>) -> MutexGuard<'_, UnderWay> {

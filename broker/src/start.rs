@@ -227,6 +227,7 @@ fn spawn(
 struct Parts {
     metrics: Metrics,
     committer: Committer,
+    reads: EventReads,
     lookups: Lookups,
     presence_news: PresenceNews,
     last_seen: LastSeen,
@@ -251,12 +252,16 @@ fn make_parts(
     }
     let (lookups, workers) = Lookups::new(store, limits.reads_per_second, &metrics.reads.batch);
     spawn(&mut tasks.relaying, lifecycle, workers.run());
+    let shared = metrics.relay.shared_reads.clone();
+    let (reads, worker) =
+        EventReads::new(store, limits.reads_per_second, &metrics.reads.batch, shared);
+    spawn(&mut tasks.relaying, lifecycle, worker.run());
     let presence_news = PresenceNews::new(metrics.room.presence.clone());
     let teller = presence_news.teller(Arc::clone(store), Arc::clone(bus), limits.presence_room);
     spawn(&mut tasks.gathering, lifecycle, teller.run());
     let last_seen = LastSeen::default();
     spawn(&mut tasks.gathering, lifecycle, last_seen.clone().run(Arc::clone(store)));
-    Parts { metrics, committer, lookups, presence_news, last_seen }
+    Parts { metrics, committer, reads, lookups, presence_news, last_seen }
 }
 
 fn make_node(
@@ -266,7 +271,7 @@ fn make_node(
     lifecycle: &Lifecycle,
     parts: Parts,
 ) -> Result<Node, StartError> {
-    let Parts { metrics, committer, lookups, presence_news, last_seen } = parts;
+    let Parts { metrics, committer, reads, lookups, presence_news, last_seen } = parts;
     let auth = &config.auth;
     let params = HashParams {
         memory_kib: u32::try_from(auth.argon2_memory.get() / 1024).unwrap_or(u32::MAX),
@@ -286,7 +291,7 @@ fn make_node(
         access_tokens: AccessTokens::new(secret, None)?,
         refresh_tokens: RefreshTokens::new(secret)?,
         lifecycle: lifecycle.clone(),
-        reads: EventReads::new(Arc::<dyn Store>::clone(&store), metrics.relay.shared_reads.clone()),
+        reads,
         revocations: Revocations::default(),
         setup: SetupToken::default(),
         config,

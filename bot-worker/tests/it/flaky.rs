@@ -316,6 +316,7 @@ unused! { Many:
     fn find_users(&[UserId]) -> Result<Vec<Option<Account>>>;
     fn find_accesses(&[(RoomRef, UserId)]) -> Result<Vec<Option<RoomAccess>>>;
     fn list_rooms_of_users(&[UserId]) -> Result<Vec<Vec<RoomSize>>>;
+    fn read_events_of_rooms(&[(RoomId, u64, u32)]) -> Result<Vec<Vec<Event>>>;
     fn list_streaming_of_rooms(&[RoomId]) -> Result<Vec<Vec<Checkpoint>>>;
     fn touch_last_seen_of_users(&[(UserId, Timestamp)]) -> Result<()>;
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use parlor_store::{MANY_MAX, StoreError};
+use parlor_store::StoreError;
 use prometheus::Histogram;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
@@ -32,7 +32,7 @@ const BURST: u32 = 4;
 pub(crate) type Call<K, V> =
     Arc<dyn Fn(Vec<K>) -> BoxFuture<'static, Result<Vec<V>, StoreError>> + Send + Sync>;
 
-/// Asks one question of a store that answers many at once. Clones share the queue.
+/// Asks one question of a store that answers many at once.
 #[derive(Debug)]
 pub(crate) struct Batched<K, V> {
     questions: mpsc::Sender<Question<K, V>>,
@@ -49,16 +49,18 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + 'static,
 {
-    /// Creates the questions and the worker that has them answered, with at most so many calls in a
-    /// second over time; `size` is told how many questions each call answers.
+    /// Creates the questions and the worker that has them answered: at most `most` different ones
+    /// by one call, with at most so many calls in a second over time. `size` is told how many each
+    /// call answers.
     pub(crate) fn new(
         call: Call<K, V>,
+        most: usize,
         per_second: u32,
         size: Histogram,
     ) -> (Self, BatchWorker<K, V>) {
         let (sender, questions) = mpsc::channel(QUESTIONS_MAX);
         let pace = Pace::new(per_second, Instant::now());
-        (Self { questions: sender }, BatchWorker { questions, call, pace, size })
+        (Self { questions: sender }, BatchWorker { questions, call, most, pace, size })
     }
 
     /// Asks, and waits for the answer.
@@ -79,6 +81,7 @@ where
 pub(crate) struct BatchWorker<K, V> {
     questions: mpsc::Receiver<Question<K, V>>,
     call: Call<K, V>,
+    most: usize,
     pace: Pace,
     size: Histogram,
 }
@@ -120,7 +123,7 @@ where
                 waiting.entry(key).or_default().push(answer);
                 questions += 1;
             }
-            next = (waiting.len() < MANY_MAX).then(|| self.questions.try_recv().ok()).flatten();
+            next = (waiting.len() < self.most).then(|| self.questions.try_recv().ok()).flatten();
         }
         if questions > 0 {
             self.size.observe(questions.into());

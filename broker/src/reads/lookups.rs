@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use parlor_domain::log::Head;
 use parlor_protocol::id::{RoomId, RoomRef, UserId};
-use parlor_store::Store;
 use parlor_store::record::{Account, Checkpoint, RoomAccess};
+use parlor_store::{MANY_MAX, Store};
 use prometheus::HistogramVec;
 use tokio::task::JoinSet;
 
@@ -40,11 +40,13 @@ impl Lookups {
         sizes: &HistogramVec,
     ) -> (Self, LookupWorkers) {
         let size = |kind: &str| sizes.with_label_values(&[kind]);
-        let (users, user_worker) = Batched::new(users(store), per_second, size("users"));
-        let (accesses, access_worker) = Batched::new(accesses(store), per_second, size("accesses"));
-        let (heads, head_worker) = Batched::new(heads(store), per_second, size("heads"));
+        let many = MANY_MAX;
+        let (users, user_worker) = Batched::new(users(store), many, per_second, size("users"));
+        let (accesses, access_worker) =
+            Batched::new(accesses(store), many, per_second, size("accesses"));
+        let (heads, head_worker) = Batched::new(heads(store), many, per_second, size("heads"));
         let (streaming, streaming_worker) =
-            Batched::new(streaming(store), per_second, size("streaming"));
+            Batched::new(streaming(store), many, per_second, size("streaming"));
         let workers = LookupWorkers {
             users: user_worker,
             accesses: access_worker,

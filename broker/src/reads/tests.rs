@@ -1,13 +1,9 @@
 use std::sync::atomic::AtomicU32;
 
-use async_trait::async_trait;
-use parlor_domain::log::Head;
-use parlor_protocol::id::MessageId;
-use parlor_protocol::message::Message;
-use parlor_store::record::{Checkpoint, Window};
-use parlor_store::{Append, AppendRefused, Appended, StoreError};
+use prometheus::{Histogram, HistogramOpts};
 use serde_json::json;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::*;
@@ -43,52 +39,43 @@ fn event(seq: u64) -> Event {
     .unwrap()
 }
 
-type Stored<T> = Result<T, StoreError>;
-
-#[async_trait]
-impl Log for SlowLog {
-    async fn read_events(&self, _room: RoomId, after: u64, limit: u32) -> Stored<Vec<Event>> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
+impl SlowLog {
+    async fn read(self: Arc<Self>, asked: Vec<Key>) -> Vec<Arc<[Event]>> {
         let last = self.last.load(Ordering::SeqCst);
+        self.reads.fetch_add(1, Ordering::SeqCst);
         self.begun.add_permits(1);
         self.let_through.acquire().await.unwrap().forget();
-        Ok((after + 1..=last).take(limit as usize).map(event).collect())
-    }
-
-    async fn append(&self, _: Vec<Append>) -> Stored<Vec<Result<Appended, AppendRefused>>> {
-        unreachable!("only events are read")
-    }
-
-    async fn find_head(&self, _: RoomId) -> Stored<Option<Head>> {
-        unreachable!("only events are read")
-    }
-
-    async fn list_messages(&self, _: RoomId, _: Window, _: u32) -> Stored<Vec<Message>> {
-        unreachable!("only events are read")
-    }
-
-    async fn find_message(&self, _: RoomId, _: MessageId) -> Stored<Option<Message>> {
-        unreachable!("only events are read")
-    }
-
-    async fn list_replies(&self, _: RoomId, _: MessageId) -> Stored<Vec<Message>> {
-        unreachable!("only events are read")
-    }
-
-    async fn list_streaming(&self, _: RoomId) -> Stored<Vec<Checkpoint>> {
-        unreachable!("only events are read")
+        let read =
+            |(_, after, limit): Key| (after + 1..=last).take(limit as usize).map(event).collect();
+        asked.into_iter().map(read).collect()
     }
 }
 
-fn reads(log: &Arc<SlowLog>) -> Arc<EventReads> {
+struct Reading {
+    reads: EventReads,
+    _worker: JoinSet<()>,
+}
+
+fn reads(log: &Arc<SlowLog>) -> Reading {
+    let asked = Arc::clone(log);
+    let call: Call<Key, Arc<[Event]>> = Arc::new(move |keys| {
+        let log = Arc::clone(&asked);
+        Box::pin(async move { Ok(log.read(keys).await) })
+    });
+    let size = Histogram::with_opts(HistogramOpts::new("size", "size")).unwrap();
+    let (events, worker) = Batched::new(call, AT_ONCE, 1_000, size);
     let shared = IntCounter::new("shared", "shared").unwrap();
-    Arc::new(EventReads::new(Arc::clone(log) as Arc<dyn Log + Send + Sync>, shared))
+    let (reads, worker) = EventReads::over(events, worker, shared);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(worker.run());
+    Reading { reads, _worker: tasks }
 }
 
 #[tokio::test]
 async fn many_who_want_the_same_cost_the_store_one_read() {
     let log = SlowLog::new(5);
-    let reads = reads(&log);
+    let reading = reads(&log);
+    let reads = &reading.reads;
     let readers = (0..50).map(|_| reads.read(ROOM, 2, 5, 100));
     let let_through = async {
         log.begun.acquire().await.unwrap().forget();
@@ -106,7 +93,8 @@ async fn many_who_want_the_same_cost_the_store_one_read() {
 #[tokio::test]
 async fn read_that_began_too_early_is_made_again() {
     let log = SlowLog::new(5);
-    let reads = reads(&log);
+    let reading = reads(&log);
+    let reads = &reading.reads;
     let early = reads.read(ROOM, 2, 5, 100);
     let late = async {
         log.begun.acquire().await.unwrap().forget();
@@ -124,7 +112,8 @@ async fn read_that_began_too_early_is_made_again() {
 #[tokio::test]
 async fn reader_that_gives_up_leaves_nothing_behind() {
     let log = SlowLog::new(5);
-    let reads = reads(&log);
+    let reading = reads(&log);
+    let reads = &reading.reads;
     let mut read = Box::pin(reads.read(ROOM, 2, 5, 100));
     assert!(futures_util::poll!(read.as_mut()).is_pending());
     assert_eq!(lock(&reads.under_way).len(), 1);
@@ -135,16 +124,14 @@ async fn reader_that_gives_up_leaves_nothing_behind() {
 #[tokio::test]
 async fn reads_at_once_are_bounded() {
     let log = SlowLog::new(500);
-    let reads = reads(&log);
-    let mut waiting: Vec<_> = (0..100).map(|after| Box::pin(reads.clone_read(after))).collect();
-    for read in &mut waiting {
-        assert!(futures_util::poll!(read.as_mut()).is_pending());
+    let reading = reads(&log);
+    let all = (0..100).map(|after| reading.reads.read(ROOM, after, 500, 10));
+    let all = futures_util::future::join_all(all);
+    log.let_through.add_permits(100);
+    for (after, events) in (0..).zip(all.await) {
+        assert_eq!(events.unwrap().first().map(|event| event.seq), Some(after + 1));
     }
-    assert_eq!(log.reads.load(Ordering::SeqCst) as usize, AT_ONCE);
-}
-
-impl EventReads {
-    fn clone_read(&self, after: u64) -> impl Future<Output = Outcome<Arc<[Event]>>> + '_ {
-        self.read(ROOM, after, 500, 10)
-    }
+    // One begins alone; the others gather and are cut into pieces.
+    let most = 100 / u32::try_from(AT_ONCE).unwrap() + 2;
+    assert!((7..=most).contains(&log.reads.load(Ordering::SeqCst)), "{:?}", log.reads);
 }

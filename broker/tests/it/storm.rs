@@ -3,41 +3,47 @@
 use std::time::Instant;
 
 use futures_util::future::join_all;
+use parlor_protocol::id::{MessageId, RoomId};
 use parlor_runtime::config::ByteSize;
+use parlor_store::{Intent, NewMessage};
 use serde_json::json;
 
 use crate::harness::{TestNode, TestUser, seqs};
 use crate::http::api::{Api, PASSWORD};
 
-#[tokio::test]
-async fn many_who_come_back_to_a_room_cost_the_store_few_reads() {
-    const CLIENTS: usize = 500;
-    const PER_SECOND: u32 = 8;
-    let node = TestNode::start_with(|config| {
+/// Clients that come back at once.
+const CLIENTS: usize = 500;
+/// Reads of one kind in a second.
+const PER_SECOND: u32 = 8;
+/// Messages that each has missed.
+const BEHIND: u64 = 50;
+
+async fn start() -> TestNode {
+    TestNode::start_with(|config| {
         config.server.shards = 1;
         config.limits.reads_per_second = PER_SECOND;
         // All at the same time, which is not what is admitted.
         config.limits.handshakes = CLIENTS;
         config.limits.upgrades_per_second = 10_000;
     })
-    .await;
-    let names: Vec<String> = (0..CLIENTS).map(|n| format!("u{n}")).collect();
-    let users: Vec<TestUser> = join_all(names.iter().map(|name| node.user(name))).await;
-    let members: Vec<&TestUser> = users.iter().collect();
-    let room = node.room("r", &members).await;
-    let mut writer = node.connect(&users[0]).await;
-    let subscribed = writer.subscribe(room, None).await;
-    let (epoch, since) = (&subscribed["epoch"], subscribed["seq"].as_u64().unwrap());
-    for n in 0..50 {
-        writer.publish(room, &format!("m{n}")).await;
-    }
-    let missed: Vec<u64> = (since + 1..=since + 50).collect();
-    let (reads, started) = (node.store().reads(), Instant::now());
+    .await
+}
 
-    let come_back = users.iter().map(|user| async {
+async fn users(node: &TestNode) -> Vec<TestUser> {
+    let names: Vec<String> = (0..CLIENTS).map(|n| format!("u{n}")).collect();
+    join_all(names.iter().map(|name| node.user(name))).await
+}
+
+/// Has everyone come back to their room after a position and read what they have missed. The store
+/// is read for `kinds` of questions.
+async fn come_back(node: &TestNode, users: &[TestUser], rooms: &[(RoomId, u64)], kinds: u64) {
+    let epoch = node.store().find_head(rooms[0].0).await.unwrap().unwrap().epoch;
+    let (reads, started) = (node.store().reads(), Instant::now());
+    let back = users.iter().zip(rooms.iter().cycle()).map(async |(user, (room, since))| {
         let mut client = node.connect(user).await;
         let position = json!({"epoch": epoch, "seq": since});
-        assert_eq!(client.subscribe(room, Some(position)).await["resumed"], true);
+        assert_eq!(client.subscribe(*room, Some(position)).await["resumed"], true);
+        let missed: Vec<u64> = (since + 1..=since + BEHIND).collect();
         let mut events = Vec::new();
         while seqs(&events).last() != missed.last() {
             events.push(client.next_durable().await);
@@ -45,15 +51,56 @@ async fn many_who_come_back_to_a_room_cost_the_store_few_reads() {
         assert_eq!(seqs(&events), missed);
         client
     });
-    let _clients = join_all(come_back).await;
+    let _clients = join_all(back).await;
 
     let (reads, seconds) = (node.store().reads() - reads, started.elapsed().as_secs() + 1);
-    // Who they are and whether they are members at the pace that is set; presence four times a
-    // second, for 128 at a time.
+    // Each kind at the pace that is set; presence four times a second, for 128 users at a time.
     let pace = u64::from(PER_SECOND);
-    let most = 2 * (pace / 4 + pace * seconds) + 4 * seconds + CLIENTS as u64 / 128 + 1;
+    let presence = 4 * seconds + CLIENTS as u64 / 128 + 1;
+    let most = kinds * (pace / 4 + pace * seconds) + presence;
     assert!(reads <= most, "{reads} reads in {seconds} s, at most {most}");
     assert!(most < CLIENTS as u64, "the machine is too slow for this test to tell anything");
+}
+
+#[tokio::test]
+async fn many_who_come_back_to_a_room_cost_the_store_few_reads() {
+    let node = start().await;
+    let users = users(&node).await;
+    let members: Vec<&TestUser> = users.iter().collect();
+    let room = node.room("r", &members).await;
+    let mut writer = node.connect(&users[0]).await;
+    let since = writer.subscribe(room, None).await["seq"].as_u64().unwrap();
+    for n in 0..BEHIND {
+        writer.publish(room, &format!("m{n}")).await;
+    }
+    // Who they are, and whether they are members. What they missed is in memory.
+    come_back(&node, &users, &[(room, since)], 2).await;
+}
+
+#[tokio::test]
+async fn many_who_come_back_to_rooms_that_nobody_followed_cost_few_reads_too() {
+    const ROOMS: usize = 25;
+    let node = start().await;
+    let users = users(&node).await;
+    let rooms = (0..ROOMS).map(async |n| {
+        let members: Vec<&TestUser> = users.iter().skip(n).step_by(ROOMS).collect();
+        let room = node.room(&format!("r{n}"), &members).await;
+        let head = node.store().find_head(room).await.unwrap().unwrap();
+        for n in 0..BEHIND {
+            let message = NewMessage {
+                id: MessageId(node.node().clock.new_id()),
+                client_id: None,
+                body: format!("m{n}"),
+                reply_to: None,
+                thread: None,
+            };
+            node.append(members[0], room, Intent::Publish(message)).await;
+        }
+        (room, head.seq)
+    });
+    let rooms = join_all(rooms).await;
+    // Also how each room stands, who writes there, and the events.
+    come_back(&node, &users, &rooms, 5).await;
 }
 
 #[tokio::test]

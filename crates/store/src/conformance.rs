@@ -95,6 +95,7 @@ macro_rules! store_conformance {
                 accounts_are_found_as_one_by_one,
                 rooms_and_memberships_are_found_as_one_by_one,
                 rooms_of_users_are_listed_as_one_by_one_with_their_sizes,
+                events_are_read_as_room_by_room,
                 texts_so_far_are_listed_as_room_by_room,
                 last_seen_of_many_never_moves_back,
                 many_are_one_read,

@@ -259,6 +259,10 @@ pub trait Many {
     /// their numbers of members.
     async fn list_rooms_of_users(&self, users: &[UserId]) -> Result<Vec<Vec<RoomSize>>>;
 
+    /// Reads events of rooms, each after a position and at most so many, as [`Log::read_events`]
+    /// does.
+    async fn read_events_of_rooms(&self, asked: &[(RoomId, u64, u32)]) -> Result<Vec<Vec<Event>>>;
+
     /// Lists the replies of each room that are being written, as [`Log::list_streaming`] does.
     async fn list_streaming_of_rooms(&self, rooms: &[RoomId]) -> Result<Vec<Vec<Checkpoint>>>;
 

@@ -7,6 +7,9 @@ use tokio::task::JoinSet;
 
 use super::*;
 
+/// Questions of one call.
+const MOST: usize = 20;
+
 /// A store whose calls wait until they are let through.
 #[derive(Debug)]
 struct Source {
@@ -44,7 +47,7 @@ fn reader(permits: usize, fails: bool, per_second: u32) -> Reader {
         })
     });
     let size = Histogram::with_opts(HistogramOpts::new("size", "size")).unwrap();
-    let (batched, worker) = Batched::new(call, per_second, size.clone());
+    let (batched, worker) = Batched::new(call, MOST, per_second, size.clone());
     let mut tasks = JoinSet::new();
     tasks.spawn(worker.run());
     Reader { source, batched: Arc::new(batched), size, _worker: tasks }
@@ -129,7 +132,7 @@ async fn answer_is_never_from_a_call_that_began_before_the_question() {
 async fn one_call_answers_no_more_than_it_may() {
     let reader = reader(0, false, 1_000);
     let _occupying = reader.occupy().await;
-    let most = u32::try_from(MANY_MAX).unwrap();
+    let most = u32::try_from(MOST).unwrap();
     let asked: Vec<_> = (0..most + 1).map(|key| reader.ask_in_background(key)).collect();
     settle().await;
     reader.source.let_through.add_permits(10);
@@ -137,7 +140,7 @@ async fn one_call_answers_no_more_than_it_may() {
         one.await.unwrap().unwrap();
     }
     let sizes: Vec<usize> = reader.calls().iter().map(Vec::len).skip(AT_ONCE).collect();
-    assert_eq!(sizes, [MANY_MAX, 1]);
+    assert_eq!(sizes, [MOST, 1]);
 }
 
 #[tokio::test]

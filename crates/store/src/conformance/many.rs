@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::Factory;
 use super::world::{LEASE, World, start};
+use crate::append::Intent;
 use crate::contract::MANY_MAX;
 use crate::record::RoomSize;
 
@@ -90,6 +91,31 @@ pub async fn rooms_of_users_are_listed_as_one_by_one_with_their_sizes(factory: &
     assert_eq!(listed[2], [RoomSize { room: large, members: 3 }]);
     assert_eq!((&listed[3], listed[1].len()), (&listed[0], 0));
     assert!(store.list_rooms_of_users(&[]).await.unwrap().is_empty());
+}
+
+/// Each after its own position, with its own limit, also the same room twice.
+pub async fn events_are_read_as_room_by_room(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let ada = world.user("ada").await;
+    let (one, two) = (world.public(&ada, &[]).await, world.public(&ada, &[]).await);
+    for n in 0..5 {
+        let said = world.said(one, &ada, &format!("one {n}")).await;
+        world.add(one, &ada, Intent::Redact { message: said }).await;
+        world.said(two, &ada, &format!("two {n}")).await;
+    }
+
+    let nowhere = RoomId(Uuid::new_v4());
+    let asked =
+        [(two, 2, 3), (one, 0, 100), (nowhere, 0, 9), (two, 0, 2), (one, 99, 9), (one, 1, 0)];
+    let read = store.read_events_of_rooms(&asked).await.unwrap();
+
+    for ((room, after, limit), events) in asked.into_iter().zip(&read) {
+        assert_eq!(*events, store.read_events(room, after, limit).await.unwrap(), "{room} {after}");
+    }
+    assert_eq!((read[0].len(), read[3].len()), (3, 2));
+    assert!(read[1].len() > 10 && read[2].is_empty());
+    assert!(store.read_events_of_rooms(&[]).await.unwrap().is_empty());
 }
 
 /// The text of one room's reply is not shown in another.

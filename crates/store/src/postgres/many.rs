@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use parlor_domain::permission::Membership;
+use parlor_protocol::event::Event;
 use parlor_protocol::id::{RoomId, RoomRef, UserId};
 use parlor_protocol::time::Timestamp;
 use uuid::Uuid;
 
-use super::codec::{count, id, small, sought, time_opt, value, word};
+use super::codec::{count, id, integer, small, sought, time_opt, value, word};
 use super::fault::Outcome;
 use super::pools::Server;
 use super::query::Params;
@@ -42,6 +43,17 @@ impl Many for PostgresStore {
             .await
         });
         Ok(sorted(users, listed?))
+    }
+
+    async fn read_events_of_rooms(&self, asked: &[(RoomId, u64, u32)]) -> Result<Vec<Vec<Event>>> {
+        let rooms: Vec<Uuid> = asked.iter().map(|(room, ..)| room.0).collect();
+        let after: Vec<i64> = asked.iter().map(|(_, after, _)| integer(*after)).collect();
+        let limits: Vec<i64> = asked.iter().map(|(.., limit)| i64::from(*limit)).collect();
+        let params: Params<'_> = &[&rooms, &after, &limits];
+        let read: Result<Vec<(usize, Event)>> =
+            reading!(self, |conn| rows::list_events_of_rooms(conn, params).await);
+        let places: Vec<usize> = (0..asked.len()).collect();
+        Ok(sorted(&places, read?))
     }
 
     async fn list_streaming_of_rooms(&self, rooms: &[RoomId]) -> Result<Vec<Vec<Checkpoint>>> {

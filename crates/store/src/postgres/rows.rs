@@ -266,6 +266,18 @@ pub(super) async fn list_events(
     query::list(conn, sql::LIST_EVENTS, params, event).await
 }
 
+/// Reads events of several rooms, each with the place of the question that it answers.
+pub(super) async fn list_events_of_rooms(
+    conn: &Server,
+    params: Params<'_>,
+) -> Outcome<Vec<(usize, Event)>> {
+    query::list(conn, sql::LIST_EVENTS_OF_ROOMS, params, |row| {
+        let place = count(row, 18)?.saturating_sub(1);
+        Ok((usize::try_from(place).unwrap_or(usize::MAX), event(row)?))
+    })
+    .await
+}
+
 /// Reads one event, with its message as it is now when it is about a new one.
 pub(super) async fn find_event_with_message(
     conn: &Server,

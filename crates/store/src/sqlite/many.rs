@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use parlor_protocol::event::Event;
 use parlor_protocol::id::{RoomId, RoomRef, UserId};
 use parlor_protocol::time::Timestamp;
 use rusqlite::{Connection, params};
@@ -61,6 +62,15 @@ impl Many for SqliteStore {
         let asked = users.to_vec();
         self.read(move |conn| asked.into_iter().map(|user| list_rooms_of(conn, user)).collect())
             .await
+    }
+
+    async fn read_events_of_rooms(&self, asked: &[(RoomId, u64, u32)]) -> Result<Vec<Vec<Event>>> {
+        let asked = asked.to_vec();
+        self.read(move |conn| {
+            let read = |(room, after, limit)| rows::list_events(conn, room, after, limit);
+            asked.into_iter().map(read).collect()
+        })
+        .await
     }
 
     async fn list_streaming_of_rooms(&self, rooms: &[RoomId]) -> Result<Vec<Vec<Checkpoint>>> {

@@ -39,6 +39,16 @@ statements! {
          ORDER BY e.seq LIMIT $3) UNION ALL (SELECT ", announcement!(), " WHERE m.room = $1 \
          AND m.seq > $2 AND NOT m.logged ORDER BY m.seq LIMIT $3)) AS log ORDER BY seq LIMIT $3"
     );
+    /// The same for many questions at once, with their places.
+    LIST_EVENTS_OF_ROOMS = concat!(
+        "SELECT found.*, n.place FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) \
+         WITH ORDINALITY AS n (room, after, most, place), LATERAL (\
+         SELECT * FROM ((SELECT ", event!(), " WHERE e.room = n.room AND e.seq > n.after \
+         ORDER BY e.seq LIMIT n.most) UNION ALL (SELECT ", announcement!(), " \
+         WHERE m.room = n.room AND m.seq > n.after AND NOT m.logged \
+         ORDER BY m.seq LIMIT n.most)) AS log ORDER BY seq LIMIT n.most) AS found \
+         ORDER BY n.place, found.seq"
+    );
     FIND_EVENT = concat!(
         "SELECT ", event!(), " WHERE e.room = $1 AND e.seq = $2 UNION ALL SELECT ",
         announcement!(), " WHERE m.room = $1 AND m.seq = $2 AND NOT m.logged"
