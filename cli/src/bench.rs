@@ -6,6 +6,7 @@
 mod fanout;
 mod idle;
 mod login;
+mod peer;
 mod pin;
 mod publish;
 mod report;
@@ -88,6 +89,7 @@ pub(crate) async fn run(args: BenchArgs, context: &Context) -> anyhow::Result<()
     let BenchArgs { scenario, load } = args;
     positive(&[("--threads", load.threads)])?;
     load.report.check(context)?;
+    load.stage.pin()?;
     let conditions = report::conditions();
     let measurement = match &scenario {
         Scenario::FanOut(args) => Box::pin(args.run(&load, context)).await?,

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 use parlor_bench::idle::{self, IdlePlan, Venue};
-use parlor_bench::{Measurement, limits};
+use parlor_bench::{Measurement, Shape, limits};
 
+use super::peer::PeerArgs;
 use super::stage::{Stage, Wanted};
-use super::{LoadArgs, positive};
+use super::{LoadArgs, positive, refused};
 use crate::context::Context;
 
 #[derive(Debug, Args)]
@@ -27,6 +28,8 @@ pub(super) struct IdleArgs {
     /// Clients that connect at the same time
     #[arg(long, value_name = "N", default_value_t = 64)]
     connecting: usize,
+    #[command(flatten)]
+    peer: PeerArgs,
 }
 
 impl IdleArgs {
@@ -39,18 +42,23 @@ impl IdleArgs {
         positive(&[("--connections", self.connections), ("--rooms", rooms)])?;
         limits::raise(self.connections as u64)?;
         let members = self.connections.div_ceil(rooms);
-        let wanted = Wanted { rooms, members, ..Wanted::default() };
-        let stage = Stage::set(context, load, &wanted).await?;
-        let plan = IdlePlan {
+        let mut plan = IdlePlan {
             quiet: load.duration(),
             rest: Duration::from_secs(self.rest),
             payload: self.payload,
             connecting: self.connecting,
             threads: load.threads,
-            server_pids: stage.pids.clone(),
+            server_pids: load.server_pid.clone(),
         };
         let progress = load.report.progress(context);
-        let venue = Venue::of_crowd(&stage.target, &stage.crowd);
+        if let Some((dialect, address)) = self.peer.peer(load)? {
+            let venue = Venue::of_clients(dialect, address, Shape { rooms, members });
+            return idle::run(&venue, &plan, &progress).await.map_err(refused);
+        }
+        let wanted = Wanted { rooms, members, ..Wanted::default() };
+        let stage = Stage::set(context, load, &wanted).await?;
+        plan.server_pids.clone_from(&stage.pids);
+        let venue = Venue::of_crowd(&stage.target, &stage.crowd)?;
         let mut measurement = idle::run(&venue, &plan, &progress).await?;
         stage.describe(&mut measurement);
         stage.clear().await?;

@@ -11,7 +11,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use crate::failure::Usage;
 
 /// Keeps this thread, and the threads that it starts from now on, to these processors; none means
-/// all that there are.
+/// all that it may use already.
 pub(super) fn this_thread(processors: &[usize]) -> anyhow::Result<()> {
     if processors.is_empty() {
         return Ok(());
@@ -21,16 +21,16 @@ pub(super) fn this_thread(processors: &[usize]) -> anyhow::Result<()> {
         .map_err(|error| Usage(format!("cannot run on processors {processors:?}: {error}")).into())
 }
 
-/// Starts something that is to run on these processors, and goes on where this thread was.
+/// Starts something that is to run on these processors, and goes on where this thread was. None
+/// means all that there are, also when this thread is kept to some.
 pub(super) fn inherited<T>(
     processors: &[usize],
     start: impl FnOnce() -> io::Result<T>,
 ) -> anyhow::Result<io::Result<T>> {
-    if processors.is_empty() {
-        return Ok(start());
-    }
     let before = sched_getaffinity(None).context("look up the processors of this thread")?;
-    this_thread(processors)?;
+    let all: Vec<usize> = (0..CpuSet::MAX_CPU).collect();
+    // Of those that are named, the system takes the ones that are there.
+    this_thread(if processors.is_empty() { &all } else { processors })?;
     let started = start();
     sched_setaffinity(None, &before).context("go back to the processors of before")?;
     Ok(started)
@@ -63,6 +63,17 @@ mod tests {
         let there = inherited(&[last], || Ok(std::thread::spawn(mine).join().unwrap()));
         assert_eq!(there.unwrap().unwrap(), [last]);
         assert_eq!(mine(), all);
+    }
+
+    #[test]
+    fn what_is_started_is_not_kept_to_where_its_starter_is() {
+        let all = mine();
+        let first = *all.first().unwrap();
+        let there = std::thread::spawn(move || {
+            this_thread(&[first]).unwrap();
+            inherited(&[], || Ok(std::thread::spawn(mine).join().unwrap()))
+        });
+        assert_eq!(there.join().unwrap().unwrap().unwrap(), all);
     }
 
     #[test]

@@ -46,6 +46,16 @@ pub(crate) struct StageArgs {
     pin: Vec<usize>,
 }
 
+impl StageArgs {
+    /// Keeps the generator to its processors.
+    ///
+    /// # Errors
+    /// Fails when one of them is not there.
+    pub(super) fn pin(&self) -> anyhow::Result<()> {
+        pin::this_thread(&self.pin)
+    }
+}
+
 /// What a scenario needs to be there.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Wanted {
@@ -85,7 +95,6 @@ impl Stage {
         load: &LoadArgs,
         wanted: &Wanted,
     ) -> anyhow::Result<Self> {
-        pin::this_thread(&load.stage.pin)?;
         match context.named_server()? {
             None => start(load, wanted).await,
             Some(server) => {

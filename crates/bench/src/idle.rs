@@ -15,13 +15,15 @@ mod client;
 
 use client::Client;
 
-use crate::cpu::{CpuSeconds, cpu_seconds};
-use crate::dialect::Dialect;
+use crate::accounts::{Crowd, Shape};
+use crate::address::Address;
+use crate::cpu::CpuSeconds;
+use crate::dialect::{Dialect, Parlor};
 use crate::measurement::{DeliveryCheck, Measurement, MemoryUse, as_float};
-use crate::memory::{Memory, memory};
+use crate::processes::{Usage, usage, usage_with_share};
 use crate::progress::{Phase, Progress};
 use crate::spread::{Spread, spread};
-use crate::target::BenchError;
+use crate::target::{BenchError, Target};
 
 /// In a room with more members not everyone writes: the burst would be their square.
 const WRITERS_MAX: usize = 100;
@@ -61,10 +63,8 @@ pub struct Place {
 /// The server, and how it is spoken to.
 #[derive(Debug, Clone)]
 pub struct Venue {
-    /// Host and port.
-    pub authority: Arc<str>,
-    /// The path of its address.
-    pub path: Arc<str>,
+    /// Where it is.
+    pub address: Address,
     /// Its language.
     pub dialect: Arc<dyn Dialect>,
     /// Where the clients go.
@@ -73,7 +73,10 @@ pub struct Venue {
 
 impl Venue {
     /// Returns the places of a crowd on Parlor; messages of the burst are signals.
-    pub fn of_crowd(target: &crate::Target, crowd: &crate::Crowd) -> Self {
+    ///
+    /// # Errors
+    /// Fails when the server's host cannot be found.
+    pub fn of_crowd(target: &Target, crowd: &Crowd) -> Result<Self, BenchError> {
         let members = crowd.shape.members.max(1);
         let place = |number: usize| {
             let seat = crowd.seat(number);
@@ -83,12 +86,23 @@ impl Venue {
                 writes: number % members < WRITERS_MAX,
             }
         };
-        Self {
-            authority: target.authority().into(),
-            path: "/v1/ws".into(),
-            dialect: Arc::new(crate::dialect::Parlor::signals()),
+        Ok(Self {
+            address: target.address()?,
+            dialect: Arc::new(Parlor::signals()),
             places: (0..crowd.shape.connections()).map(place).collect(),
-        }
+        })
+    }
+
+    /// Returns the places of clients of a system without users.
+    pub fn of_clients(dialect: Box<dyn Dialect>, address: Address, shape: Shape) -> Self {
+        let members = shape.members.max(1);
+        let place = |number: usize| Place {
+            token: "".into(),
+            room: format!("room-{}", number / members).into(),
+            writes: number % members < WRITERS_MAX,
+        };
+        let places = (0..shape.connections()).map(place).collect();
+        Self { address, dialect: dialect.into(), places }
     }
 
     /// Returns how many messages a burst has, and how often they are delivered in all.
@@ -132,7 +146,7 @@ pub async fn run(
     let total = venue.places.len() as u64;
     let (sent, expected) = venue.burst();
     let mut measurement = describe(venue, plan);
-    let before = memory(&plan.server_pids);
+    let before = usage_with_share(&plan.server_pids);
     let counts = Arc::new(Counts::default());
     let (stage, _) = watch::channel(Stage::Rest);
     progress.count(Phase::Connect, total, "connections");
@@ -200,26 +214,15 @@ fn describe(venue: &Venue, plan: &IdlePlan) -> Measurement {
 /// What rest costs.
 #[derive(Debug, Clone, Copy)]
 struct AtRest {
-    memory: Option<Memory>,
+    usage: Option<Usage>,
     cpu: Option<CpuSeconds>,
 }
 
 async fn rest(clients: &Spread<()>, plan: &IdlePlan) -> Result<AtRest, BenchError> {
-    let before = cpu(&plan.server_pids);
+    let before = usage(&plan.server_pids);
     clients.pass(plan.quiet).await?;
-    let cpu = cpu(&plan.server_pids).zip(before).map(|(after, before)| after.since(before));
-    Ok(AtRest { memory: memory(&plan.server_pids), cpu })
-}
-
-/// Returns the processor time of processes together.
-pub(crate) fn cpu(pids: &[u32]) -> Option<CpuSeconds> {
-    if pids.is_empty() {
-        return None;
-    }
-    pids.iter().map(|pid| cpu_seconds(*pid)).try_fold(CpuSeconds::default(), |all, one| {
-        let one = one?;
-        Some(CpuSeconds { user: all.user + one.user, system: all.system + one.system })
-    })
+    let cpu = usage(&plan.server_pids).zip(before).map(|(now, before)| now.cpu.since(before.cpu));
+    Ok(AtRest { usage: usage_with_share(&plan.server_pids), cpu })
 }
 
 fn tell(
@@ -227,28 +230,28 @@ fn tell(
     at_rest: &AtRest,
     after: &AtRest,
     connections: u64,
-    before: Option<Memory>,
+    before: Option<Usage>,
 ) {
-    let Some(((before, connected), last)) = before.zip(at_rest.memory).zip(after.memory) else {
+    let Some(((before, connected), last)) = before.zip(at_rest.usage).zip(after.usage) else {
         return;
     };
     let each =
         |now: u64, before: u64| as_float(now.saturating_sub(before)) / as_float(connections.max(1));
     measurement.memory = Some(MemoryUse {
-        rss_before: Some(before.resident),
-        rss_connected: Some(connected.resident),
-        rss_after: Some(last.resident),
-        rss_after_burst: Some(last.resident),
+        rss_before: Some(before.rss),
+        rss_connected: Some(connected.rss),
+        rss_after: Some(last.rss),
+        rss_after_burst: Some(last.rss),
         rss_peak: None,
-        rss_per_connection: Some(each(connected.resident, before.resident)),
-        pss_per_connection: Some(each(connected.proportional, before.proportional)),
+        rss_per_connection: Some(each(connected.rss, before.rss)),
+        pss_per_connection: connected.pss.zip(before.pss).map(|(now, before)| each(now, before)),
     });
     measurement.figure(
         "resident memory a connection after the burst",
-        each(last.resident, before.resident),
+        each(last.rss, before.rss),
         "bytes",
     );
-    let grown = as_float(last.resident) / as_float(connected.resident.max(1));
+    let grown = as_float(last.rss) / as_float(connected.rss.max(1));
     measurement.figure("resident memory after the burst to before it", grown, "");
     for (name, rest) in [("CPU at rest", at_rest), ("CPU at rest after the burst", after)] {
         if let Some(cpu) = rest.cpu {
@@ -268,8 +271,7 @@ fn start(
     let payload = format!("{MARK}{}", "x".repeat(plan.payload.saturating_sub(MARK.len())));
     let payload: Arc<str> = payload.into();
     let client = Client {
-        authority: Arc::clone(&venue.authority),
-        path: Arc::clone(&venue.path),
+        address: Arc::new(venue.address.clone()),
         dialect: Arc::clone(&venue.dialect),
         counts: Arc::clone(counts),
         doors,
@@ -284,25 +286,15 @@ fn start(
 mod tests {
     use super::*;
 
-    fn venue(rooms: &[(&str, usize)]) -> Venue {
-        let places = rooms.iter().flat_map(|(room, members)| {
-            (0..*members).map(|number| Place {
-                token: "".into(),
-                room: (*room).into(),
-                writes: number < WRITERS_MAX,
-            })
-        });
-        Venue {
-            authority: "".into(),
-            path: "".into(),
-            dialect: Arc::new(crate::dialect::Parlor::signals()),
-            places: places.collect(),
-        }
+    fn burst(rooms: usize, members: usize) -> (u64, u64) {
+        let address = Address::parse("ws://127.0.0.1:1", false).unwrap();
+        let dialect = Box::new(Parlor::signals());
+        Venue::of_clients(dialect, address, Shape { rooms, members }).burst()
     }
 
     #[test]
     fn burst_of_a_large_room_is_bounded() {
-        assert_eq!(venue(&[("one", 1), ("two", 1)]).burst(), (2, 2));
-        assert_eq!(venue(&[("many", 10_000)]).burst(), (100, 1_000_000));
+        assert_eq!(burst(2, 1), (2, 2));
+        assert_eq!(burst(1, 10_000), (100, 1_000_000));
     }
 }

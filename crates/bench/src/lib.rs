@@ -16,7 +16,7 @@ pub mod limits;
 mod link;
 pub mod login;
 mod measurement;
-mod memory;
+mod meter;
 mod pace;
 pub mod processes;
 pub mod progress;

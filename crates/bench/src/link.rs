@@ -7,12 +7,17 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 use crate::dialect::frame::{self, CLOSE, PING, PONG, TEXT};
 use crate::target::BenchError;
 
 /// Longest answer to an upgrade.
 const HEAD_MAX: usize = 16 * 1024;
+/// How long someone waits who is told to come back, but not when.
+pub(crate) const BACKOFF: Duration = Duration::from_millis(200);
+/// What is added by chance to a wait, as a part of it.
+const JITTER: f64 = 0.25;
 /// Least room for what arrives.
 const ROOM: usize = 2 * 1024;
 
@@ -72,6 +77,18 @@ impl Link {
                     return Err(LinkError::Refused("no answer to the upgrade".to_owned()));
                 }
                 None => {}
+            }
+        }
+    }
+
+    /// Connects to Parlor, and comes back later whenever it is told to. Takes as long as that takes.
+    pub(crate) async fn open_patiently(authority: &str, token: &str) -> Result<Self, LinkError> {
+        loop {
+            match Self::open(authority, token).await {
+                Err(LinkError::Busy { retry_after }) => {
+                    sleep(jittered(retry_after.unwrap_or(BACKOFF))).await;
+                }
+                opened => return opened,
             }
         }
     }
@@ -176,6 +193,11 @@ fn check_upgrade(head: &str) -> Result<(), LinkError> {
     }
 }
 
+/// Returns a time with a part added by chance, so that not all come back at the same moment.
+pub(crate) fn jittered(wait: Duration) -> Duration {
+    wait.mul_f64(1.0 + JITTER * rand::random::<f64>())
+}
+
 /// Turns the end of a connection that must not end into the end of the measurement.
 pub(crate) fn gone(error: LinkError) -> BenchError {
     match error {
@@ -194,6 +216,14 @@ pub(crate) fn number_after(text: &[u8], key: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_comes_back_before_they_were_told_to() {
+        let told = Duration::from_secs(2);
+        let waits: Vec<_> = (0..100).map(|_| jittered(told)).collect();
+        assert!(waits.iter().all(|wait| (told..told.mul_f64(1.26)).contains(wait)));
+        assert!(waits.iter().any(|wait| *wait != waits[0]), "by chance");
+    }
 
     #[test]
     fn a_busy_server_says_when_to_come_back() {

@@ -19,17 +19,12 @@ mod background;
 use background::Background;
 
 use crate::accounts::Crowd;
-use crate::cpu::cpu_seconds;
-use crate::idle::cpu;
+use crate::link::{BACKOFF, jittered};
 use crate::measurement::{Measurement, as_float};
+use crate::meter::Meter;
 use crate::progress::{Phase, Progress};
 use crate::summary::{Latency, Summary};
 use crate::target::{BenchError, Target};
-
-/// How long someone waits who is told to come back, but not when.
-const BACKOFF: Duration = Duration::from_secs(1);
-/// What everyone adds by chance, as a part of what they were told to wait.
-const JITTER: f64 = 0.5;
 
 /// How logins are measured.
 #[derive(Debug, Clone)]
@@ -84,10 +79,10 @@ pub async fn run(
     let before = background.lap();
 
     progress.count(Phase::Measure, plan.users as u64, "logins");
-    let (cpu_before, own_before) = (cpu(&plan.server_pids), cpu_seconds(std::process::id()));
     let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build()?;
     let address: Arc<str> = format!("http://{}/v1/auth/token", target.authority()).into();
-    let began = Instant::now();
+    let meter = Meter::start(&plan.server_pids);
+    let began = meter.began();
     let outcomes: Vec<Result<Outcome, BenchError>> = stream::iter(0..plan.users)
         .map(|number| {
             let username = crowd.seat(number).person.username;
@@ -101,20 +96,12 @@ pub async fn run(
         .buffer_unordered(plan.at_once.max(1))
         .collect()
         .await;
-    let took = began.elapsed();
-    let during = background.lap();
-    let server_cpu = cpu(&plan.server_pids).zip(cpu_before).map(|(now, then)| now.since(then));
-    let generator_cpu =
-        cpu_seconds(std::process::id()).zip(own_before).map(|(now, then)| now.since(then));
-    let check = background.stop().await?;
-
     let mut measurement = describe(plan);
-    measurement.duration_s = took.as_secs_f64();
+    meter.note(&mut measurement);
+    let during = background.lap();
+    measurement.delivery = Some(background.stop().await?);
     measurement.connections = Some(plan.readers as u64);
-    measurement.server_cpu = server_cpu;
-    measurement.generator_cpu = generator_cpu;
-    measurement.delivery = Some(check);
-    tell_logins(&mut measurement, outcomes, took)?;
+    tell_logins(&mut measurement, outcomes)?;
     tell_beside(&mut measurement, before.summary(), during.summary());
     Ok(measurement)
 }
@@ -165,7 +152,7 @@ async fn log_in(
         }
         let told = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let told = told.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
-        let wait = told.unwrap_or(BACKOFF).mul_f64(1.0 + JITTER * rand::random::<f64>());
+        let wait = jittered(told.unwrap_or(BACKOFF));
         sleep(wait.min(left)).await;
     }
     Ok(outcome)
@@ -174,7 +161,6 @@ async fn log_in(
 fn tell_logins(
     measurement: &mut Measurement,
     outcomes: Vec<Result<Outcome, BenchError>>,
-    took: Duration,
 ) -> Result<(), BenchError> {
     let (mut latency, mut answers) = (Latency::default(), Latency::default());
     let mut refused: BTreeMap<u16, u64> = BTreeMap::new();
@@ -196,7 +182,7 @@ fn tell_logins(
     measurement.latency = Some(latency.summary());
     let answers = answers.summary();
     measurement.figure("logins", as_float(done), "");
-    measurement.figure("logins a second", as_float(done) / took.as_secs_f64(), "1/s");
+    measurement.figure("logins a second", as_float(done) / measurement.duration_s, "1/s");
     measurement.figure("users that gave up", as_float(gave_up), "");
     measurement.figure("p50 of the request that succeeded", answers.p50_ms, "ms");
     measurement.figure("p99 of the request that succeeded", answers.p99_ms, "ms");

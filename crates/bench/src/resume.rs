@@ -17,9 +17,8 @@ mod write;
 use client::{Client, Returned};
 
 use crate::accounts::Crowd;
-use crate::cpu::cpu_seconds;
-use crate::idle::cpu;
 use crate::measurement::{DeliveryCheck, Measurement, as_float};
+use crate::meter::Meter;
 use crate::progress::{Phase, Progress};
 use crate::scrape::Scrape;
 use crate::spread::spread;
@@ -100,27 +99,20 @@ pub async fn run(
 
     progress.count(Phase::Measure, total, "clients are back");
     let before = target.scrape().await?;
-    let (cpu_before, own_before) = (cpu(&plan.server_pids), cpu_seconds(std::process::id()));
-    let began = Instant::now();
-    stage.send_replace(Stage::Return(began));
+    let meter = Meter::start(&plan.server_pids);
+    stage.send_replace(Stage::Return(meter.began()));
     // Who is not back by then says so itself.
     let patience = plan.patience + Duration::from_secs(10);
     clients.until(patience, || reached(&counts.complete)).await?;
-    let took = began.elapsed();
-    let server_cpu = cpu(&plan.server_pids).zip(cpu_before).map(|(now, then)| now.since(then));
-    let generator_cpu =
-        cpu_seconds(std::process::id()).zip(own_before).map(|(now, then)| now.since(then));
+    let mut measurement = describe(crowd, plan);
+    meter.note(&mut measurement);
     let after = target.scrape().await?;
     drop(stage);
     let returned = clients.join().await?;
 
-    let mut measurement = describe(crowd, plan);
     measurement.connections = Some(total);
-    measurement.duration_s = took.as_secs_f64();
-    measurement.server_cpu = server_cpu;
-    measurement.generator_cpu = generator_cpu;
     tell(&mut measurement, &returned, crowd, plan);
-    tell_reads(&mut measurement, &before, &after, took);
+    tell_reads(&mut measurement, &before, &after);
     Ok(measurement)
 }
 
@@ -170,10 +162,10 @@ fn tell(measurement: &mut Measurement, returned: &[Returned], crowd: &Crowd, pla
     }
 }
 
-fn tell_reads(measurement: &mut Measurement, before: &Scrape, after: &Scrape, took: Duration) {
+fn tell_reads(measurement: &mut Measurement, before: &Scrape, after: &Scrape) {
     let reads = after.growth(before, READS);
     if reads > 0.0 {
         measurement.figure("reads of the store", reads, "");
-        measurement.figure("reads of the store a second", reads / took.as_secs_f64(), "1/s");
+        measurement.figure("reads of the store a second", reads / measurement.duration_s, "1/s");
     }
 }

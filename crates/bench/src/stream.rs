@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use parlor_runtime::{Clock as _, SystemClock};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::Instant;
 
 mod caller;
 mod reader;
@@ -19,9 +18,8 @@ use caller::Caller;
 use reader::{Heard, Reader};
 
 use crate::accounts::{Crowd, Seat};
-use crate::cpu::cpu_seconds;
-use crate::idle::cpu;
 use crate::measurement::{DeliveryCheck, Measurement, as_float};
+use crate::meter::Meter;
 use crate::progress::{Phase, Progress};
 use crate::provider::Provider;
 use crate::spread::{Spread, spread};
@@ -133,27 +131,20 @@ pub async fn run(
     progress.time(Phase::WarmUp, plan.warm_up);
     clients.pass(plan.warm_up).await?;
     progress.time(Phase::Measure, plan.duration);
-    let (cpu_before, own_before) = (cpu(&plan.server_pids), cpu_seconds(std::process::id()));
-    let (began, sent_before) = (Instant::now(), provider.sent());
+    let mut measurement = describe(crowd, plan);
+    let (meter, sent_before) = (Meter::start(&plan.server_pids), provider.sent());
     shared.is_measured.store(true, Ordering::Relaxed);
     clients.pass(plan.duration).await?;
     shared.is_measured.store(false, Ordering::Relaxed);
-    let (took, sent) = (began.elapsed(), provider.sent() - sent_before);
-    let server_cpu = cpu(&plan.server_pids).zip(cpu_before).map(|(now, then)| now.since(then));
-    let generator_cpu =
-        cpu_seconds(std::process::id()).zip(own_before).map(|(now, then)| now.since(then));
+    meter.note(&mut measurement);
+    measurement.published = Some(provider.sent() - sent_before);
 
     calling.send_replace(false);
     let last = Duration::from_secs_f64(f64::from(plan.tokens) / plan.rate) + LAST;
     progress.time(Phase::Settle, last);
     let heard = finish(clients, calling, crowd, &shared, last).await?;
 
-    let mut measurement = describe(crowd, plan);
-    measurement.duration_s = took.as_secs_f64();
     measurement.connections = Some(readers);
-    measurement.server_cpu = server_cpu;
-    measurement.generator_cpu = generator_cpu;
-    measurement.published = Some(sent);
     measurement.latency = Some(Shared::summary(&shared.latency));
     measurement.deliveries(shared.deltas.load(Ordering::Relaxed));
     tell(&mut measurement, &heard, &shared, readers);

@@ -7,15 +7,15 @@ use std::sync::atomic::Ordering;
 use tokio::sync::{Semaphore, watch};
 
 use super::{Counts, MARK, Place, Stage};
+use crate::address::Address;
 use crate::dialect::{Broken, Dialect, Greeting, Incoming, Reader};
-use crate::link::Link;
+use crate::link::{Link, gone};
 use crate::target::BenchError;
 
 /// What every client needs.
 #[derive(Debug, Clone)]
 pub(super) struct Client {
-    pub(super) authority: Arc<str>,
-    pub(super) path: Arc<str>,
+    pub(super) address: Arc<Address>,
     pub(super) dialect: Arc<dyn Dialect>,
     pub(super) counts: Arc<Counts>,
     pub(super) doors: Arc<Semaphore>,
@@ -28,13 +28,17 @@ impl Client {
         // Held until the server has let this client in.
         let doors = Arc::clone(&self.doors);
         let mut door = doors.acquire().await.ok();
-        let mut link = Link::dial(&self.authority).await.map_err(broke)?;
-        let greeting =
-            Greeting { authority: &self.authority, path: &self.path, token: &place.token, number };
+        let mut link = Link::dial(&self.address.authority).await.map_err(broken)?;
+        let greeting = Greeting {
+            authority: &self.address.authority,
+            path: &self.address.path,
+            token: &place.token,
+            number,
+        };
         self.dialect.open(&greeting, &mut link.out);
         let mut reader = self.dialect.reader();
         loop {
-            link.flush().await.map_err(broke)?;
+            link.flush().await.map_err(broken)?;
             tokio::select! {
                 biased;
                 changed = self.stage.changed() => {
@@ -44,7 +48,7 @@ impl Client {
                     self.act(&place, &mut link);
                     continue;
                 }
-                filled = link.fill() => filled.map_err(broke)?,
+                filled = link.fill() => filled.map_err(broken)?,
             }
             let heard = self.hear(&mut link, &mut *reader)?;
             if heard.opened {
@@ -94,8 +98,8 @@ struct Heard {
     joined: bool,
 }
 
-fn broke(error: io::Error) -> BenchError {
-    BenchError::Connection(error.to_string())
+fn broken(error: io::Error) -> BenchError {
+    gone(error.into())
 }
 
 /// Counts how often a pattern occurs.

@@ -202,6 +202,6 @@ impl Client {
     }
 
     async fn open(&self, seat: &Seat) -> Result<Link, BenchError> {
-        Link::open(&self.authority, &seat.person.token).await.map_err(gone)
+        Link::open_patiently(&self.authority, &seat.person.token).await.map_err(gone)
     }
 }

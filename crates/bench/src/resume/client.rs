@@ -6,19 +6,15 @@ use std::time::Duration;
 
 use parlor_protocol::frame::{Frame, Subscribed};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Counts, ResumePlan, Stage};
 use crate::accounts::Seat;
-use crate::link::{Link, LinkError, gone, number_after};
+use crate::link::{BACKOFF, Link, LinkError, gone, jittered, number_after};
 use crate::target::{BenchError, Target};
 
-/// How long a client waits that is told nothing, at first; doubled each time, at most
-/// [`BACKOFF_MAX`].
-const BACKOFF: Duration = Duration::from_millis(200);
+/// Longest wait of a client that is not told how long; before that it doubles each time.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// What a client adds by chance, as a part of what it was told to wait.
-const JITTER: f64 = 0.25;
 
 /// What every client needs.
 #[derive(Debug, Clone)]
@@ -116,15 +112,8 @@ impl Client {
     /// Connects for the first time, and returns where its room is.
     async fn follow(&self, seat: &Seat) -> Result<(Link, Position), BenchError> {
         let _door = self.doors.acquire().await;
-        let mut link = loop {
-            match Link::open(&self.authority, &seat.person.token).await {
-                Ok(link) => break link,
-                Err(LinkError::Busy { retry_after }) => {
-                    sleep(jittered(retry_after.unwrap_or(BACKOFF))).await;
-                }
-                Err(error) => return Err(gone(error)),
-            }
-        };
+        let link = Link::open_patiently(&self.authority, &seat.person.token).await;
+        let mut link = link.map_err(gone)?;
         link.push(&format!(r#"{{"op":"subscribe","room":"{}"}}"#, seat.room));
         loop {
             let mut answer = None;
@@ -246,22 +235,9 @@ fn subscribed(text: &[u8]) -> Option<Box<Subscribed>> {
     }
 }
 
-/// Returns a time with a part added by chance, so that not all come back at the same moment.
-fn jittered(wait: Duration) -> Duration {
-    wait.mul_f64(1.0 + JITTER * rand::random::<f64>())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nobody_comes_back_before_they_were_told_to() {
-        let told = Duration::from_secs(2);
-        let waits: Vec<_> = (0..100).map(|_| jittered(told)).collect();
-        assert!(waits.iter().all(|wait| (told..told.mul_f64(1.26)).contains(wait)));
-        assert!(waits.iter().any(|wait| *wait != waits[0]), "by chance");
-    }
 
     #[test]
     fn frames_say_where_a_client_is() {

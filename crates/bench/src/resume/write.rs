@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::ResumePlan;
 use crate::accounts::{Crowd, Seat};
-use crate::link::{Link, LinkError};
+use crate::link::{Link, gone};
 use crate::progress::Progress;
 use crate::target::{BenchError, Target};
 
@@ -44,8 +44,7 @@ async fn write(
 }
 
 async fn publish(authority: &str, seat: Seat, plan: &ResumePlan) -> Result<(), BenchError> {
-    let broke = |error: LinkError| BenchError::Connection(error.to_string());
-    let mut link = Link::open(authority, &seat.person.token).await.map_err(broke)?;
+    let mut link = Link::open_patiently(authority, &seat.person.token).await.map_err(gone)?;
     let body = "x".repeat(plan.payload);
     for number in 0..plan.missed {
         let room = seat.room;
@@ -63,7 +62,7 @@ async fn publish(authority: &str, seat: Seat, plan: &ResumePlan) -> Result<(), B
             }
         })
         .await
-        .map_err(broke)?;
+        .map_err(gone)?;
         if let Some(refused) = refused {
             return Err(BenchError::Command(refused));
         }

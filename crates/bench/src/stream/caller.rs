@@ -41,7 +41,7 @@ impl Caller {
         seat: &Seat,
         mut calling: watch::Receiver<bool>,
     ) -> Result<(), BenchError> {
-        let mut link = Link::open(authority, &seat.person.token).await.map_err(gone)?;
+        let mut link = Link::open_patiently(authority, &seat.person.token).await.map_err(gone)?;
         link.push(&format!(r#"{{"op":"subscribe","room":"{}"}}"#, seat.room));
         let mut has_called = false;
         loop {

@@ -74,7 +74,7 @@ impl Reader {
         mut calling: watch::Receiver<bool>,
     ) -> Result<Heard, BenchError> {
         let mut door = doors.acquire().await.ok();
-        let mut link = Link::open(authority, &seat.person.token).await.map_err(gone)?;
+        let mut link = Link::open_patiently(authority, &seat.person.token).await.map_err(gone)?;
         link.push(&format!(r#"{{"op":"subscribe","room":"{}"}}"#, seat.room));
         loop {
             tokio::select! {
