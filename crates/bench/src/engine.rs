@@ -59,7 +59,7 @@ const SECONDS_MAX: usize = 256;
 pub(crate) async fn run(load: Load, progress: &Progress) -> Result<Outcome, BenchError> {
     let pids = load.server_pids.clone();
     let before = usage_with_share(&pids);
-    let (warm_up, duration) = (load.warm_up, load.duration);
+    let (warm_up, duration, quiet) = (load.warm_up, load.duration, load.quiet);
     let has_stalls = load.stalled_percent.is_some();
     let began = Instant::now();
     let (shared, polls) = share(load)?;
@@ -75,7 +75,7 @@ pub(crate) async fn run(load: Load, progress: &Progress) -> Result<Outcome, Benc
     let times = watch::times(warm_up, duration, has_stalls);
     shared.times.set(times).map_err(|_times| BenchError::Plan("begun twice".to_owned()))?;
     let mut spans = watch::measure(&shared, times, &pids, &seconds, progress).await?;
-    watch::settle(&shared, progress).await?;
+    watch::settle(&shared, quiet, progress).await?;
     let after = usage(&pids);
     if has_stalls {
         shared.stage.store(Stage::Revive as u8, Ordering::Release);
@@ -131,6 +131,7 @@ fn share(load: Load) -> Result<(Arc<Shared>, Vec<Poll>), BenchError> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(failed)?;
     let shared = Shared {
+        live: layout.readers.iter().map(|readers| AtomicU32::new(*readers)).collect(),
         sent: layout.senders.iter().map(|_| AtomicU32::new(0)).collect(),
         turns: (0..size.max(1)).map(|_| AtomicU32::new(0)).collect(),
         dialect: load.dialect,
@@ -152,6 +153,7 @@ fn share(load: Load) -> Result<(Arc<Shared>, Vec<Poll>), BenchError> {
         arrived: AtomicU64::new(0),
         refused_deliveries: AtomicU64::new(0),
         unsent: AtomicU64::new(0),
+        over: AtomicUsize::new(0),
         inboxes,
         failure: Mutex::new(None),
         has_failed: AtomicBool::new(false),
@@ -193,3 +195,6 @@ async fn join(threads: Vec<Thread>) -> Result<Vec<(Tally, u64)>, BenchError> {
     }
     Ok(tallies)
 }
+
+#[cfg(test)]
+mod tests;

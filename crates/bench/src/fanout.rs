@@ -15,6 +15,10 @@ use crate::measurement::{Measurement, as_float};
 use crate::progress::Progress;
 use crate::target::{BenchError, Target};
 
+/// After so long without a delivery at the end, nothing more will come. Some systems are silent for
+/// seconds when they are saturated.
+const QUIET: Duration = Duration::from_secs(5);
+
 /// Who meets where: a system, its rooms, and a connection for each reader.
 #[derive(Debug)]
 pub struct Meeting {
@@ -129,6 +133,7 @@ pub async fn run(
         drive,
         warm_up: plan.warm_up,
         duration: plan.duration,
+        quiet: QUIET,
         stalled_percent: plan.stalled_percent,
         threads: plan.threads,
         server_pids: plan.server_pids,

@@ -50,6 +50,8 @@ pub(crate) struct Load {
     pub(crate) warm_up: Duration,
     /// Time of the measurement.
     pub(crate) duration: Duration,
+    /// After so long without a delivery at the end, nothing more will come.
+    pub(crate) quiet: Duration,
     /// Of a hundred readers, those that stop reading after the measurement, for another one.
     pub(crate) stalled_percent: Option<f64>,
     /// Threads of the generator.
@@ -112,6 +114,8 @@ pub(crate) struct Shared {
     /// Known when everyone is connected.
     pub(crate) times: OnceLock<Times>,
     pub(crate) stage: AtomicU8,
+    /// For each room: readers that count and are still connected.
+    pub(crate) live: Vec<AtomicU32>,
     /// For each sender: messages that it has sent.
     pub(crate) sent: Vec<AtomicU32>,
     /// How often each ticket was used, so that senders take turns.
@@ -124,6 +128,8 @@ pub(crate) struct Shared {
     pub(crate) refused_deliveries: AtomicU64,
     /// Messages that could not even be queued.
     pub(crate) unsent: AtomicU64,
+    /// Threads that have sent everything that was due.
+    pub(crate) over: AtomicUsize,
     pub(crate) inboxes: Vec<Inbox>,
     pub(crate) failure: Mutex<Option<BenchError>>,
     pub(crate) has_failed: AtomicBool,

@@ -143,6 +143,11 @@ impl Tally {
         self.shared.refused_deliveries.fetch_add(readers, Ordering::Relaxed);
     }
 
+    /// Returns the room of a connection of this thread, if it counts.
+    pub(crate) fn room_of(&self, line: usize) -> Option<usize> {
+        self.counted[line].map(|room| room as usize)
+    }
+
     /// Returns what was sent to the readers of this thread and never arrived; `connections` are
     /// theirs.
     pub(crate) fn missing(&self, connections: &[usize]) -> u64 {

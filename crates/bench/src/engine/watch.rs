@@ -21,8 +21,6 @@ const LOOK_CLOSELY: Duration = Duration::from_millis(2);
 /// Time that connecting may take, and more for each connection.
 const CONNECT_MAX: Duration = Duration::from_secs(30);
 const CONNECT_EACH: Duration = Duration::from_millis(10);
-/// After so long without a delivery nothing more will come.
-const QUIET: Duration = Duration::from_secs(5);
 /// The longest wait for what is under way.
 const SETTLE_MAX: Duration = Duration::from_mins(1);
 
@@ -106,12 +104,18 @@ async fn wait_until(shared: &Shared, time: Instant) -> Result<(), BenchError> {
 }
 
 /// Waits until everything has arrived, or nothing more does.
-pub(crate) async fn settle(shared: &Shared, progress: &Progress) -> Result<(), BenchError> {
-    let (mut arrived, mut changed) = (0, Instant::now());
-    let deadline = changed + SETTLE_MAX;
+pub(crate) async fn settle(
+    shared: &Shared,
+    quiet: Duration,
+    progress: &Progress,
+) -> Result<(), BenchError> {
+    let deadline = Instant::now() + SETTLE_MAX;
+    while shared.over.load(Ordering::Acquire) < shared.threads && Instant::now() < deadline {
+        check(shared)?;
+        sleep(LOOK_CLOSELY).await;
+    }
     progress.count(Phase::Settle, shared.expected.load(Ordering::Acquire), "deliveries");
-    // What was sent last is counted by then.
-    sleep(LOOK).await;
+    let (mut arrived, mut changed) = (0, Instant::now());
     loop {
         check(shared)?;
         let now = Instant::now();
@@ -122,7 +126,7 @@ pub(crate) async fn settle(shared: &Shared, progress: &Progress) -> Result<(), B
         }
         progress.reach(count);
         let all_are_here = count + refused >= shared.expected.load(Ordering::Acquire);
-        if all_are_here || now > changed + QUIET || now > deadline {
+        if all_are_here || now > changed + quiet || now > deadline {
             // A little more, for what comes twice.
             sleep(LOOK).await;
             return Ok(());

@@ -66,6 +66,8 @@ pub(crate) struct Worker {
     seconds: SyncSender<SecondTold>,
     clock: SpanClock,
     begun: bool,
+    /// Everything that was due is sent.
+    is_over: bool,
     looked: Instant,
     stage: Stage,
 }
@@ -111,6 +113,7 @@ impl Worker {
             seconds,
             clock: SpanClock::default(),
             begun: false,
+            is_over: false,
             looked: shared.base,
             stage: Stage::Run,
             shared,
@@ -277,6 +280,9 @@ impl Worker {
             // What fails here was gone already.
             drop(self.poll.registry().deregister(this.stream()));
             drop(this.stream().shutdown(std::net::Shutdown::Both));
+            if let Some(room) = self.tally.room_of(line) {
+                self.shared.live[room].fetch_sub(1, Ordering::Relaxed);
+            }
             *self.tally.closed.entry(code.unwrap_or(ABNORMAL)).or_default() += 1;
         }
         Ok(())
@@ -362,18 +368,23 @@ impl Worker {
 
     /// Sends what is due, or what there is room for.
     fn publish(&mut self, times: Times, now: Instant) {
-        if now >= times.end {
-            self.tally.done.clear();
-            return;
-        }
+        let last = times.end.checked_sub(Duration::from_nanos(1)).unwrap_or(times.end);
         let mut sent = 0;
         while sent < BURST
-            && let Some(due) = self.pace.as_mut().and_then(|pace| pace.take(now.into()))
+            && let Some(due) = self.pace.as_mut().and_then(|pace| pace.take(now.min(last).into()))
         {
             let sender = self.senders[self.turn % self.senders.len()];
             self.turn += 1;
             sent += 1;
             self.send(sender, NO_TICKET, self.shared.micros(due.into_std()));
+        }
+        if now >= times.end {
+            self.tally.done.clear();
+            if sent < BURST && !self.is_over {
+                self.is_over = true;
+                self.shared.over.fetch_add(1, Ordering::AcqRel);
+            }
+            return;
         }
         let shared = Arc::clone(&self.shared);
         if let Ok(mut inbox) = shared.inboxes[self.number].tickets.lock()
@@ -427,7 +438,9 @@ impl Worker {
         }
         let room = shared.layout.room_of(sender);
         let readers = shared.readers_of(room);
-        shared.window.send(ticket, u32::try_from(readers).unwrap_or(u32::MAX), due);
+        let own = u32::from(!shared.dialect.echoes());
+        let live = shared.live[room].load(Ordering::Relaxed).saturating_sub(own);
+        shared.window.send(ticket, live, due);
         let number = shared.sent[sender].fetch_add(1, Ordering::AcqRel);
         shared.expected.fetch_add(readers, Ordering::AcqRel);
         let sender = u32::try_from(sender).unwrap_or(u32::MAX);
