@@ -8,6 +8,7 @@
 
 mod closing;
 mod commands;
+mod descriptors;
 mod folder;
 mod foreign;
 mod framing;
