@@ -12,8 +12,11 @@ use crate::failure::Usage;
 
 /// The dialect of Parlor itself, which has users.
 const PARLOR: &str = "parlor";
-/// Messages of the usual rate and of the usual number in flight, where neither is given.
+/// Deliveries a second where nothing is said.
 const USUAL_RATE: f64 = 50_000.0;
+/// Messages in flight where readers stall: it takes a flood for the server to notice, because the
+/// kernel keeps megabytes for each of them.
+const USUAL_IN_FLIGHT: usize = 64;
 
 #[derive(Debug, Args)]
 pub(super) struct FanOutArgs {
@@ -57,7 +60,8 @@ pub(super) struct StalledArgs {
 /// What is sent, how, and to which system.
 #[derive(Debug, Args)]
 struct SendingArgs {
-    /// Deliveries a second in all, however the server does [default: 50000]
+    /// Deliveries a second in all, however the server does [default: 50000, but --in-flight 64 where
+    /// readers stall]
     #[arg(long, value_name = "N", group = "pace")]
     rate: Option<f64>,
     /// Messages a second in all, however the server does, in place of --rate
@@ -128,7 +132,7 @@ impl SendingArgs {
     ) -> anyhow::Result<Measurement> {
         let (rooms, members) = shape;
         positive(&[("--rooms", rooms), ("--members", members), ("--senders", self.senders)])?;
-        let rate = self.rate()?;
+        let rate = self.rate(stalled_percent.is_some())?;
         if self.payload < PAYLOAD_MIN {
             return Err(Usage(format!("--payload must be at least {PAYLOAD_MIN}")).into());
         }
@@ -159,13 +163,14 @@ impl SendingArgs {
         Ok(measurement)
     }
 
-    fn rate(&self) -> Result<Rate, Usage> {
+    fn rate(&self, has_stalls: bool) -> Result<Rate, Usage> {
         positive_rate(self.rate)?;
         positive_rate(self.messages)?;
         Ok(match (self.messages, self.in_flight) {
             (Some(messages), _) => Rate::Messages(messages),
             (None, Some(0)) => return Err(Usage("--in-flight must be at least 1".to_owned())),
             (None, Some(in_flight)) => Rate::InFlight(in_flight),
+            (None, None) if has_stalls && self.rate.is_none() => Rate::InFlight(USUAL_IN_FLIGHT),
             (None, None) => Rate::Deliveries(self.rate.unwrap_or(USUAL_RATE)),
         })
     }
