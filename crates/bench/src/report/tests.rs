@@ -258,3 +258,33 @@ fn every_color_of_a_plot_is_known_to_the_style_sheet() {
         assert!(plot::colors().contains(&color.to_owned()), "{color} has no dark twin");
     }
 }
+
+/// Collects the names of all fields; those of a plan are names that a scenario chose.
+fn fields(value: &serde_json::Value, names: &mut std::collections::BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            for (name, value) in object {
+                names.insert(name.clone());
+                if name != "plan" {
+                    fields(value, names);
+                }
+            }
+        }
+        serde_json::Value::Array(all) => all.iter().for_each(|value| fields(value, names)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_of_the_schema_is_documented() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/performance.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    assert!(page.contains(&format!("`schema` is {SCHEMA}.")));
+    let mut names = std::collections::BTreeSet::new();
+    fields(&serde_json::to_value(single()).unwrap(), &mut names);
+    let known =
+        |name: &str| page.contains(&format!("`{name}`")) || page.contains(&format!("{name}[]"));
+    let missing: Vec<&String> =
+        names.iter().filter(|name| !known(name) && !page.contains(&format!(".{name}`"))).collect();
+    assert!(names.len() > 50 && missing.is_empty(), "not in docs/performance.md: {missing:?}");
+}
