@@ -6,6 +6,8 @@
 //!   settings (database and secret key) this program is given as a node is.
 //! - An address alone: a few accounts are made over HTTP, and each has several connections.
 
+use std::time::{Duration, Instant};
+
 use clap::Args;
 use parlor_auth::{AccessTokens, HashParams, PasswordHasher};
 use parlor_bench::{
@@ -82,6 +84,8 @@ pub(crate) struct Stage {
     pub(super) password: Option<Secret<String>>,
     /// Processes of the server.
     pub(super) pids: Vec<u32>,
+    /// How long it took to make the users.
+    made_in: Duration,
     started: Option<Started>,
 }
 
@@ -120,6 +124,7 @@ impl Stage {
             Origin::Http => "made over HTTP, each with several connections",
         };
         measurement.plan("accounts", origin);
+        measurement.figure("time to make users and rooms", self.made_in.as_secs_f64(), "s");
     }
 
     /// Ends the server that was started.
@@ -148,7 +153,9 @@ async fn start(load: &LoadArgs, wanted: &Wanted) -> anyhow::Result<Stage> {
         extra.push((name.to_owned(), value.to_owned()));
     }
     let prepared = Prepared::new(&extra)?;
+    let began = Instant::now();
     let (crowd, password) = write_users(prepared.config(), wanted).await?;
+    let made_in = began.elapsed();
     let started = prepared.start(&load.stage.pin_server).await?;
     let target = target(started.address().to_owned(), load)?;
     Ok(Stage {
@@ -156,6 +163,7 @@ async fn start(load: &LoadArgs, wanted: &Wanted) -> anyhow::Result<Stage> {
         crowd,
         password,
         pids: started.pid().into_iter().collect(),
+        made_in,
         started: Some(started),
     })
 }
@@ -172,6 +180,7 @@ async fn find(
         return Err(Usage(why.to_owned()).into());
     }
     let target = target(server, load)?;
+    let began = Instant::now();
     let (crowd, password) = if load.stage.direct {
         let sources = settings(context.sources.clone(), load.stage.config.as_deref(), None);
         let config = Config::load(&sources)?.config;
@@ -187,7 +196,14 @@ async fn find(
     } else {
         (over_http(&target, wanted.shape()).await?, None)
     };
-    Ok(Stage { target, crowd, password, pids: load.server_pid.clone(), started: None })
+    Ok(Stage {
+        target,
+        crowd,
+        password,
+        pids: load.server_pid.clone(),
+        made_in: began.elapsed(),
+        started: None,
+    })
 }
 
 fn target(server: String, load: &LoadArgs) -> anyhow::Result<Target> {

@@ -27,8 +27,8 @@ use crate::target::{BenchError, Target};
 
 /// In a room with more members not everyone writes: the burst would be their square.
 const WRITERS_MAX: usize = 100;
-/// How long the last client may take to connect, and the last delivery to arrive.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// How long no further client may connect, and no delivery arrive, before the rest is given up.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// What stands in front of the filling in a message of the burst.
 const MARK: &str = "burst-";
 
@@ -153,13 +153,11 @@ pub async fn run(
     let began = Instant::now();
     let clients = start(venue, plan, &counts, &stage)?;
     let connected = || counts.connected.load(Ordering::Relaxed);
-    let all_there = clients
-        .until(PATIENCE, || {
-            progress.reach(connected());
-            connected() == total
-        })
-        .await?;
-    if !all_there {
+    let all_there = clients.reach(PATIENCE, total, || {
+        progress.reach(connected());
+        connected()
+    });
+    if !all_there.await? {
         let why = format!("only {} of {total} clients are connected", connected());
         return Err(BenchError::Connection(why));
     }
@@ -177,7 +175,7 @@ pub async fn run(
     // The clients hold the other end as long as they live.
     stage.send_replace(Stage::Burst);
     let heard = || counts.heard.load(Ordering::Relaxed);
-    clients.until(PATIENCE, || heard() >= expected).await?;
+    clients.reach(PATIENCE, expected, heard).await?;
     measurement.figure("time of the burst", burst_began.elapsed().as_secs_f64() * 1e3, "ms");
     clients.pass(plan.rest).await?;
     let after = rest(&clients, plan).await?;

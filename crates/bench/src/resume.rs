@@ -25,8 +25,8 @@ use crate::spread::spread;
 use crate::summary::Latency;
 use crate::target::{BenchError, Target};
 
-/// How long the last client may take to connect in the first place.
-const CONNECT_PATIENCE: Duration = Duration::from_mins(2);
+/// How long no further client may connect, in the first place, before the rest is given up.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(20);
 /// Counters of reads of the store; those that a server does not have count nothing.
 const READS: &str = "parlor_store_reads_total";
 
@@ -84,16 +84,16 @@ pub async fn run(
     let clients = spread(plan.threads, seats, move |seat| client.clone().run(seat))?;
     let reached = |count: &AtomicU64| {
         progress.reach(count.load(Ordering::Relaxed));
-        count.load(Ordering::Relaxed) == total
+        count.load(Ordering::Relaxed)
     };
-    if !clients.until(CONNECT_PATIENCE, || reached(&counts.connected)).await? {
+    if !clients.reach(CONNECT_PATIENCE, total, || reached(&counts.connected)).await? {
         let there = counts.connected.load(Ordering::Relaxed);
         let why = format!("only {there} of {total} clients are connected");
         return Err(BenchError::Connection(why));
     }
 
     stage.send_replace(Stage::Cut);
-    clients.until(CONNECT_PATIENCE, || reached(&counts.cut)).await?;
+    clients.reach(CONNECT_PATIENCE, total, || reached(&counts.cut)).await?;
     progress.count(Phase::Prepare, (crowd.rooms.len() * plan.missed) as u64, "messages");
     write::messages(target, crowd, plan, progress).await?;
 
@@ -103,7 +103,7 @@ pub async fn run(
     stage.send_replace(Stage::Return(meter.began()));
     // Who is not back by then says so itself.
     let patience = plan.patience + Duration::from_secs(10);
-    clients.until(patience, || reached(&counts.complete)).await?;
+    clients.until(patience, || reached(&counts.complete) == total).await?;
     let mut measurement = describe(crowd, plan);
     meter.note(&mut measurement);
     let after = target.scrape().await?;

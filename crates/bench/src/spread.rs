@@ -111,6 +111,28 @@ impl<T: Send + 'static> Spread<T> {
         }
     }
 
+    /// Waits until a count reaches a number, as long as it grows; `false` when it stood still for
+    /// `patience`.
+    ///
+    /// # Errors
+    /// Fails when a client has failed.
+    pub(crate) async fn reach(
+        &self,
+        patience: Duration,
+        wanted: u64,
+        mut count: impl FnMut() -> u64,
+    ) -> Result<bool, BenchError> {
+        loop {
+            let before = count();
+            if before >= wanted {
+                return Ok(true);
+            }
+            if !self.until(patience, || count() > before).await? {
+                return Ok(false);
+            }
+        }
+    }
+
     /// Lets time pass.
     ///
     /// # Errors
@@ -150,6 +172,19 @@ mod tests {
             done.sort_unstable();
             assert_eq!(done, (0..10).collect::<Vec<_>>(), "{threads} threads");
         }
+    }
+
+    #[tokio::test]
+    async fn patience_begins_anew_as_long_as_there_is_progress() {
+        let clients = spread(1, vec![()], |()| async { Ok(()) }).unwrap();
+        let patience = Duration::from_millis(500);
+        let mut looks = 0;
+        let reached = clients.reach(patience, 10, || {
+            looks += 1;
+            looks
+        });
+        assert!(reached.await.unwrap());
+        assert!(!clients.reach(Duration::from_millis(20), 2, || 1).await.unwrap());
     }
 
     #[tokio::test]

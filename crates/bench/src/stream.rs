@@ -26,8 +26,8 @@ use crate::spread::{Spread, spread};
 use crate::summary::Latency;
 use crate::target::{BenchError, Target};
 
-/// How long the readers may take to connect.
-const CONNECT_PATIENCE: Duration = Duration::from_mins(2);
+/// How long no further reader may connect before the rest is given up.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(20);
 /// How long the last replies may take beyond their own length.
 const LAST: Duration = Duration::from_secs(30);
 
@@ -121,9 +121,9 @@ pub async fn run(
     let clients = start(target, crowd, plan, &shared, &calling)?;
     let there = || {
         progress.reach(shared.connected.load(Ordering::Relaxed));
-        shared.connected.load(Ordering::Relaxed) == readers + 1
+        shared.connected.load(Ordering::Relaxed)
     };
-    if !clients.until(CONNECT_PATIENCE, there).await? {
+    if !clients.reach(CONNECT_PATIENCE, readers + 1, there).await? {
         return Err(BenchError::Connection("not all clients are connected".to_owned()));
     }
 
