@@ -1,9 +1,9 @@
 //! The least that can be called a chat server: one thread, one epoll loop.
 //!
 //! The first text of a connection names its room and is answered with `joined`; every other is a
-//! message for all members of that room. Each turn takes what all readable connections have sent, puts the frames of a room one after the
-//! other, and writes that to each member once. What a member does not take waits for it; nothing
-//! bounds that, nobody is asked who he is, nothing is stored.
+//! message for all members of that room. Each turn takes what all readable connections have sent,
+//! puts the frames of a room one after the other, and writes that to each member once. What a member
+//! does not take waits for it; nothing bounds that, nobody is asked who he is, nothing is stored.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read as _, Write as _};
