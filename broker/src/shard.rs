@@ -5,16 +5,22 @@
 //! message and each socket as part of one write.
 
 pub(crate) mod conn;
+mod deadline;
+mod fan_out;
 mod housekeeping;
 mod hub;
 mod join;
 pub(crate) mod outbox;
 mod recovery;
 mod room;
+mod run;
+pub(crate) mod traffic;
+mod wake;
+mod wheel;
 pub(crate) mod wire;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -28,7 +34,11 @@ use tokio::time::Instant;
 use crate::node::Node;
 use crate::stream::StreamQueue;
 use conn::{Conn, MemberId};
+use fan_out::{Queued, Sweep};
 use room::Feed;
+use run::Run;
+use traffic::Traffic;
+use wheel::Wheel;
 
 /// The state of one shard. Lives on its thread.
 #[derive(Debug)]
@@ -37,10 +47,24 @@ pub(crate) struct Shard {
     subscriber: SubscriberId,
     rooms: RefCell<HashMap<RoomId, Room>>,
     conns: RefCell<HashMap<MemberId, Rc<Conn>>>,
+    /// One timer for each connection.
+    wheel: RefCell<Wheel<MemberId>>,
+    /// The rooms that are followed from HTTP requests.
+    streams: RefCell<Vec<(RoomId, MemberId, Arc<StreamQueue>)>>,
+    /// Rooms that have something to tell, in the order of their turns.
+    ready: RefCell<VecDeque<RoomId>>,
+    /// Rooms with pieces of replies that wait for others, and until when.
+    corked: RefCell<Vec<RoomId>>,
+    uncork_at: Cell<Option<Instant>>,
+    /// Length of what waits in all rooms.
+    run_bytes: Cell<usize>,
     /// Connections with something to write in this tick.
     dirty: RefCell<Vec<Rc<Conn>>>,
     /// Wakes the hub when something was queued outside a tick.
-    dirty_wake: Notify,
+    hub_wake: Notify,
+    pub(crate) traffic: Rc<Traffic>,
+    /// Deliveries that the metrics do not know of yet.
+    delivered: Cell<u64>,
     next_member: Cell<u64>,
     recovery: Cell<Recovery>,
 }
@@ -60,6 +84,15 @@ enum Recovery {
 struct Room {
     feed: Feed,
     members: IndexMap<MemberId, Member>,
+    /// What the members are still to be told.
+    run: Run,
+    /// How far the members have been told what came before.
+    sweep: Option<Sweep>,
+    queued: Queued,
+    /// When something was last told.
+    told_at: Option<Instant>,
+    /// A member wants pieces of replies at once.
+    has_live: bool,
     /// Wakes those who wait for the room to be ready.
     ready: Rc<Notify>,
     empty_since: Option<Instant>,
@@ -91,8 +124,16 @@ impl Shard {
             subscriber,
             rooms: RefCell::default(),
             conns: RefCell::default(),
+            wheel: RefCell::new(Wheel::new(Instant::now())),
+            streams: RefCell::default(),
+            ready: RefCell::default(),
+            corked: RefCell::default(),
+            uncork_at: Cell::new(None),
+            run_bytes: Cell::new(0),
             dirty: RefCell::default(),
-            dirty_wake: Notify::new(),
+            hub_wake: Notify::new(),
+            traffic: Rc::default(),
+            delivered: Cell::new(0),
             next_member: Cell::new(0),
             recovery: Cell::new(Recovery::None),
         }
@@ -124,10 +165,12 @@ impl Shard {
 
     /// Ends one member's deliveries of a room.
     pub(crate) fn detach(&self, room: RoomId, member: MemberId) {
+        self.settle(room);
         if let Some(room) = self.rooms.borrow_mut().get_mut(&room) {
             room.members.swap_remove(&member);
             if room.members.is_empty() {
                 room.empty_since.get_or_insert_with(Instant::now);
+                room.has_live = false;
             }
         }
     }

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::node::Caller;
 use crate::refusal::{Outcome, Refusal};
-use crate::shard::outbox::{Class, Outbox, SlowConsumer};
+use crate::shard::outbox::{Batch, Class, Outbox, SlowConsumer};
 
 /// Asks a shard from any thread. Handlers get it as a request extension.
 #[derive(Debug, Clone)]
@@ -114,7 +114,7 @@ impl StreamQueue {
 
     pub(crate) fn push(&self, class: Class, json: Bytes) -> Result<(), SlowConsumer> {
         let mut state = self.lock();
-        let pushed = state.outbox.push(class, json);
+        let pushed = state.outbox.push(Batch::one(class, json));
         state.ended |= pushed.is_err();
         drop(state);
         self.ready.notify_one();

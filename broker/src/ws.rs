@@ -1,9 +1,12 @@
 //! WebSocket: the upgrade, the session, and what its commands do.
 
+mod boundary;
 mod command;
 mod context;
 mod decode;
+mod farewell;
 mod flood;
+mod reading;
 mod session;
 mod socket;
 mod upgrade;

@@ -11,7 +11,7 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use parlor_bus::BusStatus;
 use parlor_cluster::ClusterStatus;
-use parlor_protocol::SUBPROTOCOL;
+use parlor_protocol::SUBPROTOCOLS;
 use parlor_protocol::code::Code;
 use parlor_protocol::http::{Dependency, Info, Readiness, Registration};
 use parlor_runtime::Phase;
@@ -195,7 +195,7 @@ async fn get_info(State(node): State<Arc<Node>>) -> Json<Info> {
     Json(Info {
         name: "parlor".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        subprotocols: vec![SUBPROTOCOL.to_owned()],
+        subprotocols: SUBPROTOCOLS.map(str::to_owned).to_vec(),
         registration,
         setup_required: node.setup.is_open(),
         limits: node.limits(),

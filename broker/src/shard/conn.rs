@@ -3,19 +3,21 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io::{self, IoSlice};
-use std::time::Duration;
+use std::rc::Rc;
 
-use bytes::Bytes;
 use parlor_protocol::close::CloseCode;
+use parlor_protocol::command::Deltas;
 use parlor_protocol::frame::Frame;
 use parlor_protocol::id::RoomId;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::outbox::{Class, Outbox};
-use super::wire;
-use crate::metrics::WsMetrics;
+use super::outbox::{Batch, Class, Outbox};
+use super::traffic::Traffic;
+use super::wake::Wake;
+use super::wheel::Step;
+use super::wire::{self, Encoding};
 use crate::node::Caller;
 
 /// Frames in one write.
@@ -50,6 +52,13 @@ impl CloseReason {
     }
 }
 
+/// What a client chose for its connection.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ConnOptions {
+    pub(crate) encoding: Encoding,
+    pub(crate) deltas: Deltas,
+}
+
 /// State of one connection, shared by its session task and the hub of its shard.
 #[derive(Debug)]
 pub(crate) struct Conn {
@@ -57,15 +66,20 @@ pub(crate) struct Conn {
     pub(crate) socket: TcpStream,
     /// Who it is, once known.
     pub(crate) caller: RefCell<Option<Caller>>,
+    pub(crate) options: Cell<ConnOptions>,
     outbox: RefCell<Outbox>,
+    /// Pieces of replies were dropped since the reader was last told a text so far.
+    missed_deltas: Cell<bool>,
     /// Wakes the session task: something is left to write, or the connection is to end.
-    pub(crate) wake: Notify,
+    pub(crate) wake: Wake,
     /// Wakes whoever waits for the outbox to empty.
     pub(crate) drained: Notify,
     closing: Cell<Option<CloseReason>>,
     /// Is to end once the answers that are owed have been given.
     finishing: Cell<Option<CloseReason>>,
-    pinged_at: Cell<Option<Instant>>,
+    pub(crate) pinged_at: Cell<Option<Instant>>,
+    /// When the shard looks at the connection next.
+    pub(crate) timer: Cell<Option<Step>>,
     /// The socket takes nothing more for now.
     blocked_since: Cell<Option<Instant>>,
     /// Is on its shard's list of connections to write.
@@ -73,7 +87,7 @@ pub(crate) struct Conn {
     pub(crate) heard_at: Cell<Instant>,
     pub(crate) opened_at: Instant,
     pub(crate) rooms: RefCell<HashMap<RoomId, Subscription>>,
-    metrics: WsMetrics,
+    traffic: Rc<Traffic>,
 }
 
 /// What a connection knows of a room that it follows.
@@ -83,34 +97,43 @@ pub(crate) struct Subscription {
 }
 
 impl Conn {
-    pub(crate) fn new(id: MemberId, socket: TcpStream, outbox: usize, metrics: WsMetrics) -> Self {
+    pub(crate) fn new(
+        id: MemberId,
+        socket: TcpStream,
+        options: ConnOptions,
+        outbox: usize,
+        traffic: Rc<Traffic>,
+    ) -> Self {
         let now = Instant::now();
         Self {
             id,
             socket,
+            options: Cell::new(options),
             caller: RefCell::new(None),
             outbox: RefCell::new(Outbox::new(outbox)),
-            wake: Notify::new(),
+            missed_deltas: Cell::new(false),
+            wake: Wake::default(),
             drained: Notify::new(),
             closing: Cell::new(None),
             finishing: Cell::new(None),
             pinged_at: Cell::new(None),
+            timer: Cell::new(None),
             blocked_since: Cell::new(None),
             is_dirty: Cell::new(false),
             heard_at: Cell::new(now),
             opened_at: now,
             rooms: RefCell::default(),
-            metrics,
+            traffic,
         }
     }
 
-    /// Queues a frame. A connection that is too far behind is told to end.
-    pub(crate) fn push(&self, class: Class, frame: Bytes) {
+    /// Queues frames. A connection that is too far behind is told to end.
+    pub(crate) fn push(&self, batch: Batch) {
         if self.closing.get().is_some() {
             return;
         }
         // A burst within one tick is not the reader's fault: what the socket takes makes room.
-        if !self.is_blocked() && !self.outbox.borrow().has_room(frame.len()) {
+        if !self.is_blocked() && !self.outbox.borrow().has_room(batch.bytes.len()) {
             match self.flush() {
                 Ok(true) => {}
                 Ok(false) => self.wake.notify_one(),
@@ -118,20 +141,61 @@ impl Conn {
             }
         }
         let before = self.queued_bytes();
-        let pushed = self.outbox.borrow_mut().push(class, frame);
-        self.count_bytes(before);
+        let pushed = self.outbox.borrow_mut().push(batch);
+        self.traffic.outbox_changed(before, self.queued_bytes());
         match pushed {
-            Ok(0) => {}
-            Ok(shed) => {
-                self.metrics.frames_dropped.with_label_values(&["signal"]).inc_by(shed as u64);
+            Ok(shed) if shed.frames > 0 => {
+                self.traffic.shed(shed.frames);
+                self.missed_deltas.set(self.missed_deltas.get() || shed.deltas);
             }
+            Ok(_) => {}
             Err(_) => self.close(CloseReason::Contract(CloseCode::SlowConsumer)),
         }
     }
 
+    /// Writes frames at once when nothing waits before them, and queues what the socket does not
+    /// take.
+    pub(crate) fn write(&self, batch: &Batch) {
+        if self.closing.get().is_some() {
+            return;
+        }
+        if self.is_blocked() || !self.outbox.borrow().is_empty() {
+            return self.push(batch.clone());
+        }
+        let written = match self.socket.try_write(&batch.bytes) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(_) => return self.close(CloseReason::Lost),
+        };
+        if written == batch.bytes.len() {
+            self.traffic.sent(u64::from(batch.frames), written);
+            return;
+        }
+        self.traffic.sent(0, written);
+        self.outbox.borrow_mut().push_rest(batch, written);
+        self.traffic.outbox_changed(0, self.queued_bytes());
+        self.blocked_since.set(Some(Instant::now()));
+        self.wake.notify_one();
+    }
+
+    /// Tells, once, whether pieces of replies were dropped and the reader has caught up since: it is
+    /// to be told the texts so far.
+    pub(crate) fn take_missed_deltas(&self) -> bool {
+        let is_due = self.missed_deltas.get() && self.outbox.borrow().is_empty();
+        if is_due {
+            self.missed_deltas.set(false);
+        }
+        is_due
+    }
+
     /// Queues a frame of the contract for this connection alone.
     pub(crate) fn send(&self, frame: &Frame) {
-        self.push(Class::Durable, wire::text(&wire::json(frame)));
+        self.send_json(Class::Durable, &wire::json(frame));
+    }
+
+    /// Queues a frame that is encoded as JSON.
+    pub(crate) fn send_json(&self, class: Class, json: &[u8]) {
+        self.push(Batch::one(class, wire::frame(self.options.get().encoding, json)));
     }
 
     /// Asks the connection to end; the first reason counts. What waits is kept, except for a slow
@@ -153,7 +217,7 @@ impl Conn {
                 CloseReason::Client | CloseReason::Lost => {}
             }
         }
-        self.count_bytes(before);
+        self.traffic.outbox_changed(before, self.queued_bytes());
         self.wake.notify_one();
         self.drained.notify_waiters();
     }
@@ -168,16 +232,6 @@ impl Conn {
 
     pub(crate) fn finishing(&self) -> Option<CloseReason> {
         self.finishing.get()
-    }
-
-    /// Notes a ping, unless one was sent within `interval`; tells whether it was.
-    pub(crate) fn was_pinged(&self, now: Instant, interval: Duration) -> bool {
-        let recently =
-            self.pinged_at.get().is_some_and(|pinged| now.duration_since(pinged) < interval);
-        if !recently {
-            self.pinged_at.set(Some(now));
-        }
-        recently
     }
 
     pub(crate) fn closing(&self) -> Option<CloseReason> {
@@ -200,24 +254,26 @@ impl Conn {
     pub(crate) fn flush(&self) -> io::Result<bool> {
         let before = self.queued_bytes();
         let result = self.flush_some();
-        self.count_bytes(before);
+        self.traffic.outbox_changed(before, self.queued_bytes());
         result
     }
 
     fn flush_some(&self) -> io::Result<bool> {
         let mut outbox = self.outbox.borrow_mut();
         while !outbox.is_empty() {
-            let written = {
-                let mut slices = [IoSlice::new(&[]); SLICES];
-                let count = outbox.peek(&mut slices);
-                let (slices, _) = slices.split_at(count);
-                self.socket.try_write_vectored(slices)
+            let written = match outbox.only() {
+                Some(bytes) => self.socket.try_write(bytes),
+                None => {
+                    let mut slices = [IoSlice::new(&[]); SLICES];
+                    let count = outbox.peek(&mut slices);
+                    let (slices, _) = slices.split_at(count);
+                    self.socket.try_write_vectored(slices)
+                }
             };
             match written {
                 Ok(written) => {
                     let frames = outbox.advance(written);
-                    self.metrics.sent_bytes.inc_by(written as u64);
-                    self.metrics.frames_sent.inc_by(frames as u64);
+                    self.traffic.sent(frames, written);
                     // Progress: a slow reader is not a stalled one.
                     if self.is_blocked() {
                         self.blocked_since.set(Some(Instant::now()));
@@ -236,19 +292,10 @@ impl Conn {
         self.drained.notify_waiters();
         Ok(true)
     }
-
-    fn count_bytes(&self, before: usize) {
-        let (before, after) = (signed(before), signed(self.queued_bytes()));
-        self.metrics.outbox_bytes.add(after - before);
-    }
 }
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        self.metrics.outbox_bytes.sub(signed(self.queued_bytes()));
+        self.traffic.outbox_changed(self.queued_bytes(), 0);
     }
-}
-
-fn signed(bytes: usize) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,8 @@
 //! What a shard looks after four times a second, and how it drains.
+//!
+//! A connection is looked at when something may be due for it, which its one timer on the wheel
+//! tells; a frame that arrives only notes the time, and the timer finds that out when it fires. So a
+//! tick costs what is due, not what there is.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,97 +13,139 @@ use rand::Rng as _;
 use rand::seq::SliceRandom as _;
 use tokio::time::Instant;
 
-use super::conn::{CloseReason, Conn};
-use super::outbox::Class;
+use super::conn::{CloseReason, Conn, MemberId};
+use super::deadline::{Due, Life, Patience, due};
+use super::outbox::{Batch, Class};
 use super::room::Phase;
+use super::wheel::{STEP, Step};
 use super::{Shard, Sink, wire};
 
-const TICK: Duration = Duration::from_millis(250);
 /// A room that nobody follows stays for as long, because people come back.
 const ROOM_LINGER: Duration = Duration::from_secs(30);
 /// Time for each connection when few are to be drained: enough that they do not return at once.
 const DRAIN_PER_CONNECTION: Duration = Duration::from_millis(20);
+/// What is due later is seen when it comes nearer.
+const FORESEEN: Duration = Duration::from_hours(1);
 
 impl Shard {
     /// Looks after connections and rooms, for ever.
     pub(crate) async fn run_housekeeping(self: Rc<Self>) {
-        let mut tick = tokio::time::interval(TICK);
+        let mut tick = tokio::time::interval(STEP);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut revocations = self.node.revocations.changes();
         loop {
             tick.tick().await;
             let now = Instant::now();
-            let mut waiting = 0;
-            let conns: Vec<Rc<Conn>> = self.conns.borrow().values().cloned().collect();
-            for conn in &conns {
-                if conn.closing().is_none() {
-                    self.look_after(conn, now);
-                }
-                waiting += conn.queued_bytes();
+            // The bus tells of each; this is for what it may have lost.
+            let changes = self.node.revocations.changes();
+            if std::mem::replace(&mut revocations, changes) != changes {
+                self.cut_revoked();
             }
-            self.relieve(&conns, waiting);
+            self.turn_wheel(now);
+            self.relieve();
+            self.sweep_streams();
             self.sweep_rooms(now);
         }
     }
 
-    fn look_after(&self, conn: &Rc<Conn>, now: Instant) {
-        let limits = &self.node.config.limits;
-        let timeout = CloseReason::Contract(CloseCode::HeartbeatTimeout);
-        let Some(expiry) = conn.caller.borrow().as_ref().map(|caller| {
-            (caller.expires_at <= self.node.now(), self.node.revocations.is_revoked(caller.session))
-        }) else {
-            if now.duration_since(conn.opened_at) >= limits.hello_timeout {
-                conn.close(timeout);
-            }
-            return;
+    /// Sets a connection's timer to when it must be looked at next, unless it is looked at before.
+    /// To be told when something may be due earlier than was known: at the start, after a login or a
+    /// refresh, and when the socket takes nothing more.
+    pub(crate) fn watch(&self, conn: &Conn) {
+        let now = Instant::now();
+        let at = match due(&self.life(conn, now), &Patience::from(&self.node.config.limits), now) {
+            Due::At(at) => at,
+            Due::Ping | Due::Close(_) => now,
         };
-        let (expired, revoked) = expiry;
-        let silence = now.duration_since(conn.heard_at.get());
-        let blocked = conn.blocked_since().map(|since| now.duration_since(since));
-        if revoked {
-            conn.close(CloseReason::Contract(CloseCode::SessionRevoked));
-        } else if expired {
-            conn.close(CloseReason::Contract(CloseCode::TokenExpired));
-        } else if blocked.is_some_and(|blocked| blocked >= limits.write_timeout) {
-            conn.close(CloseReason::Contract(CloseCode::SlowConsumer));
-        } else if silence >= limits.idle_timeout {
-            conn.close(timeout);
-        } else if silence >= limits.heartbeat && !conn.was_pinged(now, limits.heartbeat) {
-            conn.push(Class::Durable, wire::ping());
-            self.mark_dirty(conn);
+        let mut wheel = self.wheel.borrow_mut();
+        let step = wheel.step(at);
+        if conn.timer.get().is_none_or(|timer| step < timer) {
+            conn.timer.set(Some(step));
+            wheel.set(step, conn.id);
+        }
+    }
+
+    fn turn_wheel(&self, now: Instant) {
+        let turn = |now| self.wheel.borrow_mut().turn(now);
+        while let Some((step, fired)) = turn(now) {
+            for id in fired {
+                self.fire(step, id, now);
+            }
+        }
+    }
+
+    fn fire(&self, step: Step, id: MemberId, now: Instant) {
+        let conn = self.conns.borrow().get(&id).map(Rc::clone);
+        // It is gone, or was to be looked at earlier.
+        let Some(conn) = conn.filter(|conn| conn.timer.get() == Some(step)) else { return };
+        conn.timer.set(None);
+        if conn.closing().is_some() {
+            return;
+        }
+        match due(&self.life(&conn, now), &Patience::from(&self.node.config.limits), now) {
+            Due::Close(code) => return conn.close(CloseReason::Contract(code)),
+            Due::Ping => {
+                conn.pinged_at.set(Some(now));
+                conn.push(Batch::one(Class::Durable, wire::ping()));
+                self.mark_dirty(&conn);
+            }
+            Due::At(_) => {}
+        }
+        self.watch(&conn);
+    }
+
+    fn life(&self, conn: &Conn, now: Instant) -> Life {
+        let left = conn.caller.borrow().as_ref().map(|caller| {
+            let left = caller.expires_at.as_millis() - self.node.now().as_millis();
+            Duration::from_millis(u64::try_from(left).unwrap_or(0)).min(FORESEEN)
+        });
+        Life {
+            opened_at: conn.opened_at,
+            expires_at: left.map(|left| now + left),
+            heard_at: conn.heard_at.get(),
+            pinged_at: conn.pinged_at.get(),
+            blocked_since: conn.blocked_since(),
         }
     }
 
     /// Closes the fullest connections when all together wait for too much.
-    fn relieve(&self, conns: &[Rc<Conn>], mut waiting: usize) {
+    fn relieve(&self) {
         let most = self.node.config.limits.outbox_total.get() / self.node.shards();
-        if waiting <= most {
+        if self.traffic.waiting() <= most {
             return;
         }
-        let mut fullest: Vec<&Rc<Conn>> = conns.iter().collect();
+        let mut fullest: Vec<Rc<Conn>> = self.conns.borrow().values().cloned().collect();
         fullest.sort_by_key(|conn| std::cmp::Reverse(conn.queued_bytes()));
         for conn in fullest {
-            if waiting <= most {
+            if self.traffic.waiting() <= most {
                 return;
             }
-            let before = conn.queued_bytes();
             conn.close(CloseReason::Contract(CloseCode::SlowConsumer));
-            waiting -= before.saturating_sub(conn.queued_bytes());
+        }
+    }
+
+    /// Removes streams that have ended from their rooms.
+    fn sweep_streams(&self) {
+        let mut ended = Vec::new();
+        self.streams.borrow_mut().retain(|(room, member, queue)| {
+            // A login may have ended while its stream was being opened.
+            if self.node.revocations.is_revoked(queue.session()) {
+                queue.end();
+            }
+            let keep = !queue.is_ended();
+            if !keep {
+                ended.push((*room, *member));
+            }
+            keep
+        });
+        for (room, member) in ended {
+            self.detach(room, member);
         }
     }
 
     fn sweep_rooms(&self, now: Instant) {
         let mut rooms = self.rooms.borrow_mut();
         rooms.retain(|id, room| {
-            room.members.retain(|_, member| match &member.sink {
-                Sink::Stream(queue) => {
-                    // A login may have ended while its stream was being opened.
-                    if self.node.revocations.is_revoked(queue.session()) {
-                        queue.end();
-                    }
-                    !queue.is_ended()
-                }
-                Sink::Session(_) => true,
-            });
             // A room that is being read must stay until that is done.
             if !room.members.is_empty() || room.feed.phase() != Phase::Live {
                 return true;

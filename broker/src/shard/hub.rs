@@ -1,26 +1,25 @@
-//! The hub: takes what the bus brings, hands it to the members, writes each socket once.
+//! The hub: takes what the bus brings, decides what it means for the members, and has them served.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use futures_util::FutureExt as _;
 use parlor_bus::{Control, Delivery, Mailbox};
 use parlor_protocol::close::CloseCode;
 use parlor_protocol::code::Code;
 use parlor_protocol::frame::{Frame, Refused};
 use parlor_protocol::id::{RoomId, SessionId, UserId};
 use parlor_runtime::Phase;
+use tokio::time::Instant;
 
-use super::conn::{CloseReason, Conn};
+use super::conn::CloseReason;
 use super::outbox::Class;
 use super::room::{Effect, Step};
 use super::{Shard, Sink, wire};
 
 /// Deliveries of one tick.
 const TICK: usize = 256;
-/// Sockets that are written before others get a turn: about a millisecond.
-const WRITES_BEFORE_YIELD: usize = 256;
 /// Longest pause before the store is asked again.
 pub(super) const RETRY_MAX: Duration = Duration::from_secs(2);
 /// Events in one read from the store.
@@ -31,23 +30,29 @@ impl Shard {
     pub(crate) async fn run_hub(self: Rc<Self>, mut mailbox: Mailbox) {
         let mut batch = Vec::with_capacity(TICK);
         loop {
-            tokio::select! {
-                biased;
-                received = mailbox.receive(&mut batch, TICK) => {
-                    if received == 0 {
-                        return;
-                    }
+            let received = if self.has_work() {
+                mailbox.receive(&mut batch, TICK).now_or_never()
+            } else {
+                tokio::select! {
+                    biased;
+                    received = mailbox.receive(&mut batch, TICK) => Some(received),
+                    () = self.hub_wake.notified() => None,
+                    () = until(self.uncork_at.get()) => None,
                 }
-                () = self.dirty_wake.notified() => {}
+            };
+            if received == Some(0) {
+                return;
             }
-            let mut unflushed = 0;
             for delivery in batch.drain(..) {
-                unflushed += size(&delivery);
                 self.dispatch(delivery);
                 // A burst must not fill the outboxes of readers that would take it: they get their
                 // turn, and streams pull from their queues.
-                if unflushed > self.node.config.limits.outbox.get() / 4 {
-                    unflushed = 0;
+                while self.run_bytes.get() > self.run_bytes_max() {
+                    self.uncork(Instant::now());
+                    if !self.has_work() {
+                        break;
+                    }
+                    self.serve_rooms();
                     self.flush_dirty().await;
                     tokio::task::yield_now().await;
                 }
@@ -55,7 +60,13 @@ impl Shard {
             if mailbox.take_overflow() {
                 self.recover();
             }
+            self.uncork(Instant::now());
+            self.serve_rooms();
             self.flush_dirty().await;
+            self.hand_over_counts();
+            if self.has_work() {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -84,18 +95,19 @@ impl Shard {
     pub(super) fn carry_out(self: &Rc<Self>, room: RoomId, step: Step) {
         match step {
             Step::Nothing => {}
-            Step::Signal(json) => self.fan_out(room, Class::Signal, &json),
-            Step::SignalAfterHole(json) => {
-                self.fan_out(room, Class::Signal, &json);
+            Step::Signal(json) => self.tell(room, Class::Signal, json),
+            Step::Delta(json) => self.tell(room, Class::Delta, json),
+            Step::DeltaAfterHole(json) => {
+                self.tell(room, Class::Delta, json);
                 self.refresh_streams(room);
             }
             Step::Event(event) => {
                 let age = self.node.now().as_millis() - event.at.as_millis();
                 let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
                 self.node.metrics.room.publish_to_deliver.observe(age.as_secs_f64());
-                self.fan_out(room, Class::Durable, &event.json);
-                for signal in &event.then {
-                    self.fan_out(room, Class::Signal, signal);
+                self.tell(room, Class::Durable, event.json);
+                for delta in event.then {
+                    self.tell(room, Class::Delta, delta);
                 }
                 match event.effect {
                     Effect::None => {}
@@ -114,58 +126,6 @@ impl Shard {
             Step::Fill => {
                 drop(tokio::task::spawn_local(Rc::clone(self).fill(room)));
             }
-        }
-    }
-
-    fn fan_out(&self, room: RoomId, class: Class, json: &Bytes) {
-        let rooms = self.rooms.borrow();
-        let Some(room) = rooms.get(&room) else { return };
-        let frame = wire::text(json);
-        let mut dirty = self.dirty.borrow_mut();
-        let mut deliveries = 0;
-        for member in room.members.values().filter(|member| member.catching_up.is_none()) {
-            deliveries += 1;
-            match &member.sink {
-                Sink::Session(conn) => {
-                    conn.push(class, frame.clone());
-                    if !conn.is_dirty.replace(true) {
-                        dirty.push(Rc::clone(conn));
-                    }
-                }
-                // A stream that falls behind ends itself.
-                Sink::Stream(queue) => drop(queue.push(class, json.clone())),
-            }
-        }
-        self.node.metrics.room.deliveries.inc_by(deliveries);
-    }
-
-    /// Queues frames for one connection and has them written in this tick.
-    pub(super) fn mark_dirty(&self, conn: &Rc<Conn>) {
-        if !conn.is_dirty.replace(true) {
-            self.dirty.borrow_mut().push(Rc::clone(conn));
-        }
-        self.dirty_wake.notify_one();
-    }
-
-    async fn flush_dirty(&self) {
-        let mut dirty = std::mem::take(&mut *self.dirty.borrow_mut());
-        for (count, conn) in dirty.drain(..).enumerate() {
-            conn.is_dirty.set(false);
-            // The session's own task waits for a blocked socket.
-            if !conn.is_blocked() {
-                match conn.flush() {
-                    Ok(true) => {}
-                    Ok(false) => conn.wake.notify_one(),
-                    Err(_) => conn.close(CloseReason::Lost),
-                }
-            }
-            if count % WRITES_BEFORE_YIELD == WRITES_BEFORE_YIELD - 1 {
-                tokio::task::yield_now().await;
-            }
-        }
-        let mut place = self.dirty.borrow_mut();
-        if place.is_empty() {
-            *place = dirty;
         }
     }
 
@@ -202,8 +162,9 @@ impl Shard {
                 self.carry_out(room, step);
                 // Streams pull from their queues only when others have their turn.
                 unflushed += length;
-                if unflushed > self.node.config.limits.outbox.get() / 4 {
+                if unflushed > self.run_bytes_max() {
                     unflushed = 0;
+                    self.settle(room);
                     self.flush_dirty().await;
                     tokio::task::yield_now().await;
                 }
@@ -222,7 +183,6 @@ impl Shard {
         if is_beyond {
             self.look_again(room);
         }
-        self.dirty_wake.notify_one();
     }
 
     /// Delivers what was held back while the room was not ready.
@@ -246,6 +206,7 @@ impl Shard {
         if behind {
             self.carry_out(room, Step::Fill);
         }
+        self.hub_wake.notify_one();
     }
 
     /// A user's membership has ended: nothing more for them.
@@ -256,6 +217,7 @@ impl Shard {
             detail: format!("You are not a member of the room {id} any more."),
             retry_after_ms: None,
         });
+        self.settle(id);
         let mut rooms = self.rooms.borrow_mut();
         let Some(room) = rooms.get_mut(&id) else { return };
         room.members.retain(|_, member| {
@@ -276,12 +238,13 @@ impl Shard {
             false
         });
         if room.members.is_empty() {
-            room.empty_since.get_or_insert_with(tokio::time::Instant::now);
+            room.empty_since.get_or_insert_with(Instant::now);
         }
     }
 
     /// A room is gone: its members are told and removed.
     pub(super) fn close_room(&self, id: RoomId) {
+        self.settle(id);
         let Some(room) = self.rooms.borrow_mut().remove(&id) else { return };
         self.node.bus.unfollow(self.subscriber, id);
         self.node.metrics.room.resident.dec();
@@ -351,9 +314,10 @@ impl Shard {
     }
 }
 
-fn size(delivery: &Delivery) -> usize {
-    match delivery {
-        Delivery::Event { json, .. } | Delivery::Signal { json, .. } => json.len(),
-        Delivery::Ahead { .. } | Delivery::Control(_) => 0,
+/// Waits until a time, or for ever.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parlor_domain::log::{Start, start};
 use parlor_domain::permission::{Action, RoomFacts, authorize};
-use parlor_protocol::command::Since;
+use parlor_protocol::command::{Deltas, Since};
 use parlor_protocol::frame::{Frame, Resync, Subscribed};
 use parlor_protocol::id::{RoomId, RoomRef, UserId};
 use parlor_store::record::RoomAccess;
 use tokio::sync::Notify;
 
 use super::conn::{Conn, MemberId, Subscription};
+use super::fan_out::Queued;
 use super::outbox::Class;
 use super::room::{Feed, Phase, Replay};
+use super::run::Run;
 use super::{Member, Room, Shard, Sink, wire};
 use crate::refusal::{Outcome, Refusal};
 use crate::stream::{OpenStream, RoomStream, StreamQueue};
@@ -178,6 +180,11 @@ impl Shard {
         Room {
             feed: Feed::new(limits.ring_events, limits.ring_bytes.get()),
             members: indexmap::IndexMap::new(),
+            run: Run::default(),
+            sweep: None,
+            queued: Queued::No,
+            told_at: None,
+            has_live: false,
             ready: Rc::new(Notify::new()),
             empty_since: Some(tokio::time::Instant::now()),
             refreshed_at: None,
@@ -189,7 +196,7 @@ impl Shard {
         self.node.bus.follow(self.subscriber, id);
         // Before the head: what is committed after it is told.
         self.node.bus.wait_followed(id).await;
-        let head = self.node.store.find_head(id).await;
+        let head = self.node.lookups.find_head(id).await;
         // After the head: a reply that ends in between is then known to have ended.
         let streams = self.node.list_streaming(id).await;
         match head {
@@ -219,6 +226,7 @@ impl Shard {
         since: Option<&Since>,
         older: &[(u64, Bytes)],
     ) -> Outcome<Attached> {
+        self.settle(access.room.id);
         let mut rooms = self.rooms.borrow_mut();
         let Some(room) = rooms.get_mut(&access.room.id) else { return Ok(Attached::NotYet) };
         let feed = &room.feed;
@@ -274,6 +282,9 @@ impl Shard {
         let catching_up = catching_up.map(|after| (after, self.next_member()));
         let muted_until = access.membership.and_then(|member| member.muted_until);
         room.empty_since = None;
+        if let Sink::Session(conn) = &joiner.sink {
+            room.has_live |= conn.options.get().deltas == Deltas::Live;
+        }
         room.members.insert(
             joiner.id,
             Member {
@@ -283,9 +294,15 @@ impl Shard {
                 catching_up: catching_up.map(|(_, turn)| turn),
             },
         );
-        if let Sink::Session(conn) = &joiner.sink {
-            let subscription = Subscription { slug: access.room.slug.clone() };
-            conn.rooms.borrow_mut().insert(access.room.id, subscription);
+        match &joiner.sink {
+            Sink::Session(conn) => {
+                let subscription = Subscription { slug: access.room.slug.clone() };
+                conn.rooms.borrow_mut().insert(access.room.id, subscription);
+            }
+            Sink::Stream(queue) => {
+                let stream = (access.room.id, joiner.id, Arc::clone(queue));
+                self.streams.borrow_mut().push(stream);
+            }
         }
         let joined =
             catching_up.map_or(Joined::Live, |(after, turn)| Joined::CatchUp { after, turn });
@@ -357,6 +374,7 @@ impl Shard {
         if self.delivered_to(id, joiner, turn).is_none() {
             return true;
         }
+        self.settle(id);
         let mut rooms = self.rooms.borrow_mut();
         let Some(room) = rooms.get_mut(&id) else { return true };
         let Replay::Ready(rest) = room.feed.replay(after) else { return false };
@@ -448,7 +466,7 @@ impl Joiner {
 impl Sink {
     fn push(&self, class: Class, json: &Bytes) {
         match self {
-            Self::Session(conn) => conn.push(class, wire::text(json)),
+            Self::Session(conn) => conn.send_json(class, json),
             // A stream that falls behind ends itself.
             Self::Stream(queue) => drop(queue.push(class, json.clone())),
         }

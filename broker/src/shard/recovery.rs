@@ -130,6 +130,7 @@ impl Shard {
     /// The room's log is another one now: its members are no more those that were checked, and what
     /// they have is no part of it. Each follows it anew and is told to start again, or why not.
     fn follow_anew(self: &Rc<Self>, id: RoomId) {
+        self.settle(id);
         let Some(room) = self.rooms.borrow_mut().remove(&id) else { return };
         self.node.bus.unfollow(self.subscriber, id);
         self.node.metrics.room.resident.dec();

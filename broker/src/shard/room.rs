@@ -78,8 +78,10 @@ pub(crate) enum Step {
     Event(Box<EventStep>),
     /// Tell the members this signal.
     Signal(Bytes),
+    /// Tell the members this piece of a reply.
+    Delta(Bytes),
     /// Tell the members this piece of a reply; pieces before it were lost.
-    SignalAfterHole(Bytes),
+    DeltaAfterHole(Bytes),
     /// Read what is missing from the store and pass it to [`Feed::fill`].
     Fill,
     /// Nothing.
@@ -95,7 +97,7 @@ pub(crate) struct EventStep {
     pub(crate) at: Timestamp,
     /// What changes besides.
     pub(crate) effect: Effect,
-    /// Signals that were waiting for it, to be told after it.
+    /// Pieces of the reply that were waiting for it, to be told after it.
     pub(crate) then: Vec<Bytes>,
 }
 
@@ -364,11 +366,11 @@ impl Feed {
         if delta.chunk == reply.chunk + 1 {
             reply.chunk = delta.chunk;
             reply.text.push_str(&delta.text);
-            Step::Signal(json)
+            Step::Delta(json)
         } else {
             stream.has_hole = true;
             // Told all the same: clients see the hole and subscribe again.
-            Step::SignalAfterHole(json)
+            Step::DeltaAfterHole(json)
         }
     }
 
@@ -381,7 +383,7 @@ impl Feed {
             let text = delta.text.clone();
             let reply = StreamingReply { message: delta.message, turn, chunk, text };
             self.streams.insert(delta.message, Stream::new(reply));
-            return Step::Signal(json);
+            return Step::Delta(json);
         }
         // Events and signals travel apart, so a piece may be here before its beginning. After the
         // end it is never asked for.
@@ -401,8 +403,8 @@ impl Feed {
         ours.make_contiguous().sort_by_key(|(delta, _)| (delta.turn, delta.chunk));
         ours.into_iter()
             .filter_map(|(delta, json)| match self.accept_delta(&delta, json) {
-                Step::Signal(json) | Step::SignalAfterHole(json) => Some(json),
-                Step::Event(_) | Step::Fill | Step::Nothing => None,
+                Step::Delta(json) | Step::DeltaAfterHole(json) => Some(json),
+                Step::Event(_) | Step::Signal(_) | Step::Fill | Step::Nothing => None,
             })
             .collect()
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// Time from slot to slot: nothing fires later than this after its time.
 pub(super) const STEP: Duration = Duration::from_millis(250);
 /// Slots of a turn, which is a minute: longer than the pause between two heartbeats.
-const SLOTS: usize = 240;
+const SLOTS: u32 = 240;
 
 /// The number of a step since the wheel was made. Never zero for a timer that was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -29,14 +29,18 @@ pub(super) struct Wheel<T> {
 impl<T> Wheel<T> {
     /// Makes an empty wheel.
     pub(super) fn new(begun: Instant) -> Self {
-        Self { begun, now: Step(0), slots: std::iter::repeat_with(Vec::new).take(SLOTS).collect() }
+        Self {
+            begun,
+            now: Step(0),
+            slots: std::iter::repeat_with(Vec::new).take(SLOTS as usize).collect(),
+        }
     }
 
     /// Returns the first step that is not before a time, has not fired, and is within the turn.
     pub(super) fn step(&self, due: Instant) -> Step {
         let millis = due.saturating_duration_since(self.begun).as_millis();
         let step = u32::try_from(millis.div_ceil(STEP.as_millis())).unwrap_or(u32::MAX);
-        Step(step.clamp(self.now.0 + 1, self.now.0 + SLOTS as u32 - 1))
+        Step(step.clamp(self.now.0 + 1, self.now.0 + SLOTS - 1))
     }
 
     /// Sets a timer to a step.
@@ -65,7 +69,7 @@ impl<T> Wheel<T> {
 }
 
 fn slot(step: Step) -> usize {
-    step.0 as usize % SLOTS
+    (step.0 % SLOTS) as usize
 }
 
 #[cfg(test)]
@@ -101,7 +105,7 @@ mod tests {
         let (begun, mut wheel) = wheel();
         let step = wheel.step(begun + Duration::from_hours(1));
         wheel.set(step, 1);
-        let turn = STEP * SLOTS as u32;
+        let turn = STEP * SLOTS;
         assert_eq!(wheel.turn(begun + turn), Some((step, vec![1])));
         assert_eq!(wheel.step(begun), Step(step.0 + 1), "what is overdue fires next");
     }

@@ -9,7 +9,7 @@ use parlor_domain::naming::check_client_id;
 use parlor_domain::permission::{Action as Deed, RoomFacts, authorize};
 use parlor_protocol::close::CloseCode;
 use parlor_protocol::code::Code;
-use parlor_protocol::command::Command;
+use parlor_protocol::command::{Command, Deltas};
 use parlor_protocol::frame::{Accepted, Frame};
 use parlor_protocol::id::{MessageId, RoomId, RoomRef};
 use parlor_protocol::signal::{App, Receipt, Signal, SignalBody, Typing};
@@ -20,7 +20,7 @@ use super::context::{Context, Work, log_in};
 use crate::committer::Pending;
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
-use crate::shard::conn::{CloseReason, Conn};
+use crate::shard::conn::{CloseReason, Conn, ConnOptions};
 
 /// How the work on a command goes on.
 pub(super) enum Action {
@@ -42,7 +42,7 @@ pub(super) fn execute(context: &mut Context, command: Command) -> Action {
     }
     let action = match command {
         Command::Ping {} => Action::Answer(Frame::Pong {}),
-        Command::Hello { token, .. } => hello(context, token),
+        Command::Hello { token, deltas, .. } => hello(context, token, deltas),
         Command::Subscribe { id, room, since } => {
             let (shard, conn) = (Rc::clone(&context.shard), Rc::clone(&context.conn));
             Action::Serial(Box::pin(async move {
@@ -91,12 +91,15 @@ fn followed(conn: &Conn, room: &RoomRef) -> Option<RoomId> {
     }
 }
 
-fn hello(context: &Context, token: String) -> Action {
+fn hello(context: &Context, token: String, deltas: Option<Deltas>) -> Action {
     if context.conn.caller.borrow().is_some() {
         let detail = "The connection is authenticated already; use `refresh` for a new token.";
         return refused(None, Refusal::new(Code::BadRequest, detail));
     }
     let (shard, conn) = (Rc::clone(&context.shard), Rc::clone(&context.conn));
+    if let Some(deltas) = deltas {
+        conn.options.set(ConnOptions { deltas, ..conn.options.get() });
+    }
     let places = Rc::clone(&context.places);
     Action::Serial(Box::pin(async move {
         match shard.node.authenticate(&token).await {

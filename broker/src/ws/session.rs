@@ -1,38 +1,34 @@
 //! One session: reads commands, carries them out, writes what waits, and ends in one place.
+//!
+//! A session that waits is small, because there are many of them: what is rare (logging in, work on
+//! a command, the farewell) is made when it is needed, on the heap, and given back after it.
 
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use parlor_protocol::close::CloseCode;
+use parlor_protocol::code::Code;
 use parlor_protocol::command::Command;
 use parlor_protocol::frame::Frame;
 use parlor_runtime::Phase;
 use tokio::time::Instant;
 
 use super::command::{Action, execute};
-use super::context::{Context, Work, log_in};
+use super::context::{Context, log_in};
 use super::decode::decode;
+use super::farewell::say_goodbye;
 use super::flood::Flood;
-use super::socket::{Reader, Received};
+use super::reading::{Next, Reading};
+use super::socket::Received;
 use crate::admission::Permit;
 use crate::node::Caller;
-use crate::refusal::Refusal;
+use crate::refusal::{Outcome, Refusal};
 use crate::shard::Shard;
 use crate::shard::conn::{CloseReason, Conn};
-use crate::shard::outbox::Class;
+use crate::shard::outbox::{Batch, Class};
+use crate::shard::wire::{self, Encoding};
 
-/// Time for a farewell to reach a client.
-const LINGER: Duration = Duration::from_secs(5);
-/// So many times the write timeout a reader that had stalled may take to come to its farewell: it
-/// has the system's buffers to read first. It holds its place among the connections meanwhile, but
-/// next to no memory.
-const SLOW_LINGER: u32 = 3;
-/// Bytes that are read and thrown away while saying goodbye, so that the goodbye is not lost to a
-/// reset.
-const DISCARD_MAX: usize = 1024 * 1024;
 /// Frames in a row before other sessions get a turn.
 const FRAMES_BEFORE_YIELD: usize = 64;
 /// Frames that cannot be understood before the connection is closed with 4500.
@@ -56,6 +52,7 @@ struct Registered {
 impl Registered {
     fn new(shard: &Rc<Shard>, conn: &Rc<Conn>) -> Self {
         shard.add(conn);
+        shard.watch(conn);
         Self { shard: Rc::clone(shard), conn: Rc::clone(conn) }
     }
 }
@@ -67,21 +64,43 @@ impl Drop for Registered {
 }
 
 impl Session {
-    /// Serves the connection to its end.
-    pub(super) async fn run(mut self, begun: Bytes, caller: Option<Caller>) {
-        let shard = Rc::clone(&self.context.shard);
-        let conn = Rc::clone(&self.context.conn);
+    /// Serves the connection to its end. `begun` are bytes that came with the request.
+    ///
+    /// What is needed only at the start is used up before the future is made, so that it does not
+    /// hold it for ever.
+    pub(super) fn run(
+        mut self,
+        begun: &Bytes,
+        caller: Option<Caller>,
+    ) -> impl Future<Output = ()> + use<> {
+        let Context { shard, conn, places, .. } = &self.context;
         // Leaves everything also when the session panics.
-        let registered = Registered::new(&shard, &conn);
+        let registered = Registered::new(shard, conn);
         if shard.node.lifecycle.phase() >= Phase::Draining {
             conn.finish_and_close(CloseReason::Contract(CloseCode::Draining));
         }
-        if let Some(caller) = caller {
-            log_in(&shard, &conn, &self.context.places, caller).await;
-            self.flush();
+        let mut reading = Reading::new(begun, shard.node.config.limits.frame.get());
+        let login = caller.map(|caller| {
+            let (shard, conn, places) = (Rc::clone(shard), Rc::clone(conn), Rc::clone(places));
+            Box::pin(async move {
+                log_in(&shard, &conn, &places, caller).await;
+                shard.watch(&conn);
+            })
+        });
+        async move {
+            if let Some(login) = login {
+                login.await;
+                self.flush();
+            }
+            let reason = self.serve(&mut reading).await;
+            drop(reading);
+            drop(registered);
+            Box::pin(self.end(reason)).await;
         }
-        let reason = self.serve(&begun).await;
-        drop(registered);
+    }
+
+    async fn end(self, reason: CloseReason) {
+        let Context { shard, conn, places, .. } = &self.context;
         shard.node.metrics.ws.closed.with_label_values(&[reason.label()]).inc();
         let caller = conn.caller.borrow().clone();
         tracing::info!(
@@ -95,98 +114,85 @@ impl Session {
             let node = &shard.node;
             let transition = node.presence.disconnected(caller.user.id, node.now()).await;
             node.announce_presence(transition, &caller.user).await;
-            // A convenience: without the store the time is simply not remembered.
-            drop(node.store.touch_last_seen(caller.user.id, node.now()).await);
+            node.last_seen.note(caller.user.id, node.now());
         }
-        drop(self.context.places.user.take());
-        drop(self.context.places.waiting.take());
-        self.say_goodbye(reason).await;
+        drop(places.user.take());
+        drop(places.waiting.take());
+        say_goodbye(&self.context, reason).await;
     }
 
-    async fn serve(&mut self, begun: &Bytes) -> CloseReason {
-        let limits = &self.context.shard.node.config.limits;
-        let in_flight = limits.commands_in_flight;
-        let mut reader = Reader::new(begun, limits.frame.get());
-        // Publishes: many at a time, answered as they are committed.
-        let mut commits: FuturesUnordered<Work> = FuturesUnordered::new();
-        // Everything that must be done in order: the next frame is read when it is done.
-        let mut serial: Option<Work> = None;
+    async fn serve(&mut self, reading: &mut Reading) -> CloseReason {
         let conn = Rc::clone(&self.context.conn);
-        // Bytes that came with the request are in the reader: the socket need not be readable.
-        let mut readable = !begun.is_empty();
+        let in_flight = self.context.shard.node.config.limits.commands_in_flight;
         loop {
             if let Some(reason) = conn.closing() {
                 return reason;
             }
             let finishing = conn.finishing();
-            if let Some(reason) = finishing.filter(|_| commits.is_empty() && serial.is_none()) {
+            if let Some(reason) = finishing.filter(|_| reading.is_idle()) {
                 conn.close(reason);
                 continue;
             }
-            let may_read = serial.is_none() && commits.len() < in_flight && finishing.is_none();
-            if readable && may_read {
-                readable = self.read(&mut reader, &mut commits, &mut serial);
+            let may_read = reading.may_read(in_flight) && finishing.is_none();
+            if reading.more && may_read {
+                reading.more = self.read(reading);
                 self.flush();
                 tokio::task::yield_now().await;
                 continue;
             }
-            tokio::select! {
-                biased;
-                () = conn.wake.notified() => self.flush(),
-                Some(answer) = commits.next(), if !commits.is_empty() => self.answer(answer),
-                answer = poll_serial(&mut serial), if serial.is_some() => {
-                    serial = None;
-                    self.answer(answer);
-                }
-                _ = conn.socket.writable(), if conn.is_blocked() => self.flush(),
-                ready = conn.socket.readable(), if may_read => match ready {
-                    Ok(()) => readable = true,
-                    Err(_) => conn.close(CloseReason::Lost),
-                },
+            if conn.is_blocked() {
+                self.context.shard.watch(&conn);
             }
+            match poll_fn(|task| reading.poll(&conn, may_read, task)).await {
+                Next::Write => {}
+                Next::Committed(answer) => self.answer(answer),
+                Next::Done(answer) => {
+                    self.answer(answer);
+                    // A login expires at a time of its own.
+                    self.context.shard.watch(&conn);
+                }
+                Next::Read => reading.more = true,
+                Next::Lost => conn.close(CloseReason::Lost),
+            }
+            self.flush();
         }
     }
 
     /// Reads what has arrived. `true` when there may be more.
-    fn read(
-        &mut self,
-        reader: &mut Reader,
-        commits: &mut FuturesUnordered<Work>,
-        serial: &mut Option<Work>,
-    ) -> bool {
+    fn read(&mut self, reading: &mut Reading) -> bool {
         let in_flight = self.context.shard.node.config.limits.commands_in_flight;
         for _ in 0..FRAMES_BEFORE_YIELD {
-            if serial.is_some()
-                || commits.len() >= in_flight
-                || self.context.conn.closing().is_some()
-            {
+            if !reading.may_read(in_flight) || self.context.conn.closing().is_some() {
                 return true;
             }
-            let received = reader.read(&self.context.conn.socket);
+            let received = reading.reader.read(&self.context.conn.socket);
             let goodbye = matches!(received, Received::Goodbye);
-            if let Some(replies) = reader.take_replies() {
-                self.context.conn.push(Class::Durable, replies);
+            if let Some(replies) = reading.reader.take_replies() {
+                self.context.conn.push(Batch::one(Class::Durable, replies));
             }
             if !matches!(received, Received::WouldBlock) {
                 self.context.conn.heard_at.set(Instant::now());
             }
+            let begun = match &received {
+                Received::Text(text) => self.take_text(text.as_str()),
+                Received::Binary(packed) => self.take_packed(packed),
+                _ => None,
+            };
+            match begun {
+                Some(Action::Commit(work)) => {
+                    reading.commits.get_or_insert_default().push(work);
+                }
+                Some(Action::Serial(work)) => reading.serial = Some(work),
+                Some(Action::Answer(frame)) => self.context.conn.send(&frame),
+                Some(Action::Done) | None => {}
+            }
             match received {
-                Received::Text(text) => match self.take(text.as_str()) {
-                    Some(Action::Commit(work)) => commits.push(work),
-                    Some(Action::Serial(work)) => *serial = Some(work),
-                    Some(Action::Answer(frame)) => self.context.conn.send(&frame),
-                    Some(Action::Done) | None => {}
-                },
-                Received::Binary => self.note_bad_frame(Refusal::new(
-                    parlor_protocol::code::Code::Unsupported,
-                    "Commands are JSON in text frames.",
-                )),
                 Received::Nothing => {
-                    if let Err(refusal) = self.flood.check() {
+                    if let Err(refusal) = self.check_flood() {
                         self.refuse_flood(refusal, None);
                     }
                 }
-                Received::Goodbye => {}
+                Received::Text(_) | Received::Binary(_) | Received::Goodbye => {}
                 Received::WouldBlock => return false,
                 Received::Paused => return true,
                 Received::Endless => {
@@ -205,6 +211,32 @@ impl Session {
         true
     }
 
+    fn take_text(&mut self, text: &str) -> Option<Action> {
+        match self.context.conn.options.get().encoding {
+            Encoding::Json => self.take(text),
+            Encoding::MessagePack => self.refuse_kind("Commands are MessagePack in binary frames."),
+        }
+    }
+
+    fn take_packed(&mut self, packed: &[u8]) -> Option<Action> {
+        match (self.context.conn.options.get().encoding, wire::to_json(packed)) {
+            (Encoding::MessagePack, Ok(json)) => self.take(&json),
+            (Encoding::MessagePack, Err(_)) => {
+                let detail = "The frame is not one value in MessagePack.";
+                self.answer_bad_frame(Refusal::new(Code::BadRequest, detail), None)
+            }
+            (Encoding::Json, _) => self.refuse_kind("Commands are JSON in text frames."),
+        }
+    }
+
+    fn refuse_kind(&mut self, detail: &str) -> Option<Action> {
+        if self.context.conn.caller.borrow().is_none() {
+            self.context.conn.close(CloseReason::Contract(CloseCode::Unauthenticated));
+            return None;
+        }
+        self.answer_bad_frame(Refusal::new(Code::Unsupported, detail), None)
+    }
+
     /// Decodes one frame and begins its work.
     fn take(&mut self, text: &str) -> Option<Action> {
         let command = match decode(text) {
@@ -219,7 +251,7 @@ impl Session {
             }
         };
         self.bad_frames = self.bad_frames.saturating_sub(1);
-        if let Err(refusal) = self.flood.check() {
+        if let Err(refusal) = self.check_flood() {
             self.refuse_flood(refusal, command.id().map(str::to_owned));
             return None;
         }
@@ -240,17 +272,13 @@ impl Session {
         Some(Action::Answer(refusal.into_frame(id)))
     }
 
-    fn note_bad_frame(&mut self, refusal: Refusal) {
-        if self.context.conn.caller.borrow().is_none() {
-            self.context.conn.close(CloseReason::Contract(CloseCode::Unauthenticated));
-        } else if let Some(Action::Answer(frame)) = self.answer_bad_frame(refusal, None) {
-            self.context.conn.send(&frame);
-        }
+    fn check_flood(&mut self) -> Outcome<()> {
+        self.flood.check(&self.context.shard.node.config.limits)
     }
 
     fn refuse_flood(&mut self, refusal: Refusal, id: Option<String>) {
         self.context.shard.node.metrics.auth.rate_limited.with_label_values(&["commands"]).inc();
-        if self.flood.is_hopeless() {
+        if self.flood.is_hopeless(&self.context.shard.node.config.limits) {
             self.context.conn.close(CloseReason::Contract(CloseCode::Flooding));
         } else {
             self.context.conn.send(&refusal.into_frame(id));
@@ -261,7 +289,6 @@ impl Session {
         if let Some(frame) = frame {
             self.context.conn.send(&frame);
         }
-        self.flush();
     }
 
     fn flush(&self) {
@@ -269,53 +296,22 @@ impl Session {
             self.context.conn.close(CloseReason::Lost);
         }
     }
-
-    /// Lets the farewell out, then reads and throws away what the client had sent, so that the
-    /// kernel does not answer it with a reset that would overtake the farewell.
-    async fn say_goodbye(self, reason: CloseReason) {
-        let conn = &self.context.conn;
-        if reason == CloseReason::Lost {
-            return;
-        }
-        let farewell = async {
-            while matches!(conn.flush(), Ok(false)) {
-                if conn.socket.writable().await.is_err() {
-                    return;
-                }
-            }
-            let stream = socket2::SockRef::from(&conn.socket);
-            if stream.shutdown(std::net::Shutdown::Write).is_err() {
-                return;
-            }
-            let (mut discarded, mut buffer) = (0, [0; 4096]);
-            while discarded < DISCARD_MAX && conn.socket.readable().await.is_ok() {
-                match conn.socket.try_read(&mut buffer) {
-                    Ok(0) => return,
-                    Ok(read) => discarded += read,
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                    Err(_) => return,
-                }
-            }
-        };
-        let node = &self.context.shard.node;
-        let slow = reason == CloseReason::Contract(CloseCode::SlowConsumer);
-        let patience = if slow { node.config.limits.write_timeout * SLOW_LINGER } else { LINGER };
-        let draining = node.lifecycle.draining();
-        tokio::pin!(farewell);
-        tokio::select! {
-            biased;
-            () = farewell.as_mut() => {}
-            // A client that does not take its farewell is left.
-            () = tokio::time::sleep(patience) => {}
-            // A stop does not wait for those who have been slow before.
-            () = draining.cancelled(), if slow => {}
-        }
-    }
 }
 
-async fn poll_serial(serial: &mut Option<Work>) -> Option<Frame> {
-    match serial {
-        Some(work) => work.await,
-        None => None,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_output<T>(_: impl Fn(Session, &Bytes, Option<Caller>) -> T) -> usize {
+        size_of::<T>()
+    }
+
+    /// Most of what a connection costs is here. Whoever needs more for something rare boxes it.
+    #[test]
+    fn session_that_waits_is_small() {
+        let session = size_of_output(Session::run);
+        assert!(session <= 400, "the future of a session has {session} bytes");
+        let conn = size_of::<Conn>();
+        assert!(conn <= 512, "a connection has {conn} bytes");
     }
 }

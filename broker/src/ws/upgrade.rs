@@ -12,10 +12,12 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper_util::server::conn::auto::upgrade::downcast;
-use parlor_protocol::SUBPROTOCOL;
 use parlor_protocol::code::Code;
+use parlor_protocol::command::Deltas;
+use parlor_protocol::{SUBPROTOCOL_MSGPACK, SUBPROTOCOLS};
 use parlor_runtime::Phase;
 use rand::Rng as _;
+use serde::Deserialize as _;
 use tungstenite::handshake::derive_accept_key;
 use url::Url;
 
@@ -28,7 +30,8 @@ use crate::node::{Caller, Node};
 use crate::rate::AddressKey;
 use crate::refusal::{Outcome, Refusal};
 use crate::shard::Shard;
-use crate::shard::conn::Conn;
+use crate::shard::conn::{Conn, ConnOptions};
+use crate::shard::wire::Encoding;
 
 /// Bytes that the kernel may hold for one connection. Without it a stalled reader would take
 /// several megabytes of kernel memory, because the buffer grows by itself.
@@ -77,7 +80,7 @@ pub(crate) async fn upgrade(
     };
     let upgraded = hyper::upgrade::on(request);
     let shard = Rc::clone(shard);
-    let caller = accepted.caller;
+    let (caller, options) = (accepted.caller, accepted.options);
     drop(tokio::task::spawn_local(async move {
         let Ok(upgraded) = upgraded.await else { return };
         // Plain TCP is what this listener serves, so this is the bare socket.
@@ -87,11 +90,10 @@ pub(crate) async fn upgrade(
         drop(socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER));
         let node = &shard.node;
         let limits = &node.config.limits;
-        let metrics = node.metrics.ws.clone();
-        let conn = Conn::new(shard.next_member(), socket, limits.outbox.get(), metrics);
+        let (id, traffic) = (shard.next_member(), Rc::clone(&shard.traffic));
+        let conn = Conn::new(id, socket, options, limits.outbox.get(), traffic);
         let places = Places::default();
         drop(places.waiting.replace(waiting));
-        let flood = Flood::new(limits);
         let context = Context {
             conn: Rc::new(conn),
             address: AddressKey::from(address),
@@ -99,17 +101,19 @@ pub(crate) async fn upgrade(
             active_at: None,
             shard: Rc::clone(&shard),
         };
-        let session = Session { context, _connection: connection, flood, bad_frames: 0 };
+        let session =
+            Session { context, _connection: connection, flood: Flood::new(), bad_frames: 0 };
         // A task of its own, so that what belongs to HTTP is freed.
-        drop(tokio::task::spawn_local(session.run(parts.read_buf, caller)));
+        drop(tokio::task::spawn_local(session.run(&parts.read_buf, caller)));
     }));
     Ok(switching_protocols(&accepted.key, accepted.subprotocol))
 }
 
 struct Accepted {
     key: String,
-    subprotocol: bool,
+    subprotocol: Option<&'static str>,
     caller: Option<Caller>,
+    options: ConnOptions,
 }
 
 async fn accept(node: &Node, request: &Request<Incoming>) -> Result<Accepted, NotUpgraded> {
@@ -121,8 +125,14 @@ async fn accept(node: &Node, request: &Request<Incoming>) -> Result<Accepted, No
     let headers = request.headers();
     check_origin(node, headers)?;
     let subprotocol = check_subprotocol(headers)?;
-    let caller = authenticate(node, headers, request.uri().query().unwrap_or_default()).await?;
-    Ok(Accepted { key: derive_accept_key(key.as_bytes()), subprotocol, caller })
+    let query = request.uri().query().unwrap_or_default();
+    let encoding = match subprotocol {
+        Some(SUBPROTOCOL_MSGPACK) => Encoding::MessagePack,
+        _ => Encoding::Json,
+    };
+    let options = ConnOptions { encoding, deltas: read_deltas(query)? };
+    let caller = authenticate(node, headers, query).await?;
+    Ok(Accepted { key: derive_accept_key(key.as_bytes()), subprotocol, caller, options })
 }
 
 fn bad_handshake(detail: &str) -> Refusal {
@@ -203,19 +213,36 @@ fn is_same_host(origin: &str, host: &str) -> bool {
     with_port.eq_ignore_ascii_case(host)
 }
 
-/// A client that offers subprotocols must offer ours; one that offers none gets it untold.
-fn check_subprotocol(headers: &HeaderMap) -> Outcome<bool> {
+/// A client that offers subprotocols must offer one of ours, and gets the first of them; one that
+/// offers none gets JSON, untold.
+fn check_subprotocol(headers: &HeaderMap) -> Outcome<Option<&'static str>> {
     let mut offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().peekable();
     if offered.peek().is_none() {
-        return Ok(false);
+        return Ok(None);
     }
-    let ours = offered
+    offered
         .filter_map(|value| value.to_str().ok())
-        .any(|value| value.split(',').any(|part| part.trim() == SUBPROTOCOL));
-    if ours {
-        return Ok(true);
+        .flat_map(|value| value.split(','))
+        .find_map(|part| SUBPROTOCOLS.into_iter().find(|ours| part.trim() == *ours))
+        .map(Some)
+        .ok_or_else(|| {
+            let ours = SUBPROTOCOLS.join(" or ");
+            Refusal::new(Code::Unsupported, format!("The subprotocol must be {ours}."))
+        })
+}
+
+/// Reads how pieces of replies are to come, for clients that do not say `hello`.
+fn read_deltas(query: &str) -> Outcome<Deltas> {
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    match pairs.find(|(name, _)| name == "deltas") {
+        None => Ok(Deltas::default()),
+        Some((_, value)) => {
+            let value = serde::de::value::CowStrDeserializer::<serde::de::value::Error>::new(value);
+            Deltas::deserialize(value).map_err(|_| {
+                Refusal::new(Code::BadRequest, "`deltas` must be `gathered`, `live` or `none`.")
+            })
+        }
     }
-    Err(Refusal::new(Code::Unsupported, format!("The subprotocol must be {SUBPROTOCOL}.")))
 }
 
 /// Finds out who is there, where the request says so: by header, ticket, or (if the operator allows
@@ -253,7 +280,7 @@ async fn authenticate(node: &Node, headers: &HeaderMap, query: &str) -> Outcome<
     node.identify(ticket.user, ticket.session, ticket.access_expires_at).await.map(Some)
 }
 
-fn switching_protocols(accept_key: &str, subprotocol: bool) -> Response<Body> {
+fn switching_protocols(accept_key: &str, subprotocol: Option<&'static str>) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -262,8 +289,8 @@ fn switching_protocols(accept_key: &str, subprotocol: bool) -> Response<Body> {
     if let Ok(key) = HeaderValue::from_str(accept_key) {
         headers.insert(SEC_WEBSOCKET_ACCEPT, key);
     }
-    if subprotocol {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    if let Some(subprotocol) = subprotocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
     }
     response
 }

@@ -101,10 +101,10 @@ async fn narrow_stream(node: &TestNode) -> TcpStream {
 }
 
 /// A WebSocket that stalls soon when it is not read.
-struct Narrow(WebSocketStream<TcpStream>);
+pub(crate) struct Narrow(WebSocketStream<TcpStream>);
 
 impl Narrow {
-    async fn connect(node: &TestNode, user: &TestUser) -> Self {
+    pub(crate) async fn connect(node: &TestNode, user: &TestUser) -> Self {
         let mut request = node.url().into_client_request().unwrap();
         let bearer = format!("Bearer {}", user.token).parse().unwrap();
         request.headers_mut().insert("authorization", bearer);
@@ -115,18 +115,18 @@ impl Narrow {
         narrow
     }
 
-    async fn send(&mut self, frame: Value) {
+    pub(crate) async fn send(&mut self, frame: Value) {
         self.0.send(Message::text(frame.to_string())).await.unwrap();
     }
 
     /// Follows a room and reads no further than the answer.
-    async fn subscribe(&mut self, room: RoomId, since: Option<u64>) -> Value {
+    pub(crate) async fn subscribe(&mut self, room: RoomId, since: Option<u64>) -> Value {
         self.send(json!({"op": "subscribe", "id": "s", "room": room, "since": since})).await;
         self.read_until(|frame| frame["re"] == "s").await.pop().unwrap()
     }
 
     /// Returns the next frame of the contract, unless there is none for as long.
-    async fn next(&mut self, patience: Duration) -> Option<Value> {
+    pub(crate) async fn next(&mut self, patience: Duration) -> Option<Value> {
         loop {
             match tokio::time::timeout(patience, self.0.next()).await.ok()?? {
                 Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).unwrap()),
@@ -136,7 +136,7 @@ impl Narrow {
         }
     }
 
-    async fn read_until(&mut self, is_last: impl Fn(&Value) -> bool) -> Vec<Value> {
+    pub(crate) async fn read_until(&mut self, is_last: impl Fn(&Value) -> bool) -> Vec<Value> {
         let mut frames = Vec::new();
         loop {
             frames.push(self.next(PATIENCE).await.expect("no frame in time"));
@@ -146,7 +146,7 @@ impl Narrow {
         }
     }
 
-    async fn read_until_quiet(&mut self) -> Vec<Value> {
+    pub(crate) async fn read_until_quiet(&mut self) -> Vec<Value> {
         let mut frames = Vec::new();
         while let Some(frame) = self.next(QUIET).await {
             frames.push(frame);

@@ -9,6 +9,7 @@
 )]
 
 mod drain;
+mod fan_out;
 mod faults;
 mod harness;
 mod http;
@@ -16,3 +17,4 @@ mod nodes;
 mod session;
 mod storm;
 mod subscribe;
+mod timers;

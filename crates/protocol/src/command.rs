@@ -26,6 +26,20 @@ pub enum Since {
     Seq(u64),
 }
 
+/// How a connection is told the pieces of replies (`message.delta`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Deltas {
+    /// Those of a room that come within a few hundredths of a second are sent together; the first
+    /// after a pause goes out at once.
+    #[default]
+    Gathered,
+    /// Each at once.
+    Live,
+    /// Not at all: the whole reply comes with `message.completed`.
+    None,
+}
+
 /// One frame from a client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
@@ -37,6 +51,9 @@ pub enum Command {
         /// The client's name and version.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         client: Option<String>,
+        /// How the pieces of replies are to come; `gathered` without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deltas: Option<Deltas>,
     },
     /// Follows a room.
     Subscribe {

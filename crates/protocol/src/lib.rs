@@ -24,3 +24,9 @@ pub mod user;
 
 /// The WebSocket subprotocol of this contract.
 pub const SUBPROTOCOL: &str = "parlor.v1";
+
+/// The same contract with every frame as `MessagePack` in a binary message.
+pub const SUBPROTOCOL_MSGPACK: &str = "parlor.v1.msgpack";
+
+/// All subprotocols that a server speaks.
+pub const SUBPROTOCOLS: [&str; 2] = [SUBPROTOCOL, SUBPROTOCOL_MSGPACK];

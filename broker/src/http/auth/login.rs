@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use http::HeaderMap;
+use parlor_auth::HashError;
 use parlor_cluster::TakeRefused;
 use parlor_protocol::code::Code;
 use parlor_protocol::http::{TokenRequest, TokenResponse};
@@ -57,6 +58,11 @@ pub(in crate::http) async fn check_password(
 ) -> Outcome<Account> {
     let node = app.node();
     let count = |outcome: &str| node.metrics.auth.logins.with_label_values(&[outcome]).inc();
+    if node.passwords.is_full() {
+        // Before anyone else is asked anything: in a storm of logins most end here.
+        count("busy");
+        return Err(refuse_hash(HashError::Busy));
+    }
     let attempt = app.throttle().begin(login, address.key()).await;
     let attempt = attempt.map_err(|refused| match refused {
         TakeRefused::Limited(limited) => {

@@ -59,7 +59,7 @@ async fn refresh(
         }
         Rotated::Ended | Rotated::Unknown => return Err(over()),
     };
-    let account = node.store.find_user(session.user).await?.filter(|account| account.active);
+    let account = node.lookups.find_user(session.user).await?.filter(|account| account.active);
     let account = account.ok_or_else(over)?;
     Ok(Json(issue(&node, account.user, session.id, successor)))
 }

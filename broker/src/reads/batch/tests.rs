@@ -72,7 +72,9 @@ impl Reader {
 
     fn calls(&self) -> Vec<Vec<u32>> {
         let mut calls = self.source.calls.lock().unwrap().clone();
-        calls.iter_mut().for_each(|keys| keys.sort_unstable());
+        for keys in &mut calls {
+            keys.sort_unstable();
+        }
         calls
     }
 }
@@ -133,7 +135,7 @@ async fn one_call_answers_no_more_than_it_may() {
     let reader = reader(0, false, 1_000);
     let _occupying = reader.occupy().await;
     let most = u32::try_from(MOST).unwrap();
-    let asked: Vec<_> = (0..most + 1).map(|key| reader.ask_in_background(key)).collect();
+    let asked: Vec<_> = (0..=most).map(|key| reader.ask_in_background(key)).collect();
     settle().await;
     reader.source.let_through.add_permits(10);
     for one in asked {

@@ -64,7 +64,9 @@ fn told(step: &Step) -> Option<u64> {
             let frame: Value = serde_json::from_slice(&event.json).unwrap();
             frame["seq"].as_u64()
         }
-        Step::Signal(_) | Step::SignalAfterHole(_) | Step::Fill | Step::Nothing => None,
+        Step::Signal(_) | Step::Delta(_) | Step::DeltaAfterHole(_) | Step::Fill | Step::Nothing => {
+            None
+        }
     }
 }
 
@@ -293,7 +295,7 @@ fn reply_that_began_before_the_room_was_opened_is_streamed_though_it_is_told_aft
     let mut feed = live(5);
     assert!(matches!(feed.accept(delivery(message(5, 77, "streaming"))), Step::Nothing));
     for chunk in 1..=4 {
-        assert!(matches!(feed.accept(delta(1, chunk, "t")), Step::Signal(_)), "piece {chunk}");
+        assert!(matches!(feed.accept(delta(1, chunk, "t")), Step::Delta(_)), "piece {chunk}");
     }
     let [reply] = feed.streaming().try_into().unwrap();
     assert_eq!((reply.chunk, reply.text.as_str()), (4, "tttt"));
@@ -324,7 +326,7 @@ fn pieces_that_come_before_the_beginning_of_their_reply_are_told_after_it() {
         panic!("it is the next event")
     };
     assert_eq!(begun.then.len(), 2);
-    assert!(matches!(feed.accept(delta(1, 3, "t")), Step::Signal(_)));
+    assert!(matches!(feed.accept(delta(1, 3, "t")), Step::Delta(_)));
     let [reply] = feed.streaming().try_into().unwrap();
     assert_eq!((reply.chunk, reply.text.as_str()), (3, "ttt"));
 }
@@ -343,11 +345,11 @@ fn piece_after_lost_ones_has_the_text_asked_for() {
     let mut feed = live(5);
     feed.accept(delivery(message(6, 77, "streaming")));
     feed.accept(delta(1, 1, "one "));
-    assert!(matches!(feed.accept(delta(1, 3, "three")), Step::SignalAfterHole(_)));
+    assert!(matches!(feed.accept(delta(1, 3, "three")), Step::DeltaAfterHole(_)));
     let text = "one two three".to_owned();
     let message = MessageId(Uuid::from_u128(77));
     feed.refresh_streams(vec![StreamingReply { message, turn: 1, chunk: 3, text }]);
-    assert!(matches!(feed.accept(delta(1, 4, " four")), Step::Signal(_)));
+    assert!(matches!(feed.accept(delta(1, 4, " four")), Step::Delta(_)));
     let [reply] = feed.streaming().try_into().unwrap();
     assert_eq!(reply.text, "one two three four");
 }
@@ -362,7 +364,7 @@ fn text_asked_for_takes_no_piece_from_the_members() {
     let message = MessageId(Uuid::from_u128(77));
     feed.refresh_streams(vec![StreamingReply { message, turn: 1, chunk: 3, text }]);
     for (chunk, text) in [(2, "two "), (3, "three")] {
-        assert!(matches!(feed.accept(delta(1, chunk, text)), Step::Signal(_)), "piece {chunk}");
+        assert!(matches!(feed.accept(delta(1, chunk, text)), Step::Delta(_)), "piece {chunk}");
     }
     let [reply] = feed.streaming().try_into().unwrap();
     assert_eq!(reply.text, "one two three");
