@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
 
 use parlor_testkit::process::{Outcome, Parlor};
+use parlor_testkit::services::Postgres;
 use serde_json::Value;
 
 /// Passwords are not what is measured here.
@@ -189,4 +190,30 @@ async fn a_server_that_is_named_gets_few_accounts_over_http() {
     assert_clean(&measurement, 200);
     assert_eq!(measurement["plan"]["users"], "2");
     assert!(measurement["plan"]["accounts"].as_str().unwrap().contains("over HTTP"));
+}
+
+#[tokio::test]
+async fn users_of_a_cluster_are_written_into_its_database() {
+    let postgres = Postgres::start().await;
+    let database = postgres.create_database("bench");
+    let node = || {
+        let secret = "a-secret-of-the-tests-that-is-long-enough";
+        Parlor::builder().env("DATABASE_URL", &database).env("SECRET_KEY", secret)
+    };
+    let server = node().start().await;
+    let address = server.url();
+    let arguments =
+        ["bench", "--json", "resume", "--rooms", "3", "--members", "20", "--missed", "4"];
+    let direct = ["--server", &address, "--direct"];
+    let outcome = node().arguments(&[&arguments[..], &direct].concat()).run().await;
+    assert_eq!(outcome.code(), 0, "{outcome:?}");
+    let report: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    let measurement = &report["runs"][0]["measurements"][0];
+    assert_clean(measurement, 240);
+    assert_eq!(measurement["plan"]["users"], "60", "one for each connection");
+
+    let stranger = node().env("SECRET_KEY", "another-secret-that-is-long-enough-too");
+    let outcome = stranger.arguments(&[&arguments[..], &direct].concat()).run().await;
+    assert_eq!(outcome.code(), 64, "{outcome:?}");
+    assert!(outcome.stderr.contains("SECRET_KEY"), "{outcome:?}");
 }
