@@ -1,11 +1,12 @@
-//! Many people at once: the store sees few reads, and those who are there go on talking.
+//! Many people at once: the store sees few reads and writes, and those who are there go on talking.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::join_all;
 use parlor_protocol::id::{MessageId, RoomId};
 use parlor_runtime::config::ByteSize;
-use parlor_store::{Intent, NewMessage};
+use parlor_store::{Intent, NewMessage, SqliteOptions, SqliteStore, Users as _};
 use serde_json::json;
 
 use crate::harness::{TestNode, TestUser, seqs};
@@ -150,5 +151,29 @@ async fn login_storm_is_bounded_and_leaves_those_who_talk_alone() {
     for answer in refused {
         assert_eq!(answer.status, 503);
         answer.refused("unavailable");
+    }
+}
+
+#[tokio::test]
+async fn times_of_last_connections_are_written_together_at_a_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || SqliteStore::open(SqliteOptions::new(folder.path())).unwrap();
+    let store = Arc::new(open());
+    let node = TestNode::start_on(Some(Arc::<SqliteStore>::clone(&store)), |_| {}).await;
+    let names: Vec<String> = (0..20).map(|n| format!("u{n}")).collect();
+    let users = join_all(names.iter().map(|name| node.user(name))).await;
+    let clients = join_all(users.iter().map(|user| node.connect(user))).await;
+    let commands = store.write_counts().commands;
+
+    node.stop().await;
+    drop(clients);
+
+    // Not one for each.
+    assert!(store.write_counts().commands - commands < 10);
+    drop(store);
+    let store = open();
+    for user in users {
+        let account = store.find_user(user.id).await.unwrap().unwrap();
+        assert!(account.last_seen.is_some(), "{}", account.user.username);
     }
 }

@@ -124,6 +124,11 @@ impl PasswordHasher {
         self.shared.concurrency.saturating_sub(self.shared.threads.available_permits())
     }
 
+    /// Tells whether a caller would be told to come again, before anything is done for them.
+    pub fn is_full(&self) -> bool {
+        self.shared.places.available_permits() == 0
+    }
+
     /// Returns how many callers wait for a hash or have one made.
     pub fn waiting(&self) -> usize {
         let Shared { places, concurrency, queue, .. } = &*self.shared;

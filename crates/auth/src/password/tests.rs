@@ -98,10 +98,12 @@ async fn more_than_the_queue_holds_is_refused_at_once() {
     let mut waiting = Box::pin(waiting);
     assert!(futures_util::poll!(&mut waiting).is_pending());
 
+    assert!(hasher.is_full());
     assert_eq!(hasher.hash("no place left").await, Err(HashError::Busy));
 
     drop(thread);
     assert!(waiting.await.is_ok());
+    assert!(!hasher.is_full());
 }
 
 #[tokio::test(start_paused = true)]
