@@ -24,6 +24,9 @@ pub use conditions::{Circumstances, Conditions};
 /// added later do not change the number.
 pub const SCHEMA: u32 = 1;
 
+const NOT_COMPARABLE: &str =
+    "Not all of this was measured on the same machine and with the same build.";
+
 /// What was measured, and under which conditions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -95,6 +98,30 @@ impl Report {
     /// Returns all measurements of all runs.
     pub fn measurements(&self) -> impl Iterator<Item = &Measurement> {
         self.runs.iter().flat_map(|run| &run.measurements)
+    }
+
+    /// Returns what to tell of the conditions: those of the machine once for all runs in a row that
+    /// share them, then those of each run that differ.
+    fn conditions(&self) -> Vec<Vec<(&'static str, String)>> {
+        let mut parts = Vec::new();
+        let (mut machine, mut told) = (Vec::new(), Vec::new());
+        for run in &self.runs {
+            let (of_machine, of_run) = (run.conditions.of_machine(), run.conditions.of_run());
+            if machine != of_machine {
+                parts.push(of_machine.clone());
+                (machine, told) = (of_machine, Vec::new());
+            }
+            if !told.contains(&of_run) {
+                parts.push(of_run.clone());
+                told.push(of_run);
+            }
+        }
+        parts
+    }
+
+    /// Tells whether all was measured on one machine with one build.
+    fn is_comparable(&self) -> bool {
+        self.runs.iter().all(|run| run.conditions.is_comparable(&self.runs[0].conditions))
     }
 
     /// Tells whether a system was measured.

@@ -75,17 +75,27 @@ impl Conditions {
         }
     }
 
-    /// Returns names and values for people, in the order of their importance.
-    pub(super) fn rows(&self) -> Vec<(&'static str, String)> {
-        let mut rows = vec![("Parlor", format!("{}, {} build", self.version, self.profile))];
-        let mut row = |name, value: Option<String>| rows.extend(value.map(|value| (name, value)));
-        row("date", Some(self.date.clone()));
-        row("command", Some(self.command.clone()));
-        row("system", self.system());
-        row("processor", self.processor());
-        row("memory", self.memory.map(|bytes| number::bytes(crate::measurement::as_float(bytes))));
-        row("load average", self.load_average.map(|load| load.map(number::figure).join(", ")));
-        rows
+    /// Returns what is the same for all runs of a build on a machine, as names and values.
+    pub(super) fn of_machine(&self) -> Vec<(&'static str, String)> {
+        // Nobody should compare such figures by mistake.
+        let warning = if self.profile == "debug" { ", whose figures say nothing" } else { "" };
+        let parlor = format!("{}, {} build{warning}", self.version, self.profile);
+        let memory = self.memory.map(|bytes| number::bytes(crate::measurement::as_float(bytes)));
+        named([
+            ("Parlor", Some(parlor)),
+            ("system", self.system()),
+            ("processor", self.processor()),
+            ("memory", memory),
+        ])
+    }
+
+    /// Returns what each run has of its own, as names and values.
+    pub(super) fn of_run(&self) -> Vec<(&'static str, String)> {
+        named([
+            ("date", Some(self.date.clone())),
+            ("command", Some(self.command.clone())),
+            ("load average", self.load_average.map(|load| load.map(number::figure).join(", "))),
+        ])
     }
 
     fn system(&self) -> Option<String> {
@@ -111,6 +121,11 @@ impl Conditions {
             |it: &Self| (it.os.clone(), it.kernel.clone(), it.cpu.clone(), it.cores, it.memory);
         machine(self) == machine(other) && self.profile == other.profile
     }
+}
+
+/// Leaves out what is not known.
+fn named<const N: usize>(rows: [(&'static str, Option<String>); N]) -> Vec<(&'static str, String)> {
+    rows.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// See `os-release(5)`.
@@ -162,8 +177,9 @@ mod tests {
             (None, None, None)
         );
         let bare = Conditions { os: Some("plan9".to_owned()), ..Conditions::default() };
-        let names: Vec<&str> = bare.rows().iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["Parlor", "date", "command", "system"]);
+        let rows = [bare.of_machine(), bare.of_run()].concat();
+        let names: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["Parlor", "system", "date", "command"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::compare::{self, Column, Comparison, Spread, System, comparisons, faults_in_words};
 use super::plot::{self, Bar, Line, Percentiles};
-use super::{Conditions, Report, number};
+use super::{NOT_COMPARABLE, Report, number};
 use crate::measurement::{Measurement, Second, as_float};
 use crate::summary::Summary;
 
@@ -210,21 +210,12 @@ fn memory(it: &Measurement) -> Vec<(f64, f64)> {
 }
 
 fn conditions(report: &Report) -> Markup {
-    let mut told: Vec<&Conditions> = Vec::new();
-    for run in report.runs() {
-        if !told.contains(&&run.conditions) {
-            told.push(&run.conditions);
-        }
-    }
-    let differ = told.iter().any(|it| !it.is_comparable(told[0]));
     html! {
         section {
             h2 { "Conditions" }
-            @if differ {
-                p.bad { "Not all of this was measured on the same machine and with the same build." }
-            }
-            @for conditions in told {
-                dl { @for (name, value) in conditions.rows() { dt { (name) } dd { (value) } } }
+            @if !report.is_comparable() { p.bad { (NOT_COMPARABLE) } }
+            @for rows in report.conditions() {
+                dl { @for (name, value) in rows { dt { (name) } dd { (value) } } }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A report as tables for a document.
 
 use super::compare::{Column, Comparison, System, comparisons};
-use super::{Report, number};
+use super::{NOT_COMPARABLE, Report, number};
 
 pub(super) fn render(report: &Report, base: Option<&str>) -> String {
     let tables = comparisons(report.measurements(), base);
@@ -52,16 +52,12 @@ fn row(cells: &[String]) -> String {
 
 fn conditions(report: &Report) -> String {
     let mut parts = vec!["### Conditions\n".to_owned()];
-    let mut told = Vec::new();
-    for run in report.runs() {
-        if told.contains(&&run.conditions) {
-            continue;
-        }
-        told.push(&run.conditions);
-        let rows = run.conditions.rows();
-        let lines = rows.iter().map(|(name, value)| format!("- {name}: {}\n", escaped(value)));
-        parts.push(lines.collect::<Vec<_>>().concat());
+    if !report.is_comparable() {
+        parts.push(format!("{NOT_COMPARABLE}\n"));
     }
+    let rows = report.conditions().concat();
+    let lines = rows.iter().map(|(name, value)| format!("- {name}: {}\n", escaped(value)));
+    parts.push(lines.collect::<Vec<_>>().concat());
     parts.join("\n")
 }
 

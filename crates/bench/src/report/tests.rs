@@ -138,8 +138,8 @@ fn other_machines_are_told_apart() {
     let mut all = single();
     let elsewhere = Conditions { cpu: Some("Another CPU".to_owned()), ..conditions() };
     all.join(Report::new(elsewhere, vec![measured("other", 2.0)]));
-    assert!(all.to_text(None).contains("another machine or with another build"));
-    assert!(all.to_html(None).contains("Not all of this was measured on the same machine"));
+    assert!(all.to_text(None).contains(NOT_COMPARABLE));
+    assert!(all.to_html(None).contains(NOT_COMPARABLE));
 }
 
 #[test]

@@ -3,13 +3,15 @@
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::compare::{Column, Comparison, comparisons, faults_in_words};
-use super::{Conditions, Report, number};
+use super::{NOT_COMPARABLE, Report, number};
 use crate::cpu::CpuSeconds;
 use crate::measurement::{Measurement, MemoryUse, as_float};
 
 /// Width of the names in front of values.
 const NAMES_LEAST: usize = 14;
-const NAMES_MOST: usize = 40;
+const NAMES_MOST: usize = 48;
+/// Width of what was asked for.
+const PLAN: usize = 96;
 
 pub(super) fn render(report: &Report, base: Option<&str>) -> String {
     let mut parts: Vec<String> = comparisons(report.measurements(), base)
@@ -30,8 +32,18 @@ fn safe(text: &str) -> String {
 
 fn head(comparison: &Comparison<'_>) -> String {
     let plan = comparison.plan_line();
-    let plan = if plan.is_empty() { plan } else { format!("  {plan}\n") };
-    format!("{}\n{plan}\n", comparison.scenario)
+    let mut lines = String::new();
+    let mut width = 0;
+    for (index, entry) in plan.split_inclusive(", ").enumerate() {
+        let own = entry.chars().count();
+        if index == 0 || width + own > PLAN {
+            lines.push_str(if index == 0 { "  " } else { "\n  " });
+            width = 0;
+        }
+        lines.push_str(entry);
+        width += own;
+    }
+    format!("{}\n{lines}\n\n", comparison.scenario)
 }
 
 /// One measurement in full.
@@ -180,23 +192,14 @@ fn right(text: &str) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
-/// Tells the conditions once for all runs that share them.
 fn conditions(report: &Report) -> String {
     let mut parts = vec!["conditions\n".to_owned()];
-    let mut told: Option<&Conditions> = None;
-    for run in report.runs() {
-        if told.is_some_and(|told| told == &run.conditions) {
-            continue;
-        }
-        if told.is_some_and(|told| !told.is_comparable(&run.conditions)) {
-            parts.push("This was measured on another machine or with another build:\n".to_owned());
-        }
-        let mut lines = Lines::default();
-        for (name, value) in run.conditions.rows() {
-            lines.add(name, Some(value));
-        }
+    if !report.is_comparable() {
+        parts.push(format!("{NOT_COMPARABLE}\n"));
+    }
+    for rows in report.conditions() {
+        let lines = Lines(rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
         parts.push(lines.aligned());
-        told = Some(&run.conditions);
     }
     parts.join("\n")
 }
