@@ -49,8 +49,8 @@ async fn measure(rooms: usize, members: usize, rate: Rate) {
         threads: 1,
         server_pids: vec![server.0.id()],
     };
-    let found = fanout::run(meeting, plan, &Progress::hidden()).await.unwrap();
-    let delivery = found.delivery.unwrap();
+    let found = fanout::run(meeting, plan, &Progress::hidden()).await.expect("it is measured");
+    let delivery = found.delivery.expect("deliveries are checked");
     assert!(delivery.is_clean(), "{delivery:?}");
     assert_eq!(delivery.arrived, delivery.expected);
     assert_eq!(delivery.expected, delivery.published * members as u64);

@@ -1,4 +1,4 @@
-//! MQTT 3.1.1 over TCP, at most once (QoS 0). Rooms are topics.
+//! MQTT 3.1.1 over TCP, at most once (`QoS` 0). Rooms are topics.
 
 use super::{Broken, Dialect, Greeting, Incoming, Reader};
 
@@ -35,7 +35,7 @@ impl Dialect for Mqtt {
     }
 
     fn join(&self, room: &str, out: &mut Vec<u8>) {
-        // A number for the packet, the topic, and QoS 0.
+        // A number for the packet, the topic, and at most once.
         let mut body = vec![0, 1];
         push_text(&mut body, &topic(room));
         body.push(0);
