@@ -148,7 +148,9 @@ fn bars(it: &Comparison<'_>, title: &str, words: &str, column: &Column) -> Marku
             Some(Bar { name: &system.name, place, spread, value: (column.show)(spread.median) })
         })
         .collect();
-    figure(title, words, false, plot::bars(&bars))
+    // One bar alone says nothing.
+    let says_something = bars.len() > 1 || bars.iter().any(|bar| bar.spread.runs > 1);
+    figure(title, words, false, plot::bars(&bars).filter(|_| says_something))
 }
 
 fn percentiles(it: &Comparison<'_>) -> Markup {

@@ -243,6 +243,8 @@ fn page_needs_nothing_but_itself() {
     }
     // Bars of deliveries, processor time and memory, latency, three timelines.
     assert_eq!(html.matches("<svg").count(), 7);
+    // One bar alone says nothing.
+    assert_eq!(single().to_html(None).matches("<svg").count(), 4);
 }
 
 #[test]

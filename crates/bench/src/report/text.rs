@@ -32,18 +32,17 @@ fn safe(text: &str) -> String {
 
 fn head(comparison: &Comparison<'_>) -> String {
     let plan = comparison.plan_line();
-    let mut lines = String::new();
-    let mut width = 0;
-    for (index, entry) in plan.split_inclusive(", ").enumerate() {
-        let own = entry.chars().count();
-        if index == 0 || width + own > PLAN {
-            lines.push_str(if index == 0 { "  " } else { "\n  " });
-            width = 0;
+    let mut lines = vec![comparison.scenario.to_owned(), "  ".to_owned()];
+    for entry in plan.split_inclusive(", ") {
+        let line = lines.last_mut().expect("there are two");
+        if line.chars().count() + entry.chars().count() <= PLAN {
+            line.push_str(entry);
+        } else {
+            lines.push(format!("  {entry}"));
         }
-        lines.push_str(entry);
-        width += own;
     }
-    format!("{}\n{lines}\n\n", comparison.scenario)
+    let lines = lines.iter().map(|line| format!("{}\n", line.trim_end()));
+    lines.collect::<Vec<_>>().concat() + "\n"
 }
 
 /// One measurement in full.
