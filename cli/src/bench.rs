@@ -17,11 +17,14 @@ mod stream;
 
 use std::time::Duration;
 
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use parlor_bench::{BenchError, Target, TargetOptions};
+use parlor_bench::{BenchError, Measurement, Target, TargetOptions};
+use parlor_runtime::exit;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::context::Context;
-use crate::failure::Usage;
+use crate::failure::{Said, Usage};
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
@@ -91,18 +94,55 @@ pub(crate) async fn run(args: BenchArgs, context: &Context) -> anyhow::Result<()
     load.report.check(context)?;
     load.stage.pin()?;
     let conditions = report::conditions();
-    let measurement = match &scenario {
-        Scenario::FanOut(args) => Box::pin(args.run(&load, context)).await?,
-        Scenario::Rooms(args) => Box::pin(args.run(&load, context)).await?,
-        Scenario::Stalled(args) => Box::pin(args.run(&load, context)).await?,
-        Scenario::Publish(args) => args.run(&load, context).await?,
-        Scenario::Stream(args) => Box::pin(args.run(&load, context)).await?,
-        Scenario::Idle(args) => Box::pin(args.run(&load, context)).await?,
-        Scenario::Login(args) => Box::pin(args.run(&load, context)).await?,
-        Scenario::Resume(args) => Box::pin(args.run(&load, context)).await?,
-        Scenario::Report(args) => return args.run(&load.report, context),
+    if let Scenario::Report(args) = &scenario {
+        return args.run(&load.report, context);
+    }
+    let mut interrupted = Interrupted::listen()?;
+    let measurement = tokio::select! {
+        biased;
+        measured = scenario.run(&load, context) => measured?,
+        // What was begun ends with the future: a server that was started, and its folder.
+        () = interrupted.wait() => return Err(Said(exit::FAILURE).into()),
     };
     load.report.tell(conditions, vec![measurement], context)
+}
+
+impl Scenario {
+    async fn run(&self, load: &LoadArgs, context: &Context) -> anyhow::Result<Measurement> {
+        match self {
+            Self::FanOut(args) => Box::pin(args.run(load, context)).await,
+            Self::Rooms(args) => Box::pin(args.run(load, context)).await,
+            Self::Stalled(args) => Box::pin(args.run(load, context)).await,
+            Self::Publish(args) => args.run(load, context).await,
+            Self::Stream(args) => Box::pin(args.run(load, context)).await,
+            Self::Idle(args) => Box::pin(args.run(load, context)).await,
+            Self::Login(args) => Box::pin(args.run(load, context)).await,
+            Self::Resume(args) => Box::pin(args.run(load, context)).await,
+            Self::Report(_) => bail!("a report is not measured"),
+        }
+    }
+}
+
+/// Ctrl-C, and the wish of a supervisor that this ends.
+struct Interrupted {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupted {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("listen for signals");
+        let interrupt = listen(SignalKind::interrupt())?;
+        Ok(Self { interrupt, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 impl LoadArgs {

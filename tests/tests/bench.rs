@@ -5,9 +5,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
 
-use parlor_testkit::process::{Outcome, Parlor};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use parlor_testkit::process::{Outcome, Parlor, binary};
 use parlor_testkit::services::Postgres;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 /// Passwords are not what is measured here.
 const CHEAP: &str = "PARLOR_AUTH__ARGON2_MEMORY=8KiB";
@@ -216,4 +222,54 @@ async fn users_of_a_cluster_are_written_into_its_database() {
     let outcome = stranger.arguments(&[&arguments[..], &direct].concat()).run().await;
     assert_eq!(outcome.code(), 64, "{outcome:?}");
     assert!(outcome.stderr.contains("SECRET_KEY"), "{outcome:?}");
+}
+
+/// Returns the processes that a process has started and that still run.
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let children = tasks.map(|task| std::fs::read_to_string(task.path().join("children")));
+    let children: Vec<String> = children.filter_map(Result::ok).collect();
+    children
+        .iter()
+        .flat_map(|pids| pids.split_whitespace())
+        .map(|pid| pid.parse().unwrap())
+        .collect()
+}
+
+/// Waits until a condition outside of this process holds.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within 30 s: {what}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_measurement_that_is_stopped_leaves_no_server_and_no_folder_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = tokio::process::Command::new(binary())
+        .args(["bench", "idle", "--connections", "3", "--duration", "600"])
+        .env("TMPDIR", folder.path())
+        .env("HOME", folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let pid = bench.id().unwrap();
+    until("the server was started", || !children(pid).is_empty()).await;
+    let server = children(pid)[0];
+
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::TERM).unwrap();
+
+    let status = bench.wait().await.unwrap();
+    assert_eq!(status.code(), Some(1), "{status}");
+    let left = || std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left(), 0, "the folder of the server is gone");
+    let stat = || std::fs::read_to_string(Path::new("/proc").join(server.to_string()).join("stat"));
+    // One that has ended may stay as a name until the system forgets it.
+    until("the server has ended", || stat().is_err() || stat().is_ok_and(|it| it.contains(") Z ")))
+        .await;
 }

@@ -27,6 +27,10 @@ use super::pin;
 const START_PATIENCE: Duration = Duration::from_secs(60);
 /// How long it may take to end when it was asked to.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
+/// How often it is looked whether a process that was killed is gone, before it is left to itself.
+const KILL_LOOKS: u32 = 200;
+/// Between two looks.
+const KILL_LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How it says where it listens.
 const LISTENING: &str = "listening on ";
 /// Its log, in the folder.
@@ -86,9 +90,9 @@ impl Prepared {
             .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true);
-        let mut child =
-            pin::inherited(processors, || command.spawn())?.context("start a server")?;
-        let said = child.stdout.take().context("read what the server says")?;
+        let child = pin::inherited(processors, || command.spawn())?.context("start a server")?;
+        let mut process = Process(child);
+        let said = process.0.stdout.take().context("read what the server says")?;
         let address = timeout(START_PATIENCE, async {
             let mut lines = BufReader::new(said).lines();
             while let Some(line) = lines.next_line().await? {
@@ -101,14 +105,32 @@ impl Prepared {
         let Ok(Ok(Some(address))) = address.await else {
             bail!("the server did not start:\n{}", tail(&folder.path().join(LOG)));
         };
-        Ok(Started { child, folder, address })
+        Ok(Started { process, folder, address })
+    }
+}
+
+/// A process that is killed and waited for when it is dropped.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has ended already cannot be killed, which is fine.
+        drop(self.0.start_kill());
+        for _ in 0..KILL_LOOKS {
+            if !matches!(self.0.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(KILL_LOOK_EVERY);
+        }
     }
 }
 
 /// A server that runs until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Started {
-    child: Child,
+    // Ends before its folder is removed.
+    process: Process,
     folder: TempDir,
     address: String,
 }
@@ -121,21 +143,21 @@ impl Started {
 
     /// Returns its process.
     pub(crate) fn pid(&self) -> Option<u32> {
-        self.child.id()
+        self.process.0.id()
     }
 
     /// Asks it to end, waits until it has, and removes its folder. Fails when it had ended before,
     /// or says that it could not end well: then the measurement is worth nothing.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let log = self.folder.path().join(LOG);
-        if let Some(status) = self.child.try_wait().context("look after the server")? {
+        if let Some(status) = self.process.0.try_wait().context("look after the server")? {
             bail!("the server ended before the measurement did ({status}):\n{}", tail(&log));
         }
         let pid = self.pid().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         if let Some(pid) = pid {
             kill_process(pid, Signal::TERM).context("ask the server to end")?;
         }
-        match timeout(STOP_PATIENCE, self.child.wait()).await {
+        match timeout(STOP_PATIENCE, self.process.0.wait()).await {
             Ok(status) => {
                 let status = status.context("wait for the server")?;
                 if !status.success() {
@@ -143,7 +165,7 @@ impl Started {
                 }
             }
             // Everything was measured by then; thousands of clients may be slow to leave.
-            Err(_) => self.child.kill().await.context("end the server")?,
+            Err(_) => self.process.0.kill().await.context("end the server")?,
         }
         self.folder.close().context("remove the server's folder")
     }
