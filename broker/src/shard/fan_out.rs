@@ -16,13 +16,11 @@ use tokio::time::Instant;
 use super::conn::{CloseReason, Conn};
 use super::outbox::{Batch, Class, SlowConsumer};
 use super::room::Feed;
-use super::run::{Frozen, Item};
+use super::run::{BATCH_MAX, Frozen, Item};
 use super::{Member, Room, Shard, Sink, wire};
 
 /// Members that are served before others get their turn: one or two milliseconds.
 const SLICE: usize = 256;
-/// What waits in one room goes out at once when it is longer.
-const RUN_MAX: usize = 64 * 1024;
 
 /// Where a room stands with what it has to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,10 +74,11 @@ impl Shard {
         }
     }
 
-    /// Tells whether a piece of a reply is to wait: not when it is the first after a pause.
+    /// Tells whether a piece of a reply is to wait: not when it is the first after a pause, nor when
+    /// much waits already.
     fn is_corked(&self, room: &Room) -> bool {
         let cork = self.node.config.limits.delta_cork;
-        room.run.bytes() < RUN_MAX
+        room.run.bytes() < BATCH_MAX
             && room.told_at.is_some_and(|at| Instant::now().duration_since(at) < cork)
     }
 

@@ -13,7 +13,7 @@ use super::outbox::{Batch, Class};
 use super::wire::{self, Encoding};
 
 /// Longest piece of bytes, unless one frame is longer: what a slow reader loses at once.
-const BATCH_MAX: usize = 64 * 1024;
+pub(super) const BATCH_MAX: usize = 64 * 1024;
 
 /// A frame for all members.
 #[derive(Debug, Clone)]

@@ -13,8 +13,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use crate::faults::Narrow;
 use crate::harness::{TestClient, TestNode, TestUser, seqs};
 
-/// Long enough that nothing is let out by time while a test looks.
-const CORK: Duration = Duration::from_secs(1);
+/// Nothing is let out by time while a test waits for it.
+const CORK: Duration = Duration::from_mins(10);
 
 /// A reply whose pieces a test makes up.
 struct Reply {
@@ -92,9 +92,23 @@ async fn pieces_of_replies_are_gathered_and_an_event_takes_them_along() {
     assert_eq!(gists(&mut a, 1).await, ["pong"], "the others wait");
     a.send(json!({"op": "publish", "room": room, "body": "done"})).await;
     assert_eq!(gists(&mut a, 3).await, ["2", "3", "done"]);
+}
 
-    reply.tell(&node, "fourth");
-    assert_eq!(gists(&mut a, 1).await, ["4"], "in the end they come by themselves");
+#[tokio::test]
+async fn pieces_that_wait_come_when_their_time_is_over_or_when_they_are_many() {
+    for (cork, text) in [(Duration::from_millis(20), "short".into()), (CORK, "x".repeat(8_000))] {
+        let node = TestNode::start_with(|config| config.limits.delta_cork = cork).await;
+        let ada = node.user("ada").await;
+        let room = node.room("r", &[&ada]).await;
+        let mut a = node.connect(&ada).await;
+        a.subscribe(room, None).await;
+        let mut reply = Reply::new(&node, room);
+        for _ in 0..10 {
+            reply.tell(&node, &text);
+        }
+        let all: Vec<String> = (1..=10).map(|chunk: u32| chunk.to_string()).collect();
+        assert_eq!(gists(&mut a, 10).await, all);
+    }
 }
 
 #[tokio::test]
