@@ -96,7 +96,7 @@ async fn pieces_of_replies_are_gathered_and_an_event_takes_them_along() {
 
 #[tokio::test]
 async fn pieces_that_wait_come_when_their_time_is_over_or_when_they_are_many() {
-    for (cork, text) in [(Duration::from_millis(20), "short".into()), (CORK, "x".repeat(8_000))] {
+    for (cork, text) in [(Duration::from_millis(20), "short".into()), (CORK, "x".repeat(9_000))] {
         let node = TestNode::start_with(|config| config.limits.delta_cork = cork).await;
         let ada = node.user("ada").await;
         let room = node.room("r", &[&ada]).await;
