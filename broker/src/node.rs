@@ -195,15 +195,10 @@ impl Node {
         Timestamp::new(self.clock.now() + life)
     }
 
-    /// Has a change of presence told to the rooms of the user. There is nothing to wait for.
-    pub fn announce_presence(
-        &self,
-        transition: Option<Transition>,
-        user: &UserRef,
-    ) -> std::future::Ready<()> {
+    /// Has a change of presence told to the rooms of the user, in a moment.
+    pub fn announce_presence(&self, transition: Option<Transition>, user: &UserRef) {
         if let Some(transition) = transition {
             self.presence_news.tell(transition, Some(user));
         }
-        std::future::ready(())
     }
 }

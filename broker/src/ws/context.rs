@@ -62,7 +62,7 @@ impl Context {
         let node = Arc::clone(&self.shard.node);
         drop(tokio::task::spawn_local(async move {
             let transition = node.presence.active(caller.user.id, node.now()).await;
-            node.announce_presence(transition, &caller.user).await;
+            node.announce_presence(transition, &caller.user);
         }));
     }
 }
@@ -96,5 +96,5 @@ pub(super) async fn log_in(shard: &Rc<Shard>, conn: &Rc<Conn>, places: &Places, 
         conn.close(CloseReason::Contract(CloseCode::SessionRevoked));
     }
     let transition = node.presence.connected(user.id, node.now()).await;
-    node.announce_presence(transition, &user).await;
+    node.announce_presence(transition, &user);
 }

@@ -113,7 +113,7 @@ impl Session {
         if let Some(caller) = caller {
             let node = &shard.node;
             let transition = node.presence.disconnected(caller.user.id, node.now()).await;
-            node.announce_presence(transition, &caller.user).await;
+            node.announce_presence(transition, &caller.user);
             node.last_seen.note(caller.user.id, node.now());
         }
         drop(places.user.take());
