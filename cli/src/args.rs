@@ -124,7 +124,7 @@ pub(crate) enum Command {
     /// Look after the server
     Admin(admin::AdminArgs),
     /// Put load on a server, and see what comes of it
-    Bench(bench::BenchArgs),
+    Bench(Box<bench::BenchArgs>),
     /// Find out what does not work, and what helps
     Doctor(doctor::DoctorArgs),
     /// Tell whether a server takes work; the exit code is 0, 69 or 75
@@ -157,7 +157,7 @@ impl Command {
             Self::Bots(args) => bots::run(args, context).await,
             Self::Users(args) => users::run(args, context).await,
             Self::Admin(args) => admin::run(args, context).await,
-            Self::Bench(args) => bench::run(args, context).await,
+            Self::Bench(args) => bench::run(*args, context).await,
             Self::Doctor(args) => doctor::run(&args, context).await,
             Self::Health => health::run(context).await,
             Self::Config(args) => config::run(&args, context),

@@ -59,6 +59,7 @@ pub(super) struct StalledArgs {
 
 /// What is sent, how, and to which system.
 #[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the words are shown in a terminal")]
 struct SendingArgs {
     /// Deliveries a second in all, however the server does [default: 50000, but --in-flight 64 where
     /// readers stall]
@@ -93,7 +94,8 @@ impl FanOutArgs {
         load: &LoadArgs,
         context: &Context,
     ) -> anyhow::Result<Measurement> {
-        self.sending.run("fan-out", (self.rooms, self.members), None, load, context).await
+        let shape = (self.rooms, self.members);
+        Box::pin(self.sending.run("fan-out", shape, None, load, context)).await
     }
 }
 
@@ -103,7 +105,8 @@ impl RoomsArgs {
         load: &LoadArgs,
         context: &Context,
     ) -> anyhow::Result<Measurement> {
-        self.sending.run("rooms", (self.rooms, self.members), None, load, context).await
+        let shape = (self.rooms, self.members);
+        Box::pin(self.sending.run("rooms", shape, None, load, context)).await
     }
 }
 
@@ -117,7 +120,7 @@ impl StalledArgs {
             return Err(Usage("--stalled must be from 0 to less than 100".to_owned()).into());
         }
         let shape = (self.rooms, self.members);
-        self.sending.run("stalled", shape, Some(self.stalled), load, context).await
+        Box::pin(self.sending.run("stalled", shape, Some(self.stalled), load, context)).await
     }
 }
 
