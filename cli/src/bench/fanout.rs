@@ -3,15 +3,14 @@
 
 use clap::Args;
 use parlor_bench::fanout::{self, FanOutPlan, Meeting, Rate};
-use parlor_bench::{Address, Measurement, PAYLOAD_MIN, dialect, limits};
+use parlor_bench::{Measurement, PAYLOAD_MIN, limits};
 
+use super::peer::PeerArgs;
 use super::stage::{Stage, Wanted};
 use super::{LoadArgs, positive, positive_rate, refused};
 use crate::context::Context;
 use crate::failure::Usage;
 
-/// The dialect of Parlor itself, which has users.
-const PARLOR: &str = "parlor";
 /// Deliveries a second where nothing is said.
 const USUAL_RATE: f64 = 50_000.0;
 /// Messages in flight where readers stall: it takes a flood for the server to notice, because the
@@ -59,7 +58,6 @@ pub(super) struct StalledArgs {
 
 /// What is sent, how, and to which system.
 #[derive(Debug, Args)]
-#[expect(clippy::doc_markdown, reason = "the words are shown in a terminal")]
 struct SendingArgs {
     /// Deliveries a second in all, however the server does [default: 50000, but --in-flight 64 where
     /// readers stall]
@@ -80,12 +78,8 @@ struct SendingArgs {
     /// Send messages that are kept and numbered, in place of signals
     #[arg(long)]
     durable: bool,
-    /// System that is spoken to, as bench/compare does with others
-    #[arg(long, value_name = "NAME", default_value = PARLOR)]
-    dialect: String,
-    /// Where a system without users listens, such as ws://127.0.0.1:9000/
-    #[arg(long, value_name = "URL")]
-    address: Option<String>,
+    #[command(flatten)]
+    peer: PeerArgs,
 }
 
 impl FanOutArgs {
@@ -152,8 +146,11 @@ impl SendingArgs {
             server_pids: load.server_pid.clone(),
         };
         let progress = load.report.progress(context);
-        if self.dialect != PARLOR {
-            let meeting = self.peer(rooms, members, load)?;
+        if let Some((dialect, address)) = self.peer.peer(load)? {
+            if self.durable {
+                return Err(Usage("--durable is for Parlor itself".to_owned()).into());
+            }
+            let meeting = Meeting::of_clients(dialect, address, rooms, members);
             return fanout::run(meeting, plan, &progress).await.map_err(refused);
         }
         let wanted = Wanted { rooms, members, ..Wanted::default() };
@@ -176,19 +173,5 @@ impl SendingArgs {
             (None, None) if has_stalls && self.rate.is_none() => Rate::InFlight(USUAL_IN_FLIGHT),
             (None, None) => Rate::Deliveries(self.rate.unwrap_or(USUAL_RATE)),
         })
-    }
-
-    /// Returns the rooms of another system.
-    fn peer(&self, rooms: usize, members: usize, load: &LoadArgs) -> anyhow::Result<Meeting> {
-        let known = || dialect::NAMES.join(", ");
-        let dialect = dialect::by_name(&self.dialect)
-            .filter(|_| !self.durable)
-            .ok_or_else(|| Usage(format!("--dialect must be one of {}", known())))?;
-        let address = self
-            .address
-            .as_deref()
-            .ok_or_else(|| Usage(format!("--dialect {} needs --address URL", self.dialect)))?;
-        let address = Address::parse(address, load.yes_i_own_this).map_err(refused)?;
-        Ok(Meeting::of_clients(dialect, address, rooms, members))
     }
 }
