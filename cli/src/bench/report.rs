@@ -147,3 +147,30 @@ fn save(file: &Path, text: &str, context: &Context) -> anyhow::Result<()> {
     context.out.note(&format!("wrote {}", file.display()));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_and_what_is_no_report_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        let report = Report::new(conditions(), vec![Measurement::new("parlor", "idle")]);
+        fs::write(&path, report.to_json().unwrap()).unwrap();
+        assert_eq!(read(&path).unwrap(), report);
+
+        fs::write(&path, "{}").unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("no report of `parlor bench`"));
+    }
+
+    #[test]
+    fn file_above_the_bound_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        // A hole, so that the disk is not filled; only its zero bytes are read, up to the bound.
+        File::create(&path).unwrap().set_len(FILE_MAX + 2).unwrap();
+        let refused = read(&path).unwrap_err();
+        assert!(refused.downcast_ref::<Usage>().is_some(), "{refused:#}");
+    }
+}
