@@ -156,7 +156,11 @@ async fn member_chooses_how_pieces_come() {
 
 #[tokio::test]
 async fn who_follows_a_room_while_pieces_wait_gets_each_once() {
-    let node = TestNode::start_with(|config| config.limits.delta_cork = CORK).await;
+    let node = TestNode::start_with(|config| {
+        config.server.shards = 1;
+        config.limits.delta_cork = CORK;
+    })
+    .await;
     let ada = node.user("ada").await;
     let room = node.room("r", &[&ada]).await;
     let (mut a, mut b) = (node.connect(&ada).await, node.connect(&ada).await);
