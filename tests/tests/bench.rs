@@ -54,9 +54,20 @@ fn assert_clean(measurement: &Value, expected: u64) {
 
 #[tokio::test]
 async fn connections_at_rest_hear_each_other_and_have_a_size() {
-    let measurement =
-        measure(&["idle", "--connections", "30", "--rooms", "3", "--duration", "1", "--rest", "0"])
-            .await;
+    let measurement = measure(&[
+        "idle",
+        "--connections",
+        "30",
+        "--rooms",
+        "3",
+        "--duration",
+        "1",
+        "--burst",
+        "0",
+        "--rest",
+        "0",
+    ])
+    .await;
     assert_eq!(measurement["connections"], 30);
     // Each of ten members of three rooms writes once, and all ten hear it.
     assert_clean(&measurement, 300);

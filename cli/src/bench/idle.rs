@@ -19,6 +19,9 @@ pub(super) struct IdleArgs {
     /// Rooms that the connections are spread over [default: one for each]
     #[arg(long, value_name = "N")]
     rooms: Option<usize>,
+    /// Seconds from the first message of the burst to the last
+    #[arg(long, value_name = "SECONDS", default_value_t = 2)]
+    burst: u64,
     /// Seconds from the burst to the measurement after it
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     rest: u64,
@@ -45,6 +48,7 @@ impl IdleArgs {
         let mut plan = IdlePlan {
             quiet: load.duration(),
             rest: Duration::from_secs(self.rest),
+            burst: Duration::from_secs(self.burst),
             payload: self.payload,
             connecting: self.connecting,
             threads: load.threads,

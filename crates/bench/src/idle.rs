@@ -39,6 +39,8 @@ pub struct IdlePlan {
     pub quiet: Duration,
     /// Time from the burst to the measurement after it.
     pub rest: Duration,
+    /// Time from the first message of the burst to the last.
+    pub burst: Duration,
     /// Bytes of each message of the burst.
     pub payload: usize,
     /// Clients that connect at the same time.
@@ -125,7 +127,8 @@ impl Venue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Rest,
-    Burst,
+    /// From this moment on.
+    Burst(Instant),
 }
 
 #[derive(Debug, Default)]
@@ -173,7 +176,7 @@ pub async fn run(
 
     let burst_began = Instant::now();
     // The clients hold the other end as long as they live.
-    stage.send_replace(Stage::Burst);
+    stage.send_replace(Stage::Burst(burst_began));
     let heard = || counts.heard.load(Ordering::Relaxed);
     clients.reach(PATIENCE, expected, heard).await?;
     measurement.figure("time of the burst", burst_began.elapsed().as_secs_f64() * 1e3, "ms");
@@ -203,6 +206,7 @@ fn describe(venue: &Venue, plan: &IdlePlan) -> Measurement {
     measurement.plan("connections", venue.places.len());
     measurement.plan("rooms", rooms.len());
     measurement.plan("quiet", format!("{} s", plan.quiet.as_secs_f64()));
+    measurement.plan("burst", format!("{} s", plan.burst.as_secs_f64()));
     measurement.plan("rest after the burst", format!("{} s", plan.rest.as_secs_f64()));
     measurement.plan("payload", plan.payload);
     measurement.plan("threads", plan.threads);
@@ -274,6 +278,8 @@ fn start(
         counts: Arc::clone(counts),
         doors,
         payload,
+        burst: plan.burst,
+        clients: venue.places.len(),
         stage: stage.subscribe(),
     };
     let places = venue.places.iter().cloned().enumerate().collect();

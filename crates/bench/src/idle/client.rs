@@ -3,13 +3,16 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep_until};
 
 use super::{Counts, MARK, Place, Stage};
 use crate::address::Address;
 use crate::dialect::{Broken, Dialect, Greeting, Incoming, Reader};
 use crate::link::{Link, gone};
+use crate::measurement::as_float;
 use crate::target::BenchError;
 
 /// What every client needs.
@@ -20,6 +23,9 @@ pub(super) struct Client {
     pub(super) counts: Arc<Counts>,
     pub(super) doors: Arc<Semaphore>,
     pub(super) payload: Arc<str>,
+    /// Between the first message of the burst and the last.
+    pub(super) burst: Duration,
+    pub(super) clients: usize,
     pub(super) stage: watch::Receiver<Stage>,
 }
 
@@ -37,6 +43,7 @@ impl Client {
         };
         self.dialect.open(&greeting, &mut link.out);
         let mut reader = self.dialect.reader();
+        let mut due = None;
         loop {
             link.flush().await.map_err(broken)?;
             tokio::select! {
@@ -45,7 +52,13 @@ impl Client {
                     if changed.is_err() {
                         return Ok(());
                     }
-                    self.act(&place, &mut link);
+                    due = self.due(number).filter(|_| place.writes);
+                    continue;
+                }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    due = None;
+                    let payload = self.payload.as_bytes();
+                    self.dialect.publish(&place.room, 0, payload, &mut link.out);
                     continue;
                 }
                 filled = link.fill() => filled.map_err(broken)?,
@@ -61,14 +74,11 @@ impl Client {
         }
     }
 
-    /// Does its part of the burst.
-    fn act(&mut self, place: &Place, link: &mut Link) {
-        if *self.stage.borrow_and_update() == Stage::Rest {
-            return;
-        }
-        if place.writes {
-            self.dialect.publish(&place.room, 0, self.payload.as_bytes(), &mut link.out);
-        }
+    /// Returns when it has its part in the burst, if there is one now.
+    fn due(&mut self, number: usize) -> Option<Instant> {
+        let Stage::Burst(began) = *self.stage.borrow_and_update() else { return None };
+        let part = as_float(number as u64) / as_float(self.clients.max(1) as u64);
+        Some(began + self.burst.mul_f64(part))
     }
 
     fn hear(&self, link: &mut Link, reader: &mut dyn Reader) -> Result<Heard, BenchError> {
