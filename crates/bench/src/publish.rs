@@ -9,8 +9,8 @@ use parlor_protocol::id::RoomId;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::cpu::{CpuSeconds, cpu_seconds};
 use crate::measurement::{Measurement, as_float};
+use crate::meter::Meter;
 use crate::pace::Pace;
 use crate::socket::Socket;
 use crate::summary::Latency;
@@ -108,11 +108,10 @@ pub async fn run(target: &Target, plan: PublishPlan) -> Result<Measurement, Benc
 
     sleep_until(measured_from).await;
     let before = target.scrape().await?;
-    let cpu_before = cpu(&plan.server_pids);
-    let own_before = cpu_seconds(std::process::id());
+    let meter = Meter::start(&plan.server_pids);
     sleep_until(times.end).await;
-    let own = cpu_seconds(std::process::id());
-    let cpu_after = cpu(&plan.server_pids);
+    let mut measurement = plan.describe();
+    meter.note(&mut measurement);
     let after = target.scrape().await?;
 
     let mut all = Tally::default();
@@ -124,12 +123,9 @@ pub async fn run(target: &Target, plan: PublishPlan) -> Result<Measurement, Benc
             .ok_or_else(|| BenchError::Connection("the generator failed".to_owned()))??;
         all.add(tally);
     }
-    let mut measurement = plan.describe();
     measurement.connections = Some(connections as u64);
     measurement.published = Some(all.acknowledged);
     measurement.latency = Some(all.latency.summary());
-    measurement.server_cpu = cpu_after.zip(cpu_before).map(|(after, before)| after.since(before));
-    measurement.generator_cpu = own.zip(own_before).map(|(after, before)| after.since(before));
     let per_second = as_float(all.acknowledged) / plan.duration.as_secs_f64();
     measurement.figure("acknowledged", per_second, "1/s");
     if let Some(batch) = after.mean(&before, "parlor_store_commit_batch") {
@@ -150,7 +146,6 @@ pub async fn run(target: &Target, plan: PublishPlan) -> Result<Measurement, Benc
 impl PublishPlan {
     fn describe(&self) -> Measurement {
         let mut measurement = Measurement::new("parlor", "publish");
-        measurement.duration_s = self.duration.as_secs_f64();
         measurement.plan("users", self.users);
         measurement.plan("connections", self.connections);
         measurement.plan("rooms", self.rooms);
@@ -303,19 +298,6 @@ fn number_after(frame: &[u8], key: &[u8]) -> Option<u64> {
     let start = frame.windows(key.len()).position(|bytes| bytes == key)? + key.len();
     let digits = frame[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     std::str::from_utf8(&frame[start..start + digits]).ok()?.parse().ok()
-}
-
-fn cpu(pids: &[u32]) -> Option<CpuSeconds> {
-    if pids.is_empty() {
-        return None;
-    }
-    let add = |all: CpuSeconds, one: CpuSeconds| CpuSeconds {
-        user: all.user + one.user,
-        system: all.system + one.system,
-    };
-    pids.iter()
-        .map(|pid| cpu_seconds(*pid))
-        .try_fold(CpuSeconds::default(), |all, one| one.map(|one| add(all, one)))
 }
 
 /// The part of `total` that falls to one of several.

@@ -142,6 +142,8 @@ mod tests {
         let mut other = whole.clone();
         other[SENDER + 3] = b'q';
         assert_eq!(found(&other, 154), []);
+        let cut = [&whole[..100], &[b'"'; 54]].concat();
+        assert_eq!(found(&cut, 154), []);
         assert_eq!(found(&whole, 155), []);
     }
 

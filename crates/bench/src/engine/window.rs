@@ -78,8 +78,8 @@ impl Window {
             }
             let left = ticket.left.swap(RETIRED, Ordering::AcqRel);
             ticket.sent.store(0, Ordering::Release);
-            // Else its last delivery came this very moment, or it was retired before.
-            if left == 0 || left > RETIRED / 2 {
+            // Else its last delivery came this very moment.
+            if left == 0 {
                 continue;
             }
             self.retired.fetch_add(1, Ordering::Relaxed);
