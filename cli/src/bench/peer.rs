@@ -12,6 +12,7 @@ const PARLOR: &str = "parlor";
 
 /// Which system is spoken to.
 #[derive(Debug, Args)]
+#[expect(clippy::doc_markdown, reason = "the words are shown in a terminal")]
 pub(super) struct PeerArgs {
     /// System that is spoken to, as bench/compare does with others
     #[arg(long, value_name = "NAME", default_value = PARLOR)]

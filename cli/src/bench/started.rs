@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::pin;
 
 /// How long it may take to listen.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_PATIENCE: Duration = Duration::from_mins(1);
 /// How long it may take to end when it was asked to.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is looked whether a process that was killed is gone, before it is left to itself.
