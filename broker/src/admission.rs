@@ -10,6 +10,9 @@ use parlor_runtime::config::LimitsConfig;
 
 use crate::rate::AddressKey;
 
+/// A page connects for itself before it connects its WebSocket.
+const HANDSHAKES_PER_UPGRADE: u32 = 2;
+
 /// Counts open connections. Each holds permits that give its places back when dropped.
 #[derive(Debug)]
 pub struct Admission {
@@ -18,6 +21,7 @@ pub struct Admission {
     total: usize,
     handshakes: usize,
     upgrades: Option<DefaultDirectRateLimiter>,
+    secured: Option<DefaultDirectRateLimiter>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -93,15 +97,18 @@ impl Admission {
             per_user: config.connections_per_user,
             unauthenticated: config.unauthenticated,
         });
-        let upgrades = NonZeroU32::new(config.upgrades_per_second)
-            .filter(|_| config.enabled)
-            .map(|rate| RateLimiter::direct(Quota::per_second(rate)));
+        let limiter = |rate| {
+            let rate = NonZeroU32::new(rate).filter(|_| config.enabled);
+            rate.map(|rate| RateLimiter::direct(Quota::per_second(rate)))
+        };
+        let rate = config.upgrades_per_second;
         Self {
             counts: Arc::default(),
             limits,
             total: config.connections,
             handshakes: config.handshakes,
-            upgrades,
+            upgrades: limiter(rate),
+            secured: limiter(rate.saturating_mul(HANDSHAKES_PER_UPGRADE)),
         }
     }
 
@@ -114,6 +121,13 @@ impl Admission {
             return Err(NoPlace::Address);
         }
         Ok(self.permit(Place::Connection(address)))
+    }
+
+    /// Lets a TLS handshake begin, which costs more than most requests. How many are under way is
+    /// bounded by the connections, and by the time that each has.
+    pub fn secure(&self) -> Result<(), NoPlace> {
+        let is_rush = self.secured.as_ref().is_some_and(|secured| secured.check().is_err());
+        if is_rush { Err(NoPlace::Rush) } else { Ok(()) }
     }
 
     /// Takes a place for an upgrade to a WebSocket, from the request to its answer. After a node has
@@ -260,6 +274,15 @@ mod tests {
         let slow = admission(|limits| limits.upgrades_per_second = 2);
         let opened = (0..100).filter(|_| slow.upgrade().is_ok()).count();
         assert!((2..50).contains(&opened), "{opened} at once");
+    }
+
+    #[test]
+    fn rush_of_tls_handshakes_is_bounded_in_rate() {
+        let slow = admission(|limits| limits.upgrades_per_second = 2);
+        let begun = (0..100).filter(|_| slow.secure().is_ok()).count();
+        assert!((4..60).contains(&begun), "{begun} at once");
+        let free = admission(|limits| limits.enabled = false);
+        assert!((0..10_000).all(|_| free.secure().is_ok()));
     }
 
     #[test]

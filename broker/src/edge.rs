@@ -33,10 +33,12 @@ use crate::ws;
 
 mod answers;
 mod forwarded;
+mod link;
 mod timed;
 
 use answers::Answers;
 use forwarded::{client_address, is_trusted};
+use link::Link;
 pub(crate) use timed::Timed;
 
 /// Connections that the kernel holds until they are accepted.
@@ -211,9 +213,45 @@ async fn serve(
     peer: IpAddr,
     permit: Rc<Permit>,
 ) {
+    let connections = shard.node.metrics.http.connections.clone();
+    connections.inc();
+    if let Some(link) = shake_hands(&shard.node, socket).await {
+        speak(shard, handle, router, link, peer, permit).await;
+    }
+    connections.dec();
+}
+
+/// Shakes hands where the node has a certificate; `None` when that comes to nothing.
+async fn shake_hands(node: &Node, socket: TcpStream) -> Option<Link> {
+    let Some(tls) = &node.tls else { return Some(Link::Plain(socket)) };
+    let refuse = |reason| node.metrics.http.refused.with_label_values(&[reason]).inc();
+    if let Err(none) = node.admission.secure() {
+        refuse(none.reason());
+        return None;
+    }
+    let draining = node.lifecycle.draining();
+    let shaken = tokio::select! {
+        biased;
+        () = draining.cancelled() => return None,
+        // Given back when it is done.
+        shaken = Box::pin(tls.accept(socket, node.config.limits.handshake_timeout)) => shaken,
+    };
+    if shaken.is_err() {
+        refuse("tls");
+    }
+    shaken.ok().map(|stream| Link::Tls(Box::new(stream)))
+}
+
+async fn speak(
+    shard: Rc<Shard>,
+    handle: ShardHandle,
+    router: Router,
+    link: Link,
+    peer: IpAddr,
+    permit: Rc<Permit>,
+) {
     let node = Arc::clone(&shard.node);
     let limits = &node.config.limits;
-    node.metrics.http.connections.inc();
     let draining = node.lifecycle.draining();
     let asked = Cell::new(false);
     let answers = Answers::new();
@@ -255,8 +293,8 @@ async fn serve(
         .keep_alive_interval(limits.heartbeat)
         .keep_alive_timeout(limits.handshake_timeout);
     {
-        let socket = Timed::new(socket, limits.write_timeout);
-        let serving = builder.serve_connection_with_upgrades(socket, service);
+        let link = Timed::new(link, limits.write_timeout);
+        let serving = builder.serve_connection_with_upgrades(link, service);
         tokio::pin!(serving);
         // hyper's own limit begins once it knows which HTTP is spoken, and HTTP/2 has none.
         let silent = async {
@@ -279,7 +317,6 @@ async fn serve(
             drop(tokio::time::timeout(node.config.lifecycle.drain, serving).await);
         }
     }
-    node.metrics.http.connections.dec();
 }
 
 /// hyper's own least for its buffer.

@@ -16,4 +16,5 @@ pub mod setup;
 mod shard;
 pub mod start;
 pub mod stream;
+pub mod tls;
 mod ws;

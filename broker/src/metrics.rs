@@ -44,6 +44,8 @@ pub struct HttpMetrics {
     pub connections: IntGauge,
     /// Connections that were not accepted, by reason.
     pub refused: IntCounterVec,
+    /// New certificates, by what became of them.
+    pub renewals: IntCounterVec,
 }
 
 /// WebSocket sessions.
@@ -212,6 +214,11 @@ impl HttpMetrics {
                 "parlor_http_connections_refused_total",
                 "Connections and upgrades that were not accepted.",
                 &["reason"],
+            )?,
+            renewals: register.counters(
+                "parlor_http_certificate_renewals_total",
+                "New files of the certificate, by what became of them.",
+                &["outcome"],
             )?,
         })
     }

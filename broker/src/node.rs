@@ -27,6 +27,7 @@ use crate::reads::EventReads;
 use crate::reads::lookups::Lookups;
 use crate::refusal::{Outcome, Refusal};
 use crate::setup::SetupToken;
+use crate::tls::Tls;
 
 /// One node: its settings, its backends, and what its parts share.
 #[derive(Debug)]
@@ -71,6 +72,8 @@ pub struct Node {
     pub rate: RateLimits,
     /// How many connections there are, and may be.
     pub admission: Admission,
+    /// The certificate, if the node speaks TLS itself.
+    pub tls: Option<Arc<Tls>>,
     /// The one-time token for the first administrator, while there is none.
     pub setup: SetupToken,
     /// Metrics.

@@ -15,6 +15,7 @@ mod recovery;
 mod room;
 mod run;
 pub(crate) mod traffic;
+pub(crate) mod transport;
 mod wake;
 mod wheel;
 pub(crate) mod wire;

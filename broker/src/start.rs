@@ -30,6 +30,7 @@ use crate::reads::EventReads;
 use crate::reads::lookups::Lookups;
 use crate::relay::Relay;
 use crate::setup::SetupToken;
+use crate::tls::{Tls, TlsError};
 
 /// How often limits, ended logins and idle users are looked at.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -71,6 +72,9 @@ pub enum StartError {
         /// The system's error.
         source: io::Error,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The secret key cannot be used.
     #[error("the secret key is too short; it needs at least 32 bytes")]
     SecretKey(#[from] KeyTooShort),
@@ -133,10 +137,11 @@ impl Broker {
         // First, because it is the likeliest to fail and the cheapest to try.
         let address = config.server.listen;
         let listeners = bind(&config, address)?;
+        let tls = Tls::open(&config.server)?.map(Arc::new);
         let metrics = Metrics::new(backends.registry.clone())?;
         metrics.count_reads(&backends.store)?;
         let mut tasks = Tasks::default();
-        let parts = make_parts(&config, &backends, metrics, lifecycle, &mut tasks);
+        let parts = make_parts(&config, &backends, metrics, tls, lifecycle, &mut tasks);
         let node = Arc::new(make_node(config, secret, backends, lifecycle, parts)?);
         // Before anything is read that it keeps up to date.
         let relay = Relay::start(&node).await.map_err(BootstrapError::from)?;
@@ -145,6 +150,10 @@ impl Broker {
         listeners.serve(&node, lifecycle).map_err(StartError::Threads)?;
         lifecycle.spawn("sweep", sweep(Arc::clone(&node)));
         spawn(&mut tasks.relaying, lifecycle, relay.run());
+        if let Some(tls) = &node.tls {
+            let renewals = node.metrics.http.renewals.clone();
+            lifecycle.spawn("certificate", Arc::clone(tls).watch(lifecycle.clone(), renewals));
+        }
         Ok(Self { node, address, setup_token, tasks })
     }
 
@@ -231,12 +240,14 @@ struct Parts {
     lookups: Lookups,
     presence_news: PresenceNews,
     last_seen: LastSeen,
+    tls: Option<Arc<Tls>>,
 }
 
 fn make_parts(
     config: &Config,
     backends: &Backends,
     metrics: Metrics,
+    tls: Option<Arc<Tls>>,
     lifecycle: &Lifecycle,
     tasks: &mut Tasks,
 ) -> Parts {
@@ -261,7 +272,7 @@ fn make_parts(
     spawn(&mut tasks.gathering, lifecycle, teller.run());
     let last_seen = LastSeen::default();
     spawn(&mut tasks.gathering, lifecycle, last_seen.clone().run(Arc::clone(store)));
-    Parts { metrics, committer, reads, lookups, presence_news, last_seen }
+    Parts { metrics, committer, reads, lookups, presence_news, last_seen, tls }
 }
 
 fn make_node(
@@ -271,7 +282,7 @@ fn make_node(
     lifecycle: &Lifecycle,
     parts: Parts,
 ) -> Result<Node, StartError> {
-    let Parts { metrics, committer, reads, lookups, presence_news, last_seen } = parts;
+    let Parts { metrics, committer, reads, lookups, presence_news, last_seen, tls } = parts;
     let auth = &config.auth;
     let params = HashParams {
         memory_kib: u32::try_from(auth.argon2_memory.get() / 1024).unwrap_or(u32::MAX),
@@ -294,6 +305,7 @@ fn make_node(
         reads,
         revocations: Revocations::default(),
         setup: SetupToken::default(),
+        tls,
         config,
         clock,
         store,

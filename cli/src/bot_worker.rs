@@ -77,7 +77,7 @@ async fn serve_health(
     let server = HealthServer::bind(address, observed)
         .await
         .map_err(|source| StartError::Listen { address, source })?;
-    announce::listening(server.address())?;
+    announce::listening("http", server.address())?;
     drop(watched.serving.spawn(server.serve(watched.stop.clone())));
     Ok(watched)
 }

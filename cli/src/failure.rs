@@ -73,8 +73,10 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
     if store_away || refused {
         return exit::UNAVAILABLE;
     }
-    if let Some(StartError::Listen { .. }) = find::<StartError>(error) {
-        return exit::UNAVAILABLE;
+    match find::<StartError>(error) {
+        Some(StartError::Listen { .. }) => return exit::UNAVAILABLE,
+        Some(StartError::Tls(_)) => return exit::USAGE,
+        _ => {}
     }
     match find::<ClientError>(error) {
         Some(ClientError::Address) => exit::USAGE,
@@ -135,6 +137,7 @@ fn hint(error: &anyhow::Error) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use anyhow::Context as _;
+    use parlor_broker::tls::TlsError;
     use parlor_protocol::code::Problem;
 
     use super::*;
@@ -154,6 +157,9 @@ mod tests {
         assert_eq!(exit_code(&away), exit::UNAVAILABLE);
         assert_eq!(exit_code(&ClientError::Timeout.into()), exit::TRY_LATER);
         assert_eq!(exit_code(&StoreError::Unavailable(None).into()), exit::UNAVAILABLE);
+        let (cert, key) = ("cert.pem".into(), "key.pem".into());
+        let certificate = StartError::from(TlsError::Mismatch { cert, key });
+        assert_eq!(exit_code(&certificate.into()), exit::USAGE);
         let wrong = Wrong { sentence: "no".to_owned(), hint: "yes" };
         assert_eq!(exit_code(&wrong.into()), exit::USAGE);
     }

@@ -1,4 +1,4 @@
-//! A TCP connection whose writes may not stall.
+//! A connection whose writes may not stall.
 //!
 //! hyper bounds the time for a request's head and nothing else. A client that asks and never reads
 //! would keep its place, and the answer that waits for it, for as long as it likes.
@@ -11,25 +11,26 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
+
+use super::link::Link;
 
 /// A connection that fails when it takes nothing for too long.
 #[derive(Debug)]
 pub(crate) struct Timed {
-    io: TokioIo<TcpStream>,
+    io: TokioIo<Link>,
     limit: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl Timed {
     /// Watches a connection's writes.
-    pub(crate) fn new(socket: TcpStream, limit: Duration) -> Self {
-        Self { io: TokioIo::new(socket), limit, stalled: None }
+    pub(crate) fn new(link: Link, limit: Duration) -> Self {
+        Self { io: TokioIo::new(link), limit, stalled: None }
     }
 
     /// Returns the connection itself.
-    pub(crate) fn into_inner(self) -> TcpStream {
+    pub(crate) fn into_inner(self) -> Link {
         self.io.into_inner()
     }
 
@@ -82,10 +83,13 @@ impl Write for Timed {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
+        let polled = Pin::new(&mut self.io).poll_flush(context);
+        // TCP has nothing to flush, which says nothing of what it takes.
+        if self.io.inner().keeps_written() { self.watch(context, polled) } else { polled }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(context)
+        let polled = Pin::new(&mut self.io).poll_shutdown(context);
+        self.watch(context, polled)
     }
 }

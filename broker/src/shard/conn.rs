@@ -9,12 +9,12 @@ use parlor_protocol::close::CloseCode;
 use parlor_protocol::command::Deltas;
 use parlor_protocol::frame::Frame;
 use parlor_protocol::id::RoomId;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::outbox::{Batch, Class, Outbox};
 use super::traffic::Traffic;
+use super::transport::Transport;
 use super::wake::Wake;
 use super::wheel::Step;
 use super::wire::{self, Encoding};
@@ -63,7 +63,7 @@ pub(crate) struct ConnOptions {
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) id: MemberId,
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Transport,
     /// Who it is, once known.
     pub(crate) caller: RefCell<Option<Caller>>,
     pub(crate) options: Cell<ConnOptions>,
@@ -99,7 +99,7 @@ pub(crate) struct Subscription {
 impl Conn {
     pub(crate) fn new(
         id: MemberId,
-        socket: TcpStream,
+        socket: Transport,
         options: ConnOptions,
         outbox: usize,
         traffic: Rc<Traffic>,
@@ -169,6 +169,11 @@ impl Conn {
         };
         if written == batch.bytes.len() {
             self.traffic.sent(u64::from(batch.frames), written);
+            // Encrypted, and not taken by the socket.
+            if self.socket.is_pending() {
+                self.note_blocked();
+                self.wake.notify_one();
+            }
             return;
         }
         self.traffic.sent(0, written);
@@ -250,6 +255,12 @@ impl Conn {
         self.blocked_since.get()
     }
 
+    fn note_blocked(&self) {
+        if !self.is_blocked() {
+            self.blocked_since.set(Some(Instant::now()));
+        }
+    }
+
     /// Writes what waits, as far as the socket takes it. `Ok(true)` when nothing is left.
     pub(crate) fn flush(&self) -> io::Result<bool> {
         let before = self.queued_bytes();
@@ -260,6 +271,14 @@ impl Conn {
 
     fn flush_some(&self) -> io::Result<bool> {
         let mut outbox = self.outbox.borrow_mut();
+        let flushed = self.socket.flush()?;
+        if flushed.taken > 0 && self.is_blocked() {
+            self.blocked_since.set(Some(Instant::now()));
+        }
+        if !flushed.is_done {
+            self.note_blocked();
+            return Ok(false);
+        }
         while !outbox.is_empty() {
             let written = match outbox.only() {
                 Some(bytes) => self.socket.try_write(bytes),
@@ -280,13 +299,16 @@ impl Conn {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !self.is_blocked() {
-                        self.blocked_since.set(Some(Instant::now()));
-                    }
+                    self.note_blocked();
                     return Ok(false);
                 }
                 Err(error) => return Err(error),
             }
+        }
+        // What was encrypted counts as written; nothing waits once the socket has it.
+        if self.socket.is_pending() {
+            self.note_blocked();
+            return Ok(false);
         }
         self.blocked_since.set(None);
         self.drained.notify_waiters();

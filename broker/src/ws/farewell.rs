@@ -6,7 +6,7 @@ use parlor_protocol::close::CloseCode;
 use tokio::net::TcpStream;
 
 use super::context::Context;
-use crate::shard::conn::CloseReason;
+use crate::shard::conn::{CloseReason, Conn};
 
 /// Time for a farewell to reach a client.
 const LINGER: Duration = Duration::from_secs(5);
@@ -27,18 +27,17 @@ pub(super) async fn say_goodbye(context: &Context, reason: CloseReason) {
         return;
     }
     let farewell = async {
-        while matches!(conn.flush(), Ok(false)) {
-            if conn.socket.writable().await.is_err() {
-                return;
-            }
-        }
-        let stream = socket2::SockRef::from(&conn.socket);
+        write_out(conn).await;
+        conn.socket.finish();
+        write_out(conn).await;
+        let socket = conn.socket.tcp();
+        let stream = socket2::SockRef::from(socket);
         if stream.shutdown(std::net::Shutdown::Write).is_err() {
             return;
         }
         let mut discarded = 0;
-        while discarded < DISCARD_MAX && conn.socket.readable().await.is_ok() {
-            match discard(&conn.socket) {
+        while discarded < DISCARD_MAX && socket.readable().await.is_ok() {
+            match discard(socket) {
                 Ok(0) => return,
                 Ok(read) => discarded += read,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
@@ -61,7 +60,16 @@ pub(super) async fn say_goodbye(context: &Context, reason: CloseReason) {
     }
 }
 
-/// Reads and throws away. The buffer is not kept while there is nothing to read.
+/// Writes until nothing waits, or nothing more can be written.
+async fn write_out(conn: &Conn) {
+    while matches!(conn.flush(), Ok(false)) {
+        if conn.socket.tcp().writable().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads and throws away, also what is encrypted. The buffer is not kept while there is nothing to read.
 fn discard(socket: &TcpStream) -> std::io::Result<usize> {
     socket.try_read(&mut [0; DISCARD_AT_ONCE])
 }

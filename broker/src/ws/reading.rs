@@ -9,6 +9,7 @@ use parlor_protocol::frame::Frame;
 use super::context::Work;
 use super::socket::Reader;
 use crate::shard::conn::Conn;
+use crate::shard::transport::Transport;
 
 /// What a session does next.
 pub(super) enum Next {
@@ -27,8 +28,8 @@ pub(super) enum Next {
 /// What a session reads, and works on.
 pub(super) struct Reading {
     pub(super) reader: Reader,
-    /// There may be more to read than was read. Bytes that came with the request are in the reader:
-    /// the socket need not be readable.
+    /// There may be more to read than was read. Bytes that came with the request are in the reader,
+    /// or decrypted: the socket need not be readable.
     pub(super) more: bool,
     /// Publishes: many at a time, answered as they are committed. Gone when all are.
     pub(super) commits: Option<FuturesUnordered<Work>>,
@@ -37,9 +38,10 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn new(begun: &[u8], max_message: usize) -> Self {
+    pub(super) fn new(begun: &[u8], source: &Transport, max_message: usize) -> Self {
         let reader = Reader::new(begun, max_message);
-        Self { reader, more: !begun.is_empty(), commits: None, serial: None }
+        let more = !begun.is_empty() || source.may_hold_bytes();
+        Self { reader, more, commits: None, serial: None }
     }
 
     /// Waits for what comes next. Nothing of it is kept while waiting: a session that waits holds no
@@ -65,10 +67,10 @@ impl Reading {
             self.serial = None;
             return Poll::Ready(Next::Done(answer));
         }
-        if conn.is_blocked() && conn.socket.poll_write_ready(task).is_ready() {
+        if conn.is_blocked() && conn.socket.tcp().poll_write_ready(task).is_ready() {
             return Poll::Ready(Next::Write);
         }
-        if may_read && let Poll::Ready(ready) = conn.socket.poll_read_ready(task) {
+        if may_read && let Poll::Ready(ready) = conn.socket.tcp().poll_read_ready(task) {
             return Poll::Ready(if ready.is_ok() { Next::Read } else { Next::Lost });
         }
         Poll::Pending

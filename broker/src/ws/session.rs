@@ -79,7 +79,7 @@ impl Session {
         if shard.node.lifecycle.phase() >= Phase::Draining {
             conn.finish_and_close(CloseReason::Contract(CloseCode::Draining));
         }
-        let mut reading = Reading::new(begun, shard.node.config.limits.frame.get());
+        let mut reading = Reading::new(begun, &conn.socket, shard.node.config.limits.frame.get());
         let login = caller.map(|caller| {
             let (shard, conn, places) = (Rc::clone(shard), Rc::clone(conn), Rc::clone(places));
             Box::pin(async move {

@@ -10,11 +10,11 @@
 use std::io::{self, Read, Write};
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
 use super::boundary::Boundary;
+use crate::shard::transport::Transport;
 
 /// Read buffer of a connection that is being read. The library's default of 128 KiB would be filled
 /// with zeros for each message (snapview/tungstenite-rs#480).
@@ -57,7 +57,7 @@ pub(super) trait Source {
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
-impl Source for TcpStream {
+impl Source for Transport {
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         Self::try_read(self, buffer)
     }

@@ -31,6 +31,7 @@ use crate::rate::AddressKey;
 use crate::refusal::{Outcome, Refusal};
 use crate::shard::Shard;
 use crate::shard::conn::{Conn, ConnOptions};
+use crate::shard::transport::Transport;
 use crate::shard::wire::Encoding;
 
 /// Bytes that the kernel may hold for one connection. Without it a stalled reader would take
@@ -83,11 +84,11 @@ pub(crate) async fn upgrade(
     let (caller, options) = (accepted.caller, accepted.options);
     drop(tokio::task::spawn_local(async move {
         let Ok(upgraded) = upgraded.await else { return };
-        // Plain TCP is what this listener serves, so this is the bare socket.
         let Ok(parts) = downcast::<Timed>(upgraded) else { return };
-        let socket = parts.io.into_inner();
+        // Nothing of HTTP is left between the session and its socket.
+        let socket = Transport::from(parts.io.into_inner());
         // Without it the kernel holds more; nothing else depends on it.
-        drop(socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER));
+        drop(socket2::SockRef::from(socket.tcp()).set_send_buffer_size(SEND_BUFFER));
         let node = &shard.node;
         let limits = &node.config.limits;
         let (id, traffic) = (shard.next_member(), Rc::clone(&shard.traffic));

@@ -207,6 +207,11 @@ impl TestClient {
         request: tokio_tungstenite::tungstenite::handshake::client::Request,
     ) -> Self {
         let (socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+        Self::on(socket)
+    }
+
+    /// Talks on a WebSocket that is open.
+    pub(crate) fn on(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
         Self { socket, commands: 0 }
     }
 

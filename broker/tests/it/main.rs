@@ -18,3 +18,4 @@ mod session;
 mod storm;
 mod subscribe;
 mod timers;
+mod tls;

@@ -10,12 +10,13 @@ use parlor_runtime::Config;
 /// Tells where the node is, and how to make the first administrator.
 pub(crate) fn node(config: &Config, broker: &Broker) -> anyhow::Result<()> {
     let address = broker.address();
+    let scheme = if broker.node().tls.is_some() { "https" } else { "http" };
     if let Some(token) = broker.setup_token() {
         let url = config
             .server
             .public_url
             .as_ref()
-            .map_or_else(|| format!("http://{}", reachable(address)), ToString::to_string);
+            .map_or_else(|| format!("{scheme}://{}", reachable(address)), ToString::to_string);
         let url = url.trim_end_matches('/');
         writeln!(
             std::io::stderr().lock(),
@@ -24,13 +25,13 @@ pub(crate) fn node(config: &Config, broker: &Broker) -> anyhow::Result<()> {
              Until then only this machine can connect.\n"
         )?;
     }
-    listening(address)
+    listening(scheme, address)
 }
 
 /// Tells where the program listens.
-pub(crate) fn listening(address: SocketAddr) -> anyhow::Result<()> {
+pub(crate) fn listening(scheme: &str, address: SocketAddr) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "listening on http://{address}")?;
+    writeln!(out, "listening on {scheme}://{address}")?;
     out.flush()?;
     Ok(())
 }

@@ -110,7 +110,7 @@ fn time_rules(Config { limits, bots, llm, lifecycle, .. }: &Config) -> [Rule; 4]
     ]
 }
 
-fn service_rules(Config { store, bus, cluster, relay, .. }: &Config) -> [Rule; 5] {
+fn service_rules(Config { server, store, bus, cluster, relay, .. }: &Config) -> [Rule; 6] {
     let shared = store.postgres().is_some();
     [
         (
@@ -124,6 +124,11 @@ fn service_rules(Config { store, bus, cluster, relay, .. }: &Config) -> [Rule; 5
             ["cluster.url", "store.url"],
             "cluster.url (REDIS_URL) needs a database that nodes share: set DATABASE_URL to \
              postgres://…; a file in the data folder belongs to one process",
+        ),
+        (
+            server.tls_cert.is_some() == server.tls_key.is_some(),
+            ["server.tls_cert", "server.tls_key"],
+            "server.tls_cert and server.tls_key must be set together",
         ),
         (
             bus.tls_cert.is_some() == bus.tls_key.is_some(),

@@ -16,6 +16,10 @@ section! {
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 7777)), also "PARLOR_LISTEN";
         /// Folder of the database and the secret key. When `XDG_DATA_HOME` is set, the default is `parlor` in there.
         data_dir: PathBuf = PathBuf::from("parlor-data"), shown "~/.local/share/parlor", also "PARLOR_DATA_DIR";
+        /// File with the certificate, and those of the authorities between, in PEM. With it the node speaks TLS and nothing else. A new file is taken within a minute.
+        tls_cert: Option<PathBuf> = None;
+        /// File with the private key of `tls_cert`, in PEM.
+        tls_key: Option<PathBuf> = None;
         /// The address under which people reach the server, for links. When it is not set, the address of the request.
         public_url: Option<Url> = None;
         /// Origins whose pages may open a WebSocket. When it is empty, only pages of the same host.

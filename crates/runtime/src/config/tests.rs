@@ -361,6 +361,11 @@ fn rules_between_keys_name_the_key_that_was_set() {
     );
     let said = problems(load(&[("PARLOR_ADMIN_USERNAME", "root")]));
     assert!(said[0].contains("must be set together"), "{said:?}");
+    let said = problems(load(&[("PARLOR_SERVER__TLS_KEY", "key.pem")]));
+    assert!(
+        said[0].ends_with("server.tls_cert and server.tls_key must be set together"),
+        "{said:?}"
+    );
     let said = problems(load(&[("PARLOR_LLM__PROVIDER", "lab")]));
     assert!(said[0].contains("auto, demo, ollama, groq, openai"), "{said:?}");
 }
