@@ -189,6 +189,10 @@ impl Shard {
         for (position, conn) in (0_u32..).zip(conns) {
             let share = f64::from(position) / f64::from(count.max(1));
             tokio::time::sleep_until(start + window.mul_f64(share)).await;
+            // Clients that went by themselves need no time of their own.
+            if self.connections() == 0 {
+                return;
+            }
             conn.finish_and_close(CloseReason::Contract(CloseCode::Draining));
         }
         while self.connections() > 0 {

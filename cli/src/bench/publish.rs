@@ -4,6 +4,7 @@ use clap::Args;
 use parlor_bench::Measurement;
 use parlor_bench::publish::{self, PublishPlan};
 
+use super::stage::{Stage, Wanted};
 use super::{LoadArgs, positive, positive_rate};
 use crate::context::Context;
 
@@ -43,7 +44,23 @@ impl PublishArgs {
             ("--body", self.body),
         ])?;
         positive_rate(self.rate)?;
-        let target = load.target(context)?;
+        let stage = match context.named_server()? {
+            // Its own users are made below, like those of any other server.
+            None => Some(Stage::set(context, load, &Wanted::one_place()).await?),
+            Some(_) => None,
+        };
+        let mut server_pids = load.server_pid.clone();
+        let named;
+        let target = match &stage {
+            Some(stage) => {
+                server_pids.clone_from(&stage.pids);
+                &stage.target
+            }
+            None => {
+                named = load.target(context)?;
+                &named
+            }
+        };
         context.out.note(&format!(
             "publishing for {} s after {} s of warm-up",
             load.duration, load.warm_up
@@ -58,8 +75,12 @@ impl PublishArgs {
             warm_up: load.warm_up(),
             duration: load.duration(),
             threads: load.threads,
-            server_pids: load.server_pid.clone(),
+            server_pids,
         };
-        Ok(publish::run(&target, plan).await?)
+        let measurement = publish::run(target, plan).await?;
+        if let Some(stage) = stage {
+            stage.clear().await?;
+        }
+        Ok(measurement)
     }
 }

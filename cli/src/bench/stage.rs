@@ -73,6 +73,13 @@ pub(super) struct Wanted {
     pub(super) settings: Vec<(String, String)>,
 }
 
+impl Wanted {
+    /// Returns what a scenario needs that makes its own users.
+    pub(super) fn one_place() -> Self {
+        Self { rooms: 1, members: 1, ..Self::default() }
+    }
+}
+
 /// A server and those who are logged in.
 #[derive(Debug)]
 pub(crate) struct Stage {

@@ -41,9 +41,9 @@ section! {
         /// Open connections that have not said who they are.
         unauthenticated: usize = 1_000, where |n| *n >= 1 => "must be at least 1";
         /// Connections of one node that may be in their handshake at the same time; more are told to come back.
-        handshakes: usize = 256, where |n| *n >= 1 => "must be at least 1";
+        handshakes: usize = 1_024, where |n| *n >= 1 => "must be at least 1";
         /// Upgrades to `WebSocket` that one node answers in a second; more are told to come back.
-        upgrades_per_second: u32 = 500, where |n| *n >= 1 => "must be at least 1";
+        upgrades_per_second: u32 = 2_000, where |n| *n >= 1 => "must be at least 1";
         /// Members of one room.
         room_members: usize = 100_000, where |n| *n >= 2 => "must be at least 2";
         /// Rooms that one user may own.
