@@ -93,3 +93,34 @@ impl Write for Timed {
         self.watch(context, polled)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+    use crate::shard::transport::tests::Pair;
+
+    /// Less than rustls keeps, and more than the system does.
+    const ANSWER: usize = 48 * 1024;
+
+    #[tokio::test]
+    async fn what_is_encrypted_and_never_taken_does_not_wait_for_ever() {
+        let Pair { client, server } = Pair::narrow().await;
+        let mut timed = Timed::new(Link::Tls(Box::new(server)), Duration::from_millis(100));
+        let mut written = 0;
+        let error = loop {
+            let write = poll_fn(|task| Pin::new(&mut timed).poll_write(task, &[b'x'; ANSWER]));
+            match write.await {
+                Ok(bytes) => written += bytes,
+                Err(error) => break error,
+            }
+            // hyper flushes what it has written, and waits for that alone.
+            if let Err(error) = poll_fn(|task| Pin::new(&mut timed).poll_flush(task)).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "after {written} bytes");
+        drop(client);
+    }
+}

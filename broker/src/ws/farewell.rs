@@ -69,7 +69,8 @@ async fn write_out(conn: &Conn) {
     }
 }
 
-/// Reads and throws away, also what is encrypted. The buffer is not kept while there is nothing to read.
+/// Reads and throws away, also what is encrypted. The buffer is not kept while there is nothing to
+/// read.
 fn discard(socket: &TcpStream) -> std::io::Result<usize> {
     socket.try_read(&mut [0; DISCARD_AT_ONCE])
 }
