@@ -6,7 +6,7 @@ CARGO_FLAGS =
 # Passed to `parlor serve`, such as ARGS="--listen 127.0.0.1:8000".
 ARGS =
 
-.PHONY: help run web test test-web test-rust lint fmt soak clean
+.PHONY: help run web test test-web test-rust lint fmt soak bench-micro instructions clean
 
 help:
 	@echo "make run     build everything and start the server (ARGS=... for parlor serve)"
@@ -14,6 +14,8 @@ help:
 	@echo "make lint    formatting, clippy, dependencies, types of the page"
 	@echo "make fmt     format the Rust code"
 	@echo "make soak    the tests again, longer and with other seeds (PARLOR_SOAK=minutes of faults)"
+	@echo "make bench-micro   how long the operations on the path of a frame take"
+	@echo "make instructions  how many instructions they take, against the baseline (Linux)"
 	@echo "make web     build the page into web/dist"
 	@echo "make clean   remove what was built"
 
@@ -53,10 +55,19 @@ soak: web
 lint:
 	@scripts/require.sh cargo cc node
 	cargo fmt --all --check
-	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets \
+		--features parlor-broker/bench-internals -- -D warnings
 	scripts/deny.sh
 	@scripts/web.sh deps
 	cd web && npm run --silent check
+
+bench-micro:
+	@scripts/require.sh cargo cc
+	cargo bench $(CARGO_FLAGS) -p parlor-broker --features bench-internals --profile micro
+
+instructions:
+	@scripts/require.sh cargo cc
+	CARGO_FLAGS="$(CARGO_FLAGS)" scripts/instructions.sh
 
 fmt:
 	cargo fmt --all

@@ -5,7 +5,7 @@
 #   scripts/require.sh --path NAME      prints where it is
 #
 # Names: cargo cc node chromium cargo-deny python-websockets postgres nats-server redis-server
-# haproxy prometheus promtool faketime mosquitto. What can be installed without asking is installed:
+# haproxy prometheus promtool faketime valgrind mosquitto. What can be installed without asking is installed:
 # Debian's or Ubuntu's packages when apt-get and root are there, the others into target/tools. A new
 # tool is a new pair of functions, find_NAME and install_NAME.
 set -eu
@@ -179,6 +179,13 @@ install_promtool() { install_service promtool prometheus prometheus PARLOR_TEST_
 find_faketime() { first_named "${PARLOR_TEST_FAKETIME:-}" || find_service faketime; }
 install_faketime() { install_service faketime faketime libfaketime PARLOR_TEST_FAKETIME; }
 
+# Counts instructions for scripts/instructions.sh, and is needed by no test.
+find_valgrind() { find_service valgrind; }
+install_valgrind() {
+    apt_install valgrind && return 0
+    fail "valgrind was not found; scripts/instructions.sh counts instructions with it, and nothing else needs it. Debian, Ubuntu: apt-get install valgrind. It does not run on macOS with Apple's processors: use Linux for this step"
+}
+
 # Measured by bench/compare beside Parlor, and by no test.
 find_mosquitto() { find_service mosquitto; }
 install_mosquitto() {
@@ -191,7 +198,7 @@ require() {
     case $1 in
         cargo | cc | node | chromium | cargo-deny | python-websockets) ;;
         postgres | nats-server | redis-server | haproxy | prometheus | promtool | faketime) ;;
-        mosquitto) ;;
+        valgrind | mosquitto) ;;
         *) fail "scripts/require.sh does not know the tool $1" ;;
     esac
     "find_$function" && return 0

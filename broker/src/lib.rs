@@ -18,3 +18,7 @@ pub mod start;
 pub mod stream;
 pub mod tls;
 mod ws;
+
+#[cfg(feature = "bench-internals")]
+#[doc(hidden)]
+pub use shard::bench_support;

@@ -4,6 +4,10 @@
 //! lock; no borrow of a shard's state is held across an await; an event reaches the shard as one
 //! message and each socket as part of one write.
 
+#[cfg(test)]
+mod allocations;
+#[cfg(feature = "bench-internals")]
+pub mod bench_support;
 pub(crate) mod conn;
 mod deadline;
 mod fan_out;

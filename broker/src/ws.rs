@@ -3,7 +3,7 @@
 mod boundary;
 mod command;
 mod context;
-mod decode;
+pub(crate) mod decode;
 mod farewell;
 mod flood;
 mod reading;

@@ -7,7 +7,7 @@ use serde_json::error::{Category, Error};
 use crate::refusal::Refusal;
 
 /// Reads a command. The refusal comes with the command's id, as far as it can be made out.
-pub(super) fn decode(text: &str) -> Result<Command, (Refusal, Option<String>)> {
+pub(crate) fn decode(text: &str) -> Result<Command, (Refusal, Option<String>)> {
     // serde would also take the fields as a list.
     if text.trim_start().starts_with('[') {
         return Err((bad_frame("A command is one JSON object."), None));
