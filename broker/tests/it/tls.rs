@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const NARROW: u32 = 64 * 1024;
 /// A body that is large but allowed.
 const LARGE: usize = 15_000;
+/// The largest record.
+const RECORD: usize = 16 * 1024;
 /// As many large messages as no outbox, socket and narrow reader hold together.
 const LONG: usize = 130;
 
@@ -110,6 +112,18 @@ impl Authority {
         assert_eq!(welcome["op"], "welcome", "{welcome}");
         client
     }
+}
+
+/// The request that becomes a WebSocket, with `pad` bytes that say nothing.
+fn upgrade(user: &TestUser, pad: usize) -> Vec<u8> {
+    let pad = "p".repeat(pad);
+    format!(
+        "GET /v1/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Authorization: Bearer {}\r\nX-Pad: {pad}\r\n\r\n",
+        user.token
+    )
+    .into_bytes()
 }
 
 fn address(node: &TestNode) -> std::net::SocketAddr {
@@ -269,33 +283,31 @@ async fn commands_that_come_with_the_upgrade_are_read() {
     let node = authority.node(|_| ()).await;
     let ada = node.user("ada").await;
     let room = node.room("r", &[&ada]).await;
-    let mut sent = format!(
-        "GET /v1/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-         Authorization: Bearer {}\r\n\r\n",
-        ada.token
-    )
-    .into_bytes();
-    // More than HTTP reads at once: the rest is decrypted and waits for whoever comes next.
-    for n in 0..4 {
-        let body = "z".repeat(LARGE);
-        let command = json!({"op": "publish", "id": format!("p{n}"), "room": room, "body": body});
+    // HTTP reads 8 KiB at once. What is beyond that is decrypted, and waits for whoever comes next:
+    // after a part that HTTP has read, or alone.
+    let mut committed = 0;
+    for pad in [0, 8 * 1024 - upgrade(&ada, 0).len()] {
+        let mut sent = upgrade(&ada, pad);
+        let command = json!({"op": "publish", "room": room, "body": "z".repeat(LARGE / 4)});
         let command = command.to_string();
-        sent.extend([0x81, 0xfe]);
-        sent.extend(u16::try_from(command.len()).unwrap().to_be_bytes());
-        sent.extend([0; 4]);
-        sent.extend(command.as_bytes());
+        for _ in 0..2 {
+            sent.extend([0x81, 0xfe]);
+            sent.extend(u16::try_from(command.len()).unwrap().to_be_bytes());
+            sent.extend([0; 4]);
+            sent.extend(command.as_bytes());
+            committed += 1;
+        }
+        assert!(sent.len() < RECORD, "nothing of it is to be left in the socket");
+        let mut stream = authority.stream(&node).await.unwrap();
+        stream.write_all(&sent).await.unwrap();
+        stream.flush().await.unwrap();
+        let head = async || node.store().find_head(room).await.unwrap().unwrap().seq;
+        let started = Instant::now();
+        while head().await < committed {
+            assert!(started.elapsed() < PATIENCE, "not in time: {committed} commits");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
-    let mut stream = authority.stream(&node).await.unwrap();
-    stream.write_all(&sent).await.unwrap();
-    stream.flush().await.unwrap();
-    eventually("all are committed", || {
-        let head = tokio::task::block_in_place(|| {
-            tokio::runtime::Handle::current().block_on(node.store().find_head(room))
-        });
-        head.unwrap().unwrap().seq >= 4
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

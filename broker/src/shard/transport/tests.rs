@@ -1,3 +1,4 @@
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rcgen::generate_simple_self_signed;
@@ -9,6 +10,9 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client};
 
 use super::*;
+use crate::shard::conn::{Conn, ConnOptions, MemberId};
+use crate::shard::outbox::{Batch, Class};
+use crate::shard::traffic::Traffic;
 
 /// Bytes that the system keeps for a connection that is to stall soon.
 const NARROW: u32 = 4 * 1024;
@@ -137,29 +141,49 @@ async fn pieces_that_are_written_together_are_one_record() {
 async fn client_that_sends_records_with_nothing_in_them_is_cut() {
     let Pair { mut client, server } = Pair::new().await;
     let transport = Transport::from(server);
-    client.write_all(b"something").await.unwrap();
+    let Transport::Tls(tls) = &transport else { panic!("no TLS") };
     let mut buffer = [0; 100];
-    assert_eq!(read(&transport, &mut buffer).await.unwrap(), 9);
-    let sending = async {
-        for _ in 0..5_000 {
-            client.get_mut().1.refresh_traffic_keys().unwrap();
-            if client.flush().await.is_err() {
-                return;
-            }
-        }
-        client.write_all(b"at last").await.unwrap();
-        client.flush().await.unwrap();
+    tls.session.borrow_mut().barren = BARREN_MAX - 100;
+    client.write_all(b"something").await.unwrap();
+    assert_eq!(read(&transport, &mut buffer).await.unwrap(), 9, "what has something in it is read");
+
+    tls.session.borrow_mut().barren = BARREN_MAX;
+    // A change of keys is such a record.
+    client.get_mut().1.refresh_traffic_keys().unwrap();
+    client.flush().await.unwrap();
+    let error = read(&transport, &mut buffer).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
+
+#[tokio::test]
+async fn connection_is_blocked_until_the_socket_has_what_was_encrypted() {
+    let batch = || Batch::one(Class::Durable, vec![b'x'; SENDING_MAX - 1].into());
+    let whole = |conn: &Conn| {
+        conn.push(batch());
+        conn.flush().unwrap()
     };
-    let (error, ()) = tokio::join!(
-        async {
-            let read = read(&transport, &mut buffer).await;
-            // What is still on its way is not waited for.
-            drop(socket2::SockRef::from(transport.tcp()).shutdown(std::net::Shutdown::Both));
-            read.unwrap_err()
-        },
-        sending
-    );
-    assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+    let at_once = |conn: &Conn| {
+        conn.write(&batch());
+        !conn.is_blocked()
+    };
+    for write in [&whole as &dyn Fn(&Conn) -> bool, &at_once] {
+        let Pair { mut client, server } = Pair::narrow().await;
+        let (options, traffic) = (ConnOptions::default(), Rc::new(Traffic::default()));
+        let conn = Conn::new(MemberId(1), server.into(), options, 1 << 20, traffic);
+        assert!(!write(&conn), "the system takes less");
+        assert_eq!(conn.queued_bytes(), 0, "all of it is encrypted");
+        assert!(conn.is_blocked());
+        let mut received = vec![0; SENDING_MAX - 1];
+        let reading = async { client.read_exact(&mut received).await.map(|_| ()) };
+        let writing = async {
+            while !conn.flush()? {
+                conn.socket.tcp().writable().await?;
+            }
+            Ok(())
+        };
+        tokio::try_join!(reading, writing).unwrap();
+        assert!(!conn.is_blocked());
+    }
 }
 
 #[tokio::test]
