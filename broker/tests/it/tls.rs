@@ -283,8 +283,8 @@ async fn commands_that_come_with_the_upgrade_are_read() {
     let node = authority.node(|_| ()).await;
     let ada = node.user("ada").await;
     let room = node.room("r", &[&ada]).await;
-    // HTTP reads 8 KiB at once. What is beyond that is decrypted, and waits for whoever comes next:
-    // after a part that HTTP has read, or alone.
+    // HTTP reads 8 KiB at once: less than all of it, or just the request. The rest is decrypted, and
+    // waits for whoever comes next.
     let mut committed = 0;
     for pad in [0, 8 * 1024 - upgrade(&ada, 0).len()] {
         let mut sent = upgrade(&ada, pad);
