@@ -280,14 +280,13 @@ impl Conn {
             return Ok(false);
         }
         while !outbox.is_empty() {
-            let written = match outbox.only() {
-                Some(bytes) => self.socket.try_write(bytes),
-                None => {
-                    let mut slices = [IoSlice::new(&[]); SLICES];
-                    let count = outbox.peek(&mut slices);
-                    let (slices, _) = slices.split_at(count);
-                    self.socket.try_write_vectored(slices)
-                }
+            let written = if let Some(bytes) = outbox.only() {
+                self.socket.try_write(bytes)
+            } else {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let count = outbox.peek(&mut slices);
+                let (slices, _) = slices.split_at(count);
+                self.socket.try_write_vectored(slices)
             };
             match written {
                 Ok(written) => {

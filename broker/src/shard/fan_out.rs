@@ -14,7 +14,7 @@ use parlor_protocol::id::RoomId;
 use tokio::time::Instant;
 
 use super::conn::{CloseReason, Conn};
-use super::outbox::{Batch, Class, SlowConsumer};
+use super::outbox::{Batch, Class};
 use super::room::Feed;
 use super::run::{BATCH_MAX, Frozen, Item};
 use super::{Member, Room, Shard, Sink, wire};
@@ -203,8 +203,10 @@ impl Shard {
             Sink::Stream(queue) => {
                 self.delivered.set(self.delivered.get() + frozen.items().len() as u64);
                 for item in frozen.items() {
-                    // A stream that falls behind ends itself.
-                    let _: Result<(), SlowConsumer> = queue.push(item.class, item.json.clone());
+                    // A stream that falls behind ends itself, so there is nothing to do.
+                    if queue.push(item.class, item.json.clone()).is_err() {
+                        break;
+                    }
                 }
                 return;
             }
@@ -229,7 +231,7 @@ impl Shard {
                     for batch in batches {
                         conn.push(batch.clone());
                     }
-                    self.write_out(conn);
+                    write_out(conn);
                 }
             }
         } else {
@@ -239,19 +241,6 @@ impl Shard {
             if !batches.is_empty() {
                 self.add_dirty(conn);
             }
-        }
-    }
-
-    /// Writes what waits for a connection, as far as the socket takes it.
-    pub(super) fn write_out(&self, conn: &Conn) {
-        // The session's own task waits for a blocked socket.
-        if conn.is_blocked() {
-            return;
-        }
-        match conn.flush() {
-            Ok(true) => {}
-            Ok(false) => conn.wake.notify_one(),
-            Err(_) => conn.close(CloseReason::Lost),
         }
     }
 
@@ -272,7 +261,7 @@ impl Shard {
         let mut dirty = std::mem::take(&mut *self.dirty.borrow_mut());
         for (count, conn) in dirty.drain(..).enumerate() {
             conn.is_dirty.set(false);
-            self.write_out(&conn);
+            write_out(&conn);
             if count % SLICE == SLICE - 1 {
                 tokio::task::yield_now().await;
             }
@@ -295,6 +284,19 @@ impl Shard {
         if delivered > 0 {
             self.node.metrics.room.deliveries.inc_by(delivered);
         }
+    }
+}
+
+/// Writes what waits for a connection, as far as the socket takes it.
+fn write_out(conn: &Conn) {
+    // The session's own task waits for a blocked socket.
+    if conn.is_blocked() {
+        return;
+    }
+    match conn.flush() {
+        Ok(true) => {}
+        Ok(false) => conn.wake.notify_one(),
+        Err(_) => conn.close(CloseReason::Lost),
     }
 }
 
