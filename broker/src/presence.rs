@@ -57,9 +57,10 @@ impl Change {
         self.user = next.user.or(self.user.take());
     }
 
-    /// Users leave and become idle only when they were there, so whoever is back was never away.
+    /// Users become idle only when they were there, so whoever is back from it was never away. Who
+    /// had left may have been told of as idle before, and is told of as back.
     fn is_nothing(&self) -> bool {
-        self.last == PresenceStatus::Online && self.first != PresenceStatus::Online
+        self.last == PresenceStatus::Online && self.first == PresenceStatus::Idle
     }
 }
 

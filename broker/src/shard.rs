@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use parlor_bus::SubscriberId;
+use parlor_protocol::command::Deltas;
 use parlor_protocol::id::{RoomId, UserId};
 use parlor_protocol::time::Timestamp;
 use tokio::sync::Notify;
@@ -122,6 +123,13 @@ enum Sink {
     Stream(Arc<StreamQueue>),
 }
 
+impl Member {
+    /// Tells whether pieces of replies are to come at once.
+    fn wants_live(&self) -> bool {
+        matches!(&self.sink, Sink::Session(conn) if conn.options.get().deltas == Deltas::Live)
+    }
+}
+
 impl Shard {
     pub(crate) fn new(node: Arc<Node>, subscriber: SubscriberId) -> Self {
         Self {
@@ -173,9 +181,11 @@ impl Shard {
         self.settle(room);
         if let Some(room) = self.rooms.borrow_mut().get_mut(&room) {
             room.members.swap_remove(&member);
+            if room.has_live {
+                room.has_live = room.members.values().any(Member::wants_live);
+            }
             if room.members.is_empty() {
                 room.empty_since.get_or_insert_with(Instant::now);
-                room.has_live = false;
             }
         }
     }

@@ -114,6 +114,9 @@ impl StreamQueue {
 
     pub(crate) fn push(&self, class: Class, json: Bytes) -> Result<(), SlowConsumer> {
         let mut state = self.lock();
+        if state.ended {
+            return Ok(());
+        }
         let pushed = state.outbox.push(Batch::one(class, json));
         state.ended |= pushed.is_err();
         drop(state);

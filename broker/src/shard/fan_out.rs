@@ -1,9 +1,9 @@
 //! From a room to its members: what is to be told is gathered, made into bytes once, and written.
 //!
 //! A room with many members is served a slice at a time, in turn with the others, so that a giant
-//! room delays a small one by a slice and no more. Whoever changes a room's members calls
-//! [`Shard::settle`] first: everybody who was a member until then has everything until then in their
-//! outbox, and nobody gets it twice.
+//! room delays a small one by a slice. Whoever changes a room's members calls [`Shard::settle`]
+//! first: everybody who was a member until then has everything until then in their outbox, and nobody
+//! gets it twice. That is done in one go, once for all who come or go before more is told.
 
 use std::rc::Rc;
 
@@ -13,11 +13,11 @@ use parlor_protocol::frame::{Frame, Subscribed};
 use parlor_protocol::id::RoomId;
 use tokio::time::Instant;
 
-use super::conn::{CloseReason, Conn};
-use super::outbox::{Batch, Class};
+use super::conn::{CloseReason, Conn, ConnOptions};
+use super::outbox::Class;
 use super::room::Feed;
-use super::run::{BATCH_MAX, Frozen, Item};
-use super::{Member, Room, Shard, Sink, wire};
+use super::run::{BATCH_MAX, Frozen, Item, Run};
+use super::{Member, Room, Shard, Sink};
 
 /// Members that are served before others get their turn: one or two milliseconds.
 const SLICE: usize = 256;
@@ -64,11 +64,13 @@ impl Shard {
                 self.corked.borrow_mut().push(id);
                 if self.uncork_at.get().is_none() {
                     self.uncork_at.set(Some(Instant::now() + self.node.config.limits.delta_cork));
+                    self.hub_wake.notify_one();
                 }
             }
             Queued::No | Queued::Corked if !is_corked => {
                 room.queued = Queued::Ready;
                 self.ready.borrow_mut().push_back(id);
+                self.hub_wake.notify_one();
             }
             Queued::No | Queued::Corked | Queued::Ready => {}
         }
@@ -83,12 +85,18 @@ impl Shard {
     }
 
     fn tell_live(&self, room: &Room, item: &Item) {
-        let options = |conn: &Conn| conn.options.get();
+        let mut run = Run::default();
+        run.push(item.clone());
+        let frozen = run.take();
         for member in room.members.values().filter(|member| member.catching_up.is_none()) {
             if let Sink::Session(conn) = &member.sink
-                && options(conn).deltas == Deltas::Live
+                && member.wants_live()
             {
-                conn.push(Batch::one(item.class, wire::frame(options(conn).encoding, &item.json)));
+                // In whichever way, it is all of the frame.
+                let as_gathered = ConnOptions { deltas: Deltas::Gathered, ..conn.options.get() };
+                for batch in frozen.batches(as_gathered) {
+                    conn.push(batch.clone());
+                }
                 self.mark_dirty(conn);
             }
         }
@@ -133,6 +141,7 @@ impl Shard {
                 room.queued = Queued::No;
                 return 0;
             }
+            room.queued = Queued::Ready;
             room.sweep = Some(self.begin_sweep(room));
         }
         let Some(mut sweep) = room.sweep.take() else { return 0 };
@@ -215,7 +224,7 @@ impl Shard {
         let frames: u64 = batches.iter().map(|batch| u64::from(batch.frames)).sum();
         self.delivered.set(self.delivered.get() + frames);
         let has_deltas = batches.iter().any(|batch| batch.class == Class::Delta);
-        if let Some(feed) = feed.filter(|_| has_deltas && conn.take_missed_deltas()) {
+        if let Some(feed) = feed.filter(|_| has_deltas && conn.take_missed_deltas(id)) {
             for batch in batches.iter().filter(|batch| batch.class != Class::Delta) {
                 conn.push(batch.clone());
             }

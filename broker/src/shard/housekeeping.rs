@@ -45,6 +45,7 @@ impl Shard {
             self.relieve();
             self.sweep_streams();
             self.sweep_rooms(now);
+            self.hand_over_counts();
         }
     }
 

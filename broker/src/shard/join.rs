@@ -296,7 +296,8 @@ impl Shard {
         );
         match &joiner.sink {
             Sink::Session(conn) => {
-                let subscription = Subscription { slug: access.room.slug.clone() };
+                let subscription =
+                    Subscription { slug: access.room.slug.clone(), missed_deltas: false };
                 conn.rooms.borrow_mut().insert(access.room.id, subscription);
             }
             Sink::Stream(queue) => {

@@ -22,6 +22,10 @@ use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
 use crate::shard::conn::{CloseReason, Conn, ConnOptions};
 
+/// How deep lists and objects may lie in each other in the data of a signal: its frame is deeper, and
+/// readers of either encoding have a limit, often 128.
+const SIGNAL_DEPTH: usize = 64;
+
 /// How the work on a command goes on.
 pub(super) enum Action {
     /// Beside others; the order was fixed when it was queued.
@@ -223,6 +227,10 @@ fn signal(context: &Context, id: Option<String>, room: RoomRef, sent: Sent) -> A
                 node.metrics.auth.rate_limited.with_label_values(&["signal"]).inc();
                 return refused(id, limited.into());
             }
+            if is_deeper_than(&data, SIGNAL_DEPTH) {
+                let detail = format!("The data of a signal may be nested {SIGNAL_DEPTH} deep.");
+                return refused(id, Refusal::new(Code::BadRequest, detail));
+            }
             let max = node.config.limits.signal.get();
             if serde_json::to_vec(&data).map_or(usize::MAX, |json| json.len()) > max {
                 let detail = format!("The data of a signal may have at most {max} bytes.");
@@ -246,6 +254,16 @@ fn signal(context: &Context, id: Option<String>, room: RoomRef, sent: Sent) -> A
             Err(refusal) => Some(refusal.into_frame(id)),
         }
     }))
+}
+
+/// Tells whether lists and objects lie deeper in each other.
+fn is_deeper_than(value: &serde_json::Value, depth: usize) -> bool {
+    let below = |value| depth == 0 || is_deeper_than(value, depth - 1);
+    match value {
+        serde_json::Value::Array(items) => items.iter().any(below) || depth == 0,
+        serde_json::Value::Object(fields) => fields.values().any(below) || depth == 0,
+        _ => false,
+    }
 }
 
 /// Finds a room in which the caller may do something.

@@ -219,22 +219,30 @@ impl Session {
     }
 
     fn take_packed(&mut self, packed: &[u8]) -> Option<Action> {
-        match (self.context.conn.options.get().encoding, wire::to_json(packed)) {
-            (Encoding::MessagePack, Ok(json)) => self.take(&json),
-            (Encoding::MessagePack, Err(_)) => {
+        if self.context.conn.options.get().encoding == Encoding::Json {
+            return self.refuse_kind("Commands are JSON in text frames.");
+        }
+        match wire::to_json(packed) {
+            Ok(json) => self.take(&json),
+            Err(_) => {
                 let detail = "The frame is not one value in MessagePack.";
-                self.answer_bad_frame(Refusal::new(Code::BadRequest, detail), None)
+                self.refuse_frame(Refusal::new(Code::BadRequest, detail), None)
             }
-            (Encoding::Json, _) => self.refuse_kind("Commands are JSON in text frames."),
         }
     }
 
     fn refuse_kind(&mut self, detail: &str) -> Option<Action> {
+        self.refuse_frame(Refusal::new(Code::Unsupported, detail), None)
+    }
+
+    /// Answers a frame that is no command. A stranger gets no answer.
+    fn refuse_frame(&mut self, refusal: Refusal, id: Option<String>) -> Option<Action> {
         if self.context.conn.caller.borrow().is_none() {
             self.context.conn.close(CloseReason::Contract(CloseCode::Unauthenticated));
             return None;
         }
-        self.answer_bad_frame(Refusal::new(Code::Unsupported, detail), None)
+        self.context.count("invalid", refusal.code.as_str());
+        self.answer_bad_frame(refusal, id)
     }
 
     /// Decodes one frame and begins its work.
