@@ -157,7 +157,7 @@ impl Command {
             Self::Bots(args) => bots::run(args, context).await,
             Self::Users(args) => users::run(args, context).await,
             Self::Admin(args) => admin::run(args, context).await,
-            Self::Bench(args) => bench::run(*args, context).await,
+            Self::Bench(args) => Box::pin(bench::run(*args, context)).await,
             Self::Doctor(args) => doctor::run(&args, context).await,
             Self::Health => health::run(context).await,
             Self::Config(args) => config::run(&args, context),

@@ -113,7 +113,7 @@ impl Scenario {
             Self::FanOut(args) => Box::pin(args.run(load, context)).await,
             Self::Rooms(args) => Box::pin(args.run(load, context)).await,
             Self::Stalled(args) => Box::pin(args.run(load, context)).await,
-            Self::Publish(args) => args.run(load, context).await,
+            Self::Publish(args) => Box::pin(args.run(load, context)).await,
             Self::Stream(args) => Box::pin(args.run(load, context)).await,
             Self::Idle(args) => Box::pin(args.run(load, context)).await,
             Self::Login(args) => Box::pin(args.run(load, context)).await,

@@ -108,9 +108,10 @@ mod tests {
     async fn what_is_encrypted_and_never_taken_does_not_wait_for_ever() {
         let Pair { client, server } = Pair::narrow().await;
         let mut timed = Timed::new(Link::Tls(Box::new(server)), Duration::from_millis(100));
+        let answer = vec![b'x'; ANSWER];
         let mut written = 0;
         let error = loop {
-            let write = poll_fn(|task| Pin::new(&mut timed).poll_write(task, &[b'x'; ANSWER]));
+            let write = poll_fn(|task| Pin::new(&mut timed).poll_write(task, &answer));
             match write.await {
                 Ok(bytes) => written += bytes,
                 Err(error) => break error,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parlor_domain::log::{Start, start};
 use parlor_domain::permission::{Action, RoomFacts, authorize};
-use parlor_protocol::command::{Deltas, Since};
+use parlor_protocol::command::Since;
 use parlor_protocol::frame::{Frame, Resync, Subscribed};
 use parlor_protocol::id::{RoomId, RoomRef, UserId};
 use parlor_store::record::RoomAccess;
@@ -281,19 +281,15 @@ impl Shard {
         }
         let catching_up = catching_up.map(|after| (after, self.next_member()));
         let muted_until = access.membership.and_then(|member| member.muted_until);
+        let member = Member {
+            user: joiner.user,
+            sink: joiner.sink.clone(),
+            muted_until,
+            catching_up: catching_up.map(|(_, turn)| turn),
+        };
         room.empty_since = None;
-        if let Sink::Session(conn) = &joiner.sink {
-            room.has_live |= conn.options.get().deltas == Deltas::Live;
-        }
-        room.members.insert(
-            joiner.id,
-            Member {
-                user: joiner.user,
-                sink: joiner.sink.clone(),
-                muted_until,
-                catching_up: catching_up.map(|(_, turn)| turn),
-            },
-        );
+        room.has_live |= member.wants_live();
+        room.members.insert(joiner.id, member);
         match &joiner.sink {
             Sink::Session(conn) => {
                 let subscription =

@@ -164,6 +164,7 @@ mod tests {
 
     #[test]
     fn what_is_no_message_pack_is_refused() {
+        let nested = vec![0x91; 100_000];
         for packed in [
             &[][..],
             &[0xc1],
@@ -173,7 +174,7 @@ mod tests {
             &[0x82, 0xa1, b'a', 1],
             // A length that is never sent, a nesting without end.
             &[0xdd, 0xff, 0xff, 0xff, 0xff],
-            &[0x91; 100_000],
+            &nested,
         ] {
             assert_eq!(to_json(packed), Err(NotMessagePack), "{packed:?}");
         }

@@ -222,13 +222,11 @@ impl Session {
         if self.context.conn.options.get().encoding == Encoding::Json {
             return self.refuse_kind("Commands are JSON in text frames.");
         }
-        match wire::to_json(packed) {
-            Ok(json) => self.take(&json),
-            Err(_) => {
-                let detail = "The frame is not one value in MessagePack.";
-                self.refuse_frame(Refusal::new(Code::BadRequest, detail), None)
-            }
+        if let Ok(json) = wire::to_json(packed) {
+            return self.take(&json);
         }
+        let detail = "The frame is not one value in MessagePack.";
+        self.refuse_frame(Refusal::new(Code::BadRequest, detail), None)
     }
 
     fn refuse_kind(&mut self, detail: &str) -> Option<Action> {

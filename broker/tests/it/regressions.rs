@@ -284,7 +284,7 @@ async fn pieces_and_events_come_in_one_order_whoever_comes_and_goes() {
     let only_events: Vec<String> =
         expected.iter().filter(|what| !what.starts_with('d')).cloned().collect();
     for (n, reader) in readers {
-        let seen = tokio::time::timeout(Duration::from_secs(60), reader).await.unwrap().unwrap();
+        let seen = tokio::time::timeout(Duration::from_mins(1), reader).await.unwrap().unwrap();
         let wanted = if n % 3 == 2 { &only_events } else { &expected };
         assert_eq!(&seen, wanted, "reader {n}");
     }

@@ -1,5 +1,6 @@
 //! `bench publish`: durable messages, each acknowledged.
 
+use anyhow::Context as _;
 use clap::Args;
 use parlor_bench::Measurement;
 use parlor_bench::publish::{self, PublishPlan};
@@ -46,21 +47,11 @@ impl PublishArgs {
         positive_rate(self.rate)?;
         let stage = match context.named_server()? {
             // Its own users are made below, like those of any other server.
-            None => Some(Stage::set(context, load, &Wanted::one_place()).await?),
+            None => Some(Box::pin(Stage::set(context, load, &Wanted::one_place())).await?),
             Some(_) => None,
         };
-        let mut server_pids = load.server_pid.clone();
-        let named;
-        let target = match &stage {
-            Some(stage) => {
-                server_pids.clone_from(&stage.pids);
-                &stage.target
-            }
-            None => {
-                named = load.target(context)?;
-                &named
-            }
-        };
+        let named = if stage.is_none() { Some(load.target(context)?) } else { None };
+        let server_pids = stage.as_ref().map_or(&load.server_pid, |stage| &stage.pids).clone();
         context.out.note(&format!(
             "publishing for {} s after {} s of warm-up",
             load.duration, load.warm_up
@@ -77,6 +68,8 @@ impl PublishArgs {
             threads: load.threads,
             server_pids,
         };
+        let target = named.as_ref().or(stage.as_ref().map(|stage| &stage.target));
+        let target = target.context("find the server")?;
         let measurement = publish::run(target, plan).await?;
         if let Some(stage) = stage {
             stage.clear().await?;
