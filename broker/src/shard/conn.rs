@@ -60,11 +60,7 @@ pub(crate) struct ConnOptions {
 }
 
 /// State of one connection, shared by its session task and the hub of its shard.
-///
-/// In this order in memory: what a delivery touches comes first and together. With many connections
-/// none of it is in the processor's cache when its turn comes.
 #[derive(Debug)]
-#[repr(C)]
 pub(crate) struct Conn {
     pub(crate) socket: Transport,
     closing: Cell<Option<CloseReason>>,

@@ -100,7 +100,7 @@ fn encode(items: &[Item], options: ConnOptions) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
     let mut wanted = items.iter().filter(|item| wants(options.deltas, item)).peekable();
     while let Some(first) = wanted.next() {
-        let mut out = BytesMut::new();
+        let mut out = BytesMut::with_capacity(first.json.len() + wire::HEADER_MAX);
         wire::put_frame(&mut out, options.encoding, &first.json);
         let mut frames = 1;
         while let Some(next) = wanted

@@ -90,7 +90,7 @@ impl Transport {
     /// Writes what is taken, without waiting.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(socket) => send(socket, bytes),
+            Self::Plain(socket) => socket.try_write(bytes),
             Self::Tls(tls) => tls.write(|session| session.writer().write(bytes)),
         }
     }
@@ -179,25 +179,6 @@ impl Session {
             }
         }
     }
-}
-
-/// Writes to a socket without asking tokio first whether it takes anything: nearly always it does, and
-/// what tokio knows of each socket lies far from all the rest that a delivery touches.
-#[cfg(target_os = "linux")]
-fn send(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    use rustix::io::Errno;
-    use rustix::net::SendFlags;
-
-    match rustix::net::send(socket, bytes, SendFlags::NOSIGNAL) {
-        // Once more by tokio, which is to know what to wait for.
-        Err(Errno::AGAIN | Errno::INTR) => socket.try_write(bytes),
-        sent => Ok(sent?),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn send(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    socket.try_write(bytes)
 }
 
 /// The socket for rustls, which neither waits nor keeps it.

@@ -11,7 +11,7 @@ const BINARY: u8 = 0x82;
 const PING: u8 = 0x89;
 const CLOSE: u8 = 0x88;
 /// Longest header of a frame that is not masked.
-const HEADER_MAX: usize = 10;
+pub(super) const HEADER_MAX: usize = 10;
 /// As deep as `serde_json` reads, so that both encodings take the same.
 const DEPTH_MAX: usize = 128;
 

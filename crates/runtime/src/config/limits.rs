@@ -22,7 +22,7 @@ section! {
         /// Bytes that may wait for all connections of a node together; the fullest are closed first.
         outbox_total: ByteSize = ByteSize::mib(256), where |s| s.get() >= 1 << 20 => "must be at least 1MiB";
         /// How long pieces of replies to one room may wait for others, to be sent together.
-        delta_cork: Duration = Duration::from_millis(20), where |d| d.as_millis() <= 1_000 => "must be at most 1s";
+        delta_cork: Duration = Duration::from_millis(15), where |d| d.as_millis() <= 1_000 => "must be at most 1s";
         /// Largest body of an HTTP request.
         request_body: ByteSize = ByteSize::kib(256), where |s| (1 << 10..=64 << 20).contains(&s.get()) => "must be from 1KiB to 64MiB";
         /// Largest head of an HTTP request.
