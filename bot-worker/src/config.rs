@@ -54,7 +54,7 @@ impl Default for BotWorkerConfig {
             checkpoint_every: Duration::from_secs(1),
             renew_every: Duration::from_secs(1),
             drain: Duration::from_mins(1),
-            cork: Duration::from_millis(25),
+            cork: Duration::from_millis(20),
             context_tokens: 3_000,
             temperature: None,
             max_tokens: None,

@@ -20,7 +20,7 @@ section! {
         /// How often the text so far is stored.
         checkpoint: Duration = Duration::from_secs(1), where |d| d.as_millis() >= 50 => "must be at least 50ms";
         /// Tokens that arrive within this time are sent together.
-        cork: Duration = Duration::from_millis(25), where |d| d.as_millis() <= 1_000 => "must be at most 1s";
+        cork: Duration = Duration::from_millis(20), where |d| d.as_millis() <= 1_000 => "must be at most 1s";
         /// Attempts at one reply before it is closed as failed.
         max_attempts: u32 = 3, where |n| (1..=20).contains(n) => "must be from 1 to 20";
         /// Messages of the room that the model is given.
