@@ -48,7 +48,7 @@ use worker::{SecondTold, Worker};
 /// Calm between the last connection and the first message.
 const CALM: Duration = Duration::from_millis(500);
 /// How long those that had stalled read what there is.
-const REVIVE: Duration = Duration::from_secs(3);
+const REVIVE: Duration = Duration::from_secs(5);
 /// Seconds that threads may tell before anyone listens, which happens every second.
 const SECONDS_MAX: usize = 256;
 

@@ -12,6 +12,8 @@ use crate::dialect::{Broken, Incoming, Reader};
 /// What the kernel keeps for a reader that is going to stall; small, so that the server soon
 /// notices.
 const STALLED_BUFFER: usize = 16 * 1024;
+/// The same once it reads again: through the small one the rest would take seconds.
+const REVIVED_BUFFER: usize = 1024 * 1024;
 /// What may wait to be written on a connection whose server does not read.
 const OUT_MAX: usize = 4 * 1024 * 1024;
 
@@ -75,6 +77,12 @@ impl Line {
         }
         let (rest, out) = (Vec::new(), Vec::new());
         Ok(Self { stream, reader, rest, out, written: 0, progress: Progress::Opening })
+    }
+
+    /// Reads again after a stall.
+    pub(crate) fn revive(&mut self) -> io::Result<()> {
+        self.progress = Progress::Ready;
+        SockRef::from(&self.stream).set_recv_buffer_size(REVIVED_BUFFER)
     }
 
     /// Returns the socket, to be registered.

@@ -469,7 +469,8 @@ impl Worker {
         if stage == Stage::Revive {
             for line in 0..self.lines.len() {
                 if self.lines[line].progress == Progress::Stalled {
-                    self.lines[line].progress = Progress::Ready;
+                    // Without the larger buffer it only takes longer.
+                    drop(self.lines[line].revive());
                     self.read(line)?;
                 }
             }
