@@ -2,7 +2,7 @@
 
 use parlor_domain::permission::{Action, Membership, Refused, RoomFacts, authorize};
 use parlor_protocol::id::{RoomId, RoomRef, UserId};
-use parlor_protocol::room::Room;
+use parlor_protocol::room::{NotificationLevel, Room, RoomSettings};
 use parlor_protocol::user::{User, Visibility};
 use parlor_store::record::{Account, RoomAccess, RoomListing, RoomRecord};
 use parlor_store::{Append, Appended, Intent};
@@ -81,7 +81,10 @@ pub(super) fn to_room(listing: RoomListing) -> Room {
         seq: room.head.seq,
         role,
         unread,
+        mentions: 0,
         read_seq,
+        notifications: NotificationLevel::default(),
+        settings: RoomSettings::default(),
         members,
         participants,
         created_at: room.created_at,

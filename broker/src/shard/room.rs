@@ -458,6 +458,8 @@ impl Feed {
             }
             EventBody::MessageCreated(_)
             | EventBody::MessageEdited(_)
+            | EventBody::MessagePinned(_)
+            | EventBody::MessageUnpinned(_)
             | EventBody::ReactionAdded(_)
             | EventBody::ReactionRemoved(_)
             | EventBody::RoomCreated(_)

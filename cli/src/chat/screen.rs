@@ -115,6 +115,7 @@ impl Screen {
                 let how = match change.reason {
                     Some(LeaveReason::Kicked) => "was removed",
                     Some(LeaveReason::Banned) => "was banned",
+                    Some(LeaveReason::Deleted) => "is gone: the account was erased",
                     Some(LeaveReason::Left) | None => "left",
                 };
                 self.note(&format!("{} {how}", change.user.username));
@@ -123,7 +124,7 @@ impl Screen {
                 self.note(&format!("{} reacted with {}", change.user.username, change.emoji));
             }
             EventBody::RoomUpdated(room) => {
-                self.note(&format!("{actor} renamed the room: {} {}", room.name, room.topic));
+                self.note(&format!("{actor} changed the room: {} {}", room.name, room.topic));
             }
             EventBody::RoomArchived(room) => self.note(if room.archived {
                 "the room is closed for new messages"
@@ -134,7 +135,9 @@ impl Screen {
                 self.clear();
                 self.note(&format!("{actor} removed everything that was written before"));
             }
+            EventBody::MessagePinned(_) => self.note(&format!("{actor} pinned a message")),
             EventBody::RoomCreated(_)
+            | EventBody::MessageUnpinned(_)
             | EventBody::MemberRoleChanged(_)
             | EventBody::ReactionRemoved(_)
             | EventBody::Unknown(_) => {}

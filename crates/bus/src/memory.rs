@@ -81,6 +81,8 @@ impl Memory {
             EventBody::MessageCreated(_)
             | EventBody::MessageEdited(_)
             | EventBody::MessageRedacted(_)
+            | EventBody::MessagePinned(_)
+            | EventBody::MessageUnpinned(_)
             | EventBody::ReactionAdded(_)
             | EventBody::ReactionRemoved(_)
             | EventBody::RoomCreated(_)

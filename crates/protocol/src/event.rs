@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::id::{MessageId, RoomId};
 use crate::message::{Message, MessageStatus, ReplyError, Usage};
-use crate::room::{Role, RoomKind};
+use crate::room::{Role, RoomKind, RoomSettings};
 use crate::time::Timestamp;
 use crate::user::UserRef;
 
@@ -33,7 +33,7 @@ pub enum EventBody {
     /// The room was made.
     #[serde(rename = "room.created")]
     RoomCreated(RoomState),
-    /// Name or topic changed.
+    /// Name, topic or settings changed.
     #[serde(rename = "room.updated")]
     RoomUpdated(RoomState),
     /// The room was closed for new messages, or opened again.
@@ -57,6 +57,12 @@ pub enum EventBody {
     /// A message's text was removed.
     #[serde(rename = "message.redacted")]
     MessageRedacted(MessageRedacted),
+    /// A message was pinned.
+    #[serde(rename = "message.pinned")]
+    MessagePinned(PinChange),
+    /// A message is pinned no longer.
+    #[serde(rename = "message.unpinned")]
+    MessageUnpinned(PinChange),
     /// A bot's reply has ended.
     #[serde(rename = "message.completed")]
     MessageCompleted(MessageCompleted),
@@ -98,6 +104,9 @@ pub struct RoomState {
     pub topic: String,
     /// Whether it is closed for new messages.
     pub archived: bool,
+    /// Who may do what in it.
+    #[serde(default)]
+    pub settings: RoomSettings,
 }
 
 /// A change of one membership.
@@ -107,7 +116,7 @@ pub struct MemberChange {
     pub user: UserRef,
     /// The role after the change, or the last one.
     pub role: Role,
-    /// For `member.left`: `left`, `kicked` or `banned`.
+    /// For `member.left`: why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<LeaveReason>,
     /// Until when the member may not write.
@@ -125,6 +134,8 @@ pub enum LeaveReason {
     Kicked,
     /// A moderator removed them and they may not return.
     Banned,
+    /// Their account was erased.
+    Deleted,
 }
 
 /// A message's text changed.
@@ -136,6 +147,12 @@ pub struct MessageEdited {
     pub body: String,
     /// When.
     pub edited_at: Timestamp,
+    /// The members that the new text mentions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<UserRef>,
+    /// Whether the new text mentions everyone in the room.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mentions_room: bool,
 }
 
 /// A message's text was removed.
@@ -143,6 +160,15 @@ pub struct MessageEdited {
 pub struct MessageRedacted {
     /// Which.
     pub message: MessageId,
+}
+
+/// A message was pinned, or is pinned no longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PinChange {
+    /// The message.
+    pub message: MessageId,
+    /// Who did it.
+    pub user: UserRef,
 }
 
 /// A bot's reply has ended.
@@ -159,6 +185,9 @@ pub struct MessageCompleted {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ReplyError>,
+    /// The members that the text mentions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<UserRef>,
 }
 
 /// A reaction came or went.
@@ -192,6 +221,8 @@ impl EventBody {
             Self::MessageCreated(_) => "message.created",
             Self::MessageEdited(_) => "message.edited",
             Self::MessageRedacted(_) => "message.redacted",
+            Self::MessagePinned(_) => "message.pinned",
+            Self::MessageUnpinned(_) => "message.unpinned",
             Self::MessageCompleted(_) => "message.completed",
             Self::ReactionAdded(_) => "reaction.added",
             Self::ReactionRemoved(_) => "reaction.removed",
@@ -206,6 +237,7 @@ impl EventBody {
             Self::MessageCreated(message) => Some(message.id),
             Self::MessageEdited(edited) => Some(edited.message),
             Self::MessageRedacted(redacted) => Some(redacted.message),
+            Self::MessagePinned(change) | Self::MessageUnpinned(change) => Some(change.message),
             Self::MessageCompleted(completed) => Some(completed.message),
             Self::ReactionAdded(change) | Self::ReactionRemoved(change) => Some(change.message),
             Self::RoomCreated(_)

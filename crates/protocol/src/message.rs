@@ -81,6 +81,32 @@ pub struct Attachment {
     pub media_type: String,
     /// The size in bytes.
     pub bytes: u64,
+    /// For an image: its width in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<u32>,
+    /// For an image: its height in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
+}
+
+/// The messages of a thread, as its root shows them. Redacted ones do not count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Replies {
+    /// How many there are.
+    pub count: u64,
+    /// The position of the newest.
+    pub last_seq: u64,
+    /// When the newest was made.
+    pub last_at: Timestamp,
+}
+
+/// That a message is kept at hand for everyone in the room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Pin {
+    /// Who pinned it.
+    pub by: UserRef,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// One emoji and who reacted with it.
@@ -132,6 +158,24 @@ pub struct Message {
     /// Files.
     #[serde(default)]
     pub attachments: Vec<Attachment>,
+    /// The members that it mentions, as they were when it was written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<UserRef>,
+    /// Whether it mentions everyone in the room.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mentions_room: bool,
+    /// Whether its text is what the author does (`/me waves`), not what they say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub emote: bool,
+    /// How often its text was changed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub edits: u32,
+    /// For the root of a thread: what its replies amount to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replies: Option<Replies>,
+    /// When it is pinned: by whom and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Pin>,
     /// For a bot's message: what it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bot: Option<BotReply>,
@@ -141,4 +185,9 @@ pub struct Message {
     /// For a failed reply: why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ReplyError>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

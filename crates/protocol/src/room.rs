@@ -33,6 +33,51 @@ pub enum Role {
     Owner,
 }
 
+/// Who may do what in a room, besides what the roles say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RoomSettings {
+    /// The least role that may write messages.
+    pub post: Role,
+    /// The least role whose messages call bots.
+    pub call_bots: Role,
+    /// The least role that may stop or redo replies of bots.
+    pub stop_bots: Role,
+    /// The least role that may invite; absent: members in public rooms, moderators in private ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invite: Option<Role>,
+    /// Seconds that a member waits between two messages; 0: none.
+    pub slow_mode_seconds: u32,
+    /// Whether clients may send signals of their own (`op: signal`).
+    pub signals: bool,
+}
+
+impl Default for RoomSettings {
+    fn default() -> Self {
+        Self {
+            post: Role::Member,
+            call_bots: Role::Member,
+            stop_bots: Role::Member,
+            invite: None,
+            slow_mode_seconds: 0,
+            signals: true,
+        }
+    }
+}
+
+/// Which messages of a room a member wants to be told of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NotificationLevel {
+    /// Every message.
+    #[default]
+    All,
+    /// Only those that mention the member.
+    Mentions,
+    /// None.
+    None,
+}
+
 /// A room as one caller sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Room {
@@ -56,8 +101,17 @@ pub struct Room {
     pub role: Option<Role>,
     /// Messages by others after the caller's read marker.
     pub unread: u64,
+    /// Those of them that mention the caller, or everyone.
+    #[serde(default)]
+    pub mentions: u64,
     /// The caller's read marker.
     pub read_seq: u64,
+    /// Which messages the caller wants to be told of.
+    #[serde(default)]
+    pub notifications: NotificationLevel,
+    /// Who may do what in it.
+    #[serde(default)]
+    pub settings: RoomSettings,
     /// How many members there are.
     pub members: u64,
     /// In a direct room: the other participants.

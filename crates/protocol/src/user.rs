@@ -72,6 +72,9 @@ pub struct User {
     /// The e-mail address; only in one's own profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
+    /// The path of the picture, which changes with it; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<String>,
     /// When the account was made.
     pub created_at: Timestamp,
 }

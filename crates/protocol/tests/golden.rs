@@ -66,12 +66,26 @@ fn signal(kind: &str, data: Value) -> Value {
 fn frames() -> Vec<Value> {
     let room = json!({
         "slug": "general", "name": "General", "kind": "public", "topic": "", "archived": false,
+        "settings": {
+            "post": "member", "call_bots": "member", "stop_bots": "moderator",
+            "slow_mode_seconds": 30, "signals": false,
+        },
     });
     let mut reply = message();
     reply["status"] = json!("failed");
     reply["bot"] = json!({"trigger": ID, "provider": "demo", "model": "demo"});
     reply["usage"] = json!({"prompt_tokens": 1, "completion_tokens": 2, "estimated": true});
     reply["error"] = json!({"code": "provider_error", "detail": "It failed."});
+    let mut rich = message();
+    rich["mentions"] = json!([user()]);
+    rich["mentions_room"] = json!(true);
+    rich["emote"] = json!(true);
+    rich["edits"] = json!(2);
+    rich["replies"] = json!({"count": 3, "last_seq": 9, "last_at": "2026-01-01T00:00:00.000Z"});
+    rich["pinned"] = json!({"by": user(), "at": "2026-01-01T00:00:00.000Z"});
+    rich["attachments"] = json!([
+        {"id": ID, "name": "a.png", "media_type": "image/png", "bytes": 9, "width": 3, "height": 2},
+    ]);
     let usage = json!({"prompt_tokens": 1, "completion_tokens": 2, "estimated": false});
     vec![
         json!({
@@ -100,12 +114,22 @@ fn frames() -> Vec<Value> {
         event("member.role_changed", json!({"user": user(), "role": "moderator"})),
         event("message.created", message()),
         event("message.created", reply),
+        event("message.created", rich),
         event(
             "message.edited",
             json!({
                 "message": ID, "body": "new", "edited_at": "2026-01-01T00:00:00.000Z",
             }),
         ),
+        event(
+            "message.edited",
+            json!({
+                "message": ID, "body": "@ada", "edited_at": "2026-01-01T00:00:00.000Z",
+                "mentions": [user()], "mentions_room": true,
+            }),
+        ),
+        event("message.pinned", json!({"message": ID, "user": user()})),
+        event("message.unpinned", json!({"message": ID, "user": user()})),
         event("message.redacted", json!({"message": ID})),
         event(
             "message.completed",

@@ -1,6 +1,6 @@
 //! Events and messages as documents in columns, the same in every backend.
 
-use parlor_protocol::event::{EventBody, MemberChange, ReactionChange};
+use parlor_protocol::event::{EventBody, MemberChange, PinChange, ReactionChange};
 use parlor_protocol::id::UserId;
 use parlor_protocol::message::{Message, Reaction};
 use parlor_protocol::user::UserRef;
@@ -28,6 +28,8 @@ pub(crate) fn read(
         }
         "message.edited" => EventBody::MessageEdited(serde_json::from_str(data)?),
         "message.redacted" => EventBody::MessageRedacted(serde_json::from_str(data)?),
+        "message.pinned" => EventBody::MessagePinned(pin_change(data, subject)?),
+        "message.unpinned" => EventBody::MessageUnpinned(pin_change(data, subject)?),
         "message.completed" => EventBody::MessageCompleted(serde_json::from_str(data)?),
         "reaction.added" => EventBody::ReactionAdded(reaction_change(data, subject)?),
         "reaction.removed" => EventBody::ReactionRemoved(reaction_change(data, subject)?),
@@ -40,6 +42,14 @@ pub(crate) fn read(
         "history.reset" => EventBody::HistoryReset(serde_json::from_str(data)?),
         _ => return Ok(None),
     }))
+}
+
+fn pin_change(data: &str, subject: Option<&UserRef>) -> serde_json::Result<PinChange> {
+    let mut change: PinChange = serde_json::from_str(data)?;
+    if let Some(user) = subject {
+        change.user = user.clone();
+    }
+    Ok(change)
 }
 
 fn reaction_change(data: &str, subject: Option<&UserRef>) -> serde_json::Result<ReactionChange> {
@@ -74,6 +84,9 @@ pub(crate) fn write(body: &EventBody) -> serde_json::Result<String> {
         EventBody::ReactionAdded(change) | EventBody::ReactionRemoved(change) => {
             serde_json::to_string(change)
         }
+        EventBody::MessagePinned(change) | EventBody::MessageUnpinned(change) => {
+            serde_json::to_string(change)
+        }
         EventBody::HistoryReset(reset) => serde_json::to_string(reset),
         EventBody::Unknown(event) => serde_json::to_string(&event.data),
     }
@@ -86,6 +99,9 @@ pub(crate) fn subject(body: &EventBody) -> Option<UserId> {
         | EventBody::MemberLeft(change)
         | EventBody::MemberRoleChanged(change) => Some(change.user.id),
         EventBody::ReactionAdded(change) | EventBody::ReactionRemoved(change) => {
+            Some(change.user.id)
+        }
+        EventBody::MessagePinned(change) | EventBody::MessageUnpinned(change) => {
             Some(change.user.id)
         }
         EventBody::RoomCreated(_)

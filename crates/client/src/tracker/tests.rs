@@ -38,6 +38,7 @@ fn completed(body: &str) -> MessageCompleted {
         status: MessageStatus::Completed,
         usage: Usage::default(),
         error: None,
+        mentions: Vec::new(),
     }
 }
 

@@ -201,5 +201,6 @@ async fn interrupt(
         status,
         usage,
         error: None,
+        mentions: Vec::new(),
     }))
 }

@@ -178,5 +178,6 @@ fn interrupt(desk: &mut Desk<'_>, job: JobId, reply: MessageId, text: String) ->
         status,
         usage,
         error: None,
+        mentions: Vec::new(),
     }))
 }

@@ -20,7 +20,16 @@ fn membership(seq: u64, is_member: bool) -> Event {
 
 fn edited(seq: u64, number: u64, body: &str) -> Event {
     let (message, body) = (id(number), body.to_owned());
-    event(seq, EventBody::MessageEdited(MessageEdited { message, body, edited_at: at() }))
+    event(
+        seq,
+        EventBody::MessageEdited(MessageEdited {
+            message,
+            body,
+            edited_at: at(),
+            mentions: Vec::new(),
+            mentions_room: false,
+        }),
+    )
 }
 
 fn redacted(seq: u64, number: u64) -> Event {

@@ -6,7 +6,7 @@ use parlor_protocol::{
     event::{MessageCompleted, RoomState},
     frame::StreamingReply,
     message::{BotReply, Usage},
-    room::RoomKind,
+    room::{RoomKind, RoomSettings},
     time::Timestamp,
     user::UserRef,
 };
@@ -29,6 +29,7 @@ pub(super) fn room_updated(seq: u64) -> Event {
         kind: RoomKind::Public,
         topic: String::new(),
         archived: false,
+        settings: RoomSettings::default(),
     };
     event(seq, EventBody::RoomUpdated(state))
 }
@@ -58,6 +59,12 @@ pub(super) fn message(seq: u64, number: u64) -> Message {
         redacted_at: None,
         reactions: Vec::new(),
         attachments: Vec::new(),
+        mentions: Vec::new(),
+        mentions_room: false,
+        emote: false,
+        edits: 0,
+        replies: None,
+        pinned: None,
         bot: None,
         usage: None,
         error: None,
@@ -86,6 +93,7 @@ pub(super) fn completed(seq: u64, number: u64, body: &str) -> Event {
         status: MessageStatus::Completed,
         usage: Usage::default(),
         error: None,
+        mentions: Vec::new(),
     };
     event(seq, EventBody::MessageCompleted(completed))
 }

@@ -31,7 +31,13 @@ pub(super) async fn edit(desk: &mut Desk<'_>, message: MessageId, body: String) 
     let (room, seq, at) = (desk.room_key(), integer(facts.seq), desk.at.as_millis());
     desk.write(sql::EDIT, &[&room, &seq, &body, &at]).await?;
     let edited_at = desk.at;
-    desk.add_event(EventBody::MessageEdited(MessageEdited { message, body, edited_at }));
+    desk.add_event(EventBody::MessageEdited(MessageEdited {
+        message,
+        body,
+        edited_at,
+        mentions: Vec::new(),
+        mentions_room: false,
+    }));
     Ok(desk.added())
 }
 

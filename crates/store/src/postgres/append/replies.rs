@@ -75,7 +75,8 @@ pub(super) async fn complete(desk: &mut Desk<'_>, claim: &Claim, end: ReplyEnd) 
         call_bots(desk, reply, &call).await?;
     }
     let ReplyEnd { status, body, usage, error, .. } = end;
-    let completed = MessageCompleted { message: reply, body, status, usage, error };
+    let completed =
+        MessageCompleted { message: reply, body, status, usage, error, mentions: Vec::new() };
     desk.add_event(EventBody::MessageCompleted(completed));
     Ok(desk.added())
 }
@@ -183,6 +184,12 @@ async fn create(
         redacted_at: None,
         reactions: Vec::new(),
         attachments: Vec::new(),
+        mentions: Vec::new(),
+        mentions_room: false,
+        emote: false,
+        edits: 0,
+        replies: None,
+        pinned: None,
         bot: Some(BotReply { trigger: job.trigger, provider, model }),
         usage: None,
         error: None,

@@ -50,5 +50,6 @@ pub(super) fn state(desk: &Desk<'_>) -> RoomState {
         kind: desk.room.kind,
         topic: desk.room.topic.clone(),
         archived: desk.room.archived,
+        settings: parlor_protocol::room::RoomSettings::default(),
     }
 }

@@ -128,6 +128,7 @@ fn first_events(new: &NewRoom, users: &[UserRef]) -> Vec<Event> {
         kind: new.kind,
         topic: new.topic.clone(),
         archived: false,
+        settings: parlor_protocol::room::RoomSettings::default(),
     };
     let joined = users.iter().map(|user| {
         let role = role_of(new, user);

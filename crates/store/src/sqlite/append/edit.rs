@@ -31,7 +31,13 @@ pub(super) fn edit(desk: &mut Desk<'_>, message: MessageId, body: String) -> Ste
         params![desk.room_key(), integer(facts.seq), body, desk.at.as_millis()],
     )?;
     let edited_at = desk.at;
-    desk.add_event(EventBody::MessageEdited(MessageEdited { message, body, edited_at }))?;
+    desk.add_event(EventBody::MessageEdited(MessageEdited {
+        message,
+        body,
+        edited_at,
+        mentions: Vec::new(),
+        mentions_room: false,
+    }))?;
     Ok(desk.added())
 }
 

@@ -97,6 +97,7 @@ pub(super) fn complete(desk: &mut Desk<'_>, claim: &Claim, end: ReplyEnd) -> Ste
         status,
         usage,
         error,
+        mentions: Vec::new(),
     }))?;
     Ok(desk.added())
 }
@@ -166,6 +167,12 @@ fn create(
         redacted_at: None,
         reactions: Vec::new(),
         attachments: Vec::new(),
+        mentions: Vec::new(),
+        mentions_room: false,
+        emote: false,
+        edits: 0,
+        replies: None,
+        pinned: None,
         bot: Some(BotReply { trigger: job.trigger, provider, model }),
         usage: None,
         error: None,

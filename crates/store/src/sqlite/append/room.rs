@@ -56,5 +56,6 @@ pub(in crate::sqlite) fn state(desk: &Desk<'_>) -> RoomState {
         kind: desk.room.kind,
         topic: desk.room.topic.clone(),
         archived: desk.room.archived,
+        settings: parlor_protocol::room::RoomSettings::default(),
     }
 }
