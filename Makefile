@@ -6,12 +6,12 @@ CARGO_FLAGS =
 # Passed to `parlor serve`, such as ARGS="--listen 127.0.0.1:8000".
 ARGS =
 
-.PHONY: help run web test test-web test-rust lint fmt soak bench-micro instructions clean
+.PHONY: help run web test test-web test-typescript test-rust lint fmt soak bench-micro instructions clean
 
 help:
 	@echo "make run     build everything and start the server (ARGS=... for parlor serve)"
-	@echo "make test    all tests: page, unit, contract, node, journeys, documentation"
-	@echo "make lint    formatting, clippy, dependencies, types of the page"
+	@echo "make test    all tests: page, clients, unit, contract, node, journeys, documentation"
+	@echo "make lint    formatting, clippy, dependencies, types of page and client"
 	@echo "make fmt     format the Rust code"
 	@echo "make soak    the tests again, longer and with other seeds (PARLOR_SOAK=minutes of faults)"
 	@echo "make bench-micro   how long the operations on the path of a frame take"
@@ -28,7 +28,7 @@ web:
 	@scripts/require.sh node
 	@scripts/web.sh build
 
-test: test-web test-rust
+test: test-web test-typescript test-rust
 
 test-web: web
 	cd web && npm run --silent check
@@ -36,16 +36,23 @@ test-web: web
 	chromium=$$(scripts/require.sh --path chromium) && cd web && \
 		PARLOR_CHROMIUM="$$chromium" npm run --silent test:page
 
+test-typescript:
+	@scripts/require.sh node
+	@scripts/web.sh client
+	cd clients/typescript && npm run --silent check && npm run --silent test
+
 # Tests of the cluster start their own Postgres, NATS, Redis and so on; scripts/cargo-test.sh makes
 # sure that these are installed. Nothing that runs already is used.
 test-rust: web
-	@scripts/require.sh cargo cc
+	@scripts/require.sh cargo cc node
+	@scripts/web.sh client
 	cargo build $(CARGO_FLAGS) -p parlor
 	cargo test $(CARGO_FLAGS) --workspace --doc
 	scripts/cargo-test.sh default $(CARGO_FLAGS)
 
 soak: web
-	@scripts/require.sh cargo cc
+	@scripts/require.sh cargo cc node
+	@scripts/web.sh client
 	cargo build $(CARGO_FLAGS) -p parlor
 	cargo build $(CARGO_FLAGS) -p parlor --features planted-bugs --target-dir target/planted
 	PARLOR_SOAK=$${PARLOR_SOAK:-1} PARLOR_PLANTED_BIN="$$PWD/target/planted/debug/parlor" \
@@ -60,6 +67,8 @@ lint:
 	scripts/deny.sh
 	@scripts/web.sh deps
 	cd web && npm run --silent check
+	@scripts/web.sh client
+	cd clients/typescript && npm run --silent check
 
 bench-micro:
 	@scripts/require.sh cargo cc
@@ -74,4 +83,4 @@ fmt:
 
 clean:
 	cargo clean
-	rm -rf web/dist web/node_modules
+	rm -rf web/dist web/node_modules clients/typescript/dist clients/typescript/node_modules

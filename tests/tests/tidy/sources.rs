@@ -4,6 +4,8 @@ use crate::tree::{File, expect_none, files, files_with, root};
 
 /// Lines of a source file.
 const LINES_MAX: usize = 600;
+/// How a source file begins that a tool writes, and that a person reads for single names.
+const GENERATED: &str = "// Generated ";
 /// Files that a person writes and whose words are not documentation.
 const CODE: &[&str] =
     &["rs", "ts", "mjs", "svelte", "css", "html", "sh", "sql", "toml", "yaml", "yml"];
@@ -30,7 +32,7 @@ fn no_source_file_is_too_long() {
     let mut problems = Vec::new();
     for file in files_with(&["rs", "ts", "mjs", "svelte"]) {
         let lines = file.text.lines().count();
-        if lines > LINES_MAX {
+        if lines > LINES_MAX && !file.text.starts_with(GENERATED) {
             problems.push(format!("{} has {lines} lines", file.path));
         }
     }

@@ -7,7 +7,7 @@
 
 import { SvelteMap } from 'svelte/reactivity';
 
-import type { BotStatus, Feed, FeedChange, Member, Message, OutgoingMessage, UserRef } from '../parlor';
+import type { BotStatus, Feed, FeedChange, Member, Message, OutgoingMessage, UserRef } from '@parlor/client';
 
 /** A page in the background gets no frames; it takes changes over this often. */
 const HIDDEN_MS = 500;

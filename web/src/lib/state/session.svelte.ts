@@ -15,7 +15,7 @@ import {
   type NewRoom,
   type Room,
   type UserRef,
-} from '../parlor';
+} from '@parlor/client';
 import { RoomView } from './room.svelte';
 
 /** Nobody is told of an invitation, so the list of rooms is read again this often. */

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 
-import type { Member } from '../parlor';
+import type { Member } from '@parlor/client';
 import { completeMention, mentionAt, mentionChoices } from './mention';
 
 function member(username: string, display_name: string, kind: 'user' | 'bot' = 'user'): Member {
-  return { user: { id: username, username, display_name, kind }, role: 'member', status: 'online' };
+  const user = { id: username, username, display_name, kind };
+  return { user, role: 'member', status: 'online', joined_at: '' };
 }
 
 test('a mention is found where the caret is, but not inside an address', () => {

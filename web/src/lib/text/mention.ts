@@ -1,6 +1,6 @@
 /** Completion of `@name` while someone writes. */
 
-import type { Member } from '../parlor';
+import type { Member } from '@parlor/client';
 
 const MAX_CHOICES = 6;
 

@@ -1,0 +1,441 @@
+// Generated from the published specs by `npm run generate`. Do not edit.
+
+import type {
+  AdminSessionPage,
+  AdminUser,
+  AdminUserPage,
+  Alive,
+  Bot,
+  BotPage,
+  Cancelled,
+  CreateBotRequest,
+  CreateInviteRequest,
+  CreateRoomRequest,
+  DeletedRooms,
+  EditMessageRequest,
+  Info,
+  Invite,
+  InvitePreview,
+  MemberPage,
+  MemoryStatsPage,
+  Message,
+  MessagePage,
+  PatchBotRequest,
+  PatchMeRequest,
+  PatchRoomRequest,
+  PatchUserRequest,
+  PresenceResponse,
+  ProblemType,
+  ProviderHealthPage,
+  ProviderSummaryPage,
+  PublishAnswer,
+  PublishRequest,
+  PutMemberRequest,
+  PutPasswordRequest,
+  Readiness,
+  RefreshRequest,
+  RegisterRequest,
+  Room,
+  RoomPage,
+  SessionResponse,
+  SetupRequest,
+  Status,
+  TestPromptRequest,
+  TestPromptResponse,
+  TokenRequest,
+  TokenResponse,
+  User,
+  WsTicket,
+} from './schemas.js';
+
+/** A body that is not JSON. */
+export type RawBody = Blob | Uint8Array<ArrayBuffer> | string;
+
+/** Every call of the HTTP API: what goes in, and what comes out. */
+export interface Operations {
+  /** Return the description of the WebSocket */
+  'GET /asyncapi.json': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: unknown;
+  };
+  /** Tell whether the process is alive */
+  'GET /healthz': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: Alive;
+  };
+  /** Tell what this server is, and its limits */
+  'GET /info': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: Info;
+  };
+  /** Return metrics in the text format of Prometheus */
+  'GET /metrics': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: Response;
+  };
+  /** Return this document */
+  'GET /openapi.json': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: unknown;
+  };
+  /** Explain an error code */
+  'GET /problems/{code}': {
+    path: { code: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: ProblemType;
+  };
+  /** Tell whether the node takes work */
+  'GET /readyz': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: Readiness;
+  };
+  /** Return the JSON Schema of all frames */
+  'GET /schema.json': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: Response;
+  };
+  /** List logins that have not ended, newest first */
+  'GET /v1/admin/sessions': {
+    path: Record<never, never>;
+    query: { limit?: number; username?: string };
+    body: undefined;
+    answer: AdminSessionPage;
+  };
+  /** Return the state of the server */
+  'GET /v1/admin/status': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: Status;
+  };
+  /** List all users */
+  'GET /v1/admin/users': {
+    path: Record<never, never>;
+    query: { cursor?: string; limit?: number };
+    body: undefined;
+    answer: AdminUserPage;
+  };
+  /** Deactivate or reactivate a user, or give them a role */
+  'PATCH /v1/admin/users/{username}': {
+    path: { username: string };
+    query: Record<never, never>;
+    body: PatchUserRequest;
+    answer: AdminUser;
+  };
+  /** End this login everywhere */
+  'POST /v1/auth/logout': {
+    path: Record<never, never>;
+    query: { all?: boolean };
+    body: undefined;
+    answer: undefined;
+  };
+  /** Exchange a refresh token for a new pair */
+  'POST /v1/auth/refresh': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: RefreshRequest;
+    answer: TokenResponse;
+  };
+  /** Make an account and log in to it */
+  'POST /v1/auth/register': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: RegisterRequest;
+    answer: TokenResponse;
+  };
+  /** Return who is logged in, and how */
+  'GET /v1/auth/session': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: SessionResponse;
+  };
+  /** Make the first administrator */
+  'POST /v1/auth/setup': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: SetupRequest;
+    answer: TokenResponse;
+  };
+  /** Log in with user name or e-mail address, and password */
+  'POST /v1/auth/token': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: TokenRequest;
+    answer: TokenResponse;
+  };
+  /** Make a ticket that opens one WebSocket */
+  'POST /v1/auth/ws-ticket': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: WsTicket;
+  };
+  /** List the bots */
+  'GET /v1/bots': {
+    path: Record<never, never>;
+    query: { cursor?: string; limit?: number };
+    body: undefined;
+    answer: BotPage;
+  };
+  /** Make a bot */
+  'POST /v1/bots': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: CreateBotRequest;
+    answer: Bot;
+  };
+  /** Return a bot */
+  'GET /v1/bots/{bot}': {
+    path: { bot: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: Bot;
+  };
+  /** Change a bot */
+  'PATCH /v1/bots/{bot}': {
+    path: { bot: string };
+    query: Record<never, never>;
+    body: PatchBotRequest;
+    answer: Bot;
+  };
+  /** Delete a bot */
+  'DELETE /v1/bots/{bot}': {
+    path: { bot: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: undefined;
+  };
+  /** Tell what an invite link leads to */
+  'GET /v1/invites/{code}': {
+    path: { code: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: InvitePreview;
+  };
+  /** Tell whether the providers can be reached */
+  'GET /v1/llm/health': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: ProviderHealthPage;
+  };
+  /** List the configured providers and their models */
+  'GET /v1/llm/providers': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: ProviderSummaryPage;
+  };
+  /** Send one prompt through a provider */
+  'POST /v1/llm/test': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: TestPromptRequest;
+    answer: TestPromptResponse;
+  };
+  /** List rooms: public ones, and those that the caller is a member of */
+  'GET /v1/rooms': {
+    path: Record<never, never>;
+    query: { archived?: boolean; cursor?: string; limit?: number; mine?: boolean; q?: string };
+    body: undefined;
+    answer: RoomPage;
+  };
+  /** Make a room */
+  'POST /v1/rooms': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: CreateRoomRequest;
+    answer: Room;
+  };
+  /** Delete all rooms that only the caller owns */
+  'DELETE /v1/rooms': {
+    path: Record<never, never>;
+    query: { kind?: 'public' | 'private' | 'direct'; mine?: boolean };
+    body: undefined;
+    answer: DeletedRooms;
+  };
+  /** Return a room */
+  'GET /v1/rooms/{room}': {
+    path: { room: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: Room;
+  };
+  /** Rename, retopic, archive or reopen a room */
+  'PATCH /v1/rooms/{room}': {
+    path: { room: string };
+    query: Record<never, never>;
+    body: PatchRoomRequest;
+    answer: Room;
+  };
+  /** Delete a room with all that is in it */
+  'DELETE /v1/rooms/{room}': {
+    path: { room: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: undefined;
+  };
+  /** Follow a room as server-sent events */
+  'GET /v1/rooms/{room}/events': {
+    path: { room: string };
+    query: { since?: string };
+    body: undefined;
+    answer: Response;
+  };
+  /** Download a room's history */
+  'GET /v1/rooms/{room}/export': {
+    path: { room: string };
+    query: { format?: 'jsonl' | 'json' | 'markdown' };
+    body: undefined;
+    answer: string;
+  };
+  /** Make an invite link */
+  'POST /v1/rooms/{room}/invites': {
+    path: { room: string };
+    query: Record<never, never>;
+    body: CreateInviteRequest | undefined;
+    answer: Invite;
+  };
+  /** List the members of a room */
+  'GET /v1/rooms/{room}/members': {
+    path: { room: string };
+    query: { cursor?: string; limit?: number };
+    body: undefined;
+    answer: MemberPage;
+  };
+  /** Join, invite, or change a member */
+  'PUT /v1/rooms/{room}/members/{username}': {
+    path: { room: string; username: string };
+    query: Record<never, never>;
+    body: PutMemberRequest | undefined;
+    answer: undefined;
+  };
+  /** Leave a room, or remove a member from it */
+  'DELETE /v1/rooms/{room}/members/{username}': {
+    path: { room: string; username: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: undefined;
+  };
+  /** Tell what the bots of a room can remember */
+  'GET /v1/rooms/{room}/memory': {
+    path: { room: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: MemoryStatsPage;
+  };
+  /** Read a room's history */
+  'GET /v1/rooms/{room}/messages': {
+    path: { room: string };
+    query: { after?: number; before?: number; cursor?: string; limit?: number; offset?: number };
+    body: undefined;
+    answer: MessagePage;
+  };
+  /** Write a message */
+  'POST /v1/rooms/{room}/messages': {
+    path: { room: string };
+    query: { wait?: 'reply' };
+    body: PublishRequest;
+    answer: PublishAnswer;
+  };
+  /** Remove everything that was written in a room */
+  'DELETE /v1/rooms/{room}/messages': {
+    path: { room: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: undefined;
+  };
+  /** Change the text of one's own message */
+  'PATCH /v1/rooms/{room}/messages/{message}': {
+    path: { room: string; message: string };
+    query: Record<never, never>;
+    body: EditMessageRequest;
+    answer: Message;
+  };
+  /** Remove the text of a message */
+  'DELETE /v1/rooms/{room}/messages/{message}': {
+    path: { room: string; message: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: undefined;
+  };
+  /** Stop a bot's reply */
+  'POST /v1/rooms/{room}/messages/{message}/cancel': {
+    path: { room: string; message: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: Cancelled;
+  };
+  /** React to a message */
+  'PUT /v1/rooms/{room}/messages/{message}/reactions/{emoji}': {
+    path: { room: string; message: string; emoji: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: undefined;
+  };
+  /** Take a reaction back */
+  'DELETE /v1/rooms/{room}/messages/{message}/reactions/{emoji}': {
+    path: { room: string; message: string; emoji: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: undefined;
+  };
+  /** Return one's own profile */
+  'GET /v1/users/me': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: User;
+  };
+  /** Change one's own profile */
+  'PATCH /v1/users/me': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: PatchMeRequest;
+    answer: User;
+  };
+  /** Change one's own password */
+  'PUT /v1/users/me/password': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: PutPasswordRequest;
+    answer: undefined;
+  };
+  /** Return a profile */
+  'GET /v1/users/{username}': {
+    path: { username: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: User;
+  };
+  /** Tell whether someone is there */
+  'GET /v1/users/{username}/presence': {
+    path: { username: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: PresenceResponse;
+  };
+  /** Open the WebSocket */
+  'GET /v1/ws': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: Response;
+  };
+}

@@ -1,0 +1,1471 @@
+// Generated from the published specs by `npm run generate`. Do not edit.
+
+/** A command was carried out. */
+export interface Accepted {
+  /** For `publish`: whether this `client_id` had been written before. */
+  duplicate?: boolean;
+  /** For `publish`: the id of the message. */
+  message?: MessageId | null;
+  /** The command's id. */
+  re?: string | null;
+  /** For `publish`: the position of the message. */
+  seq?: number | null;
+}
+
+/** A login, and whose it is. */
+export interface AdminSession {
+  /** The client's name, as far as it was told. */
+  client: string;
+  /** When it began. */
+  created_at: Timestamp;
+  /** When it ends unless it is refreshed. */
+  expires_at: Timestamp;
+  /** The id. */
+  id: SessionId;
+  /** Whose. */
+  user: UserRef;
+}
+
+/** One page of a list. */
+export interface AdminSessionPage {
+  /** The items. */
+  items: AdminSession[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
+}
+
+/** A user as administrators see them. */
+export interface AdminUser {
+  /** Whether they may log in. */
+  active: boolean;
+  /** The path of the picture, which changes with it; absent when there is none. */
+  avatar?: string | null;
+  /** What the user says about themselves; empty when hidden. */
+  bio?: string;
+  /** When the account was made. */
+  created_at: Timestamp;
+  /** The name to show. */
+  display_name: string;
+  /** The e-mail address; only in one's own profile. */
+  email?: string | null;
+  /** The id. */
+  id: UserId;
+  /** Person, bot or integration. */
+  kind: UserKind;
+  /** The server-wide role. */
+  role: ServerRole;
+  /** The unique name. */
+  username: string;
+  /** Who may see the bio. */
+  visibility: Visibility;
+}
+
+/** One page of a list. */
+export interface AdminUserPage {
+  /** The items. */
+  items: AdminUser[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
+}
+
+/** That the process is alive. */
+export interface Alive {
+  /** Always `ok`. */
+  status: string;
+}
+
+/** What a member's client sent. */
+export interface App {
+  /** Any JSON. */
+  data: unknown;
+  /** Who. */
+  user: UserRef;
+}
+
+/** A file that belongs to a message. */
+export interface Attachment {
+  /** The size in bytes. */
+  bytes: number;
+  /** For an image: its height in pixels. */
+  height?: number | null;
+  /** The id. */
+  id: string;
+  /** The media type. */
+  media_type: string;
+  /** The file's name. */
+  name: string;
+  /** For an image: its width in pixels. */
+  width?: number | null;
+}
+
+/** A bot. */
+export interface Bot {
+  /** Messages of the room that it is shown at most. */
+  context_messages: number;
+  /** When it was made. */
+  created_at: Timestamp;
+  /** Longest reply in tokens. */
+  max_tokens?: number | null;
+  /** How far back it remembers, in seconds; 0: without end. */
+  memory_ttl_seconds: number;
+  /** The model; absent: the provider's default. */
+  model?: string | null;
+  /** Who made it. */
+  owner?: UserId | null;
+  /** The provider; absent: the server's default. */
+  provider?: string | null;
+  /** What the bot is told about itself; only for administrators and its maker. */
+  system_prompt?: string | null;
+  /** Sampling temperature. */
+  temperature?: number | null;
+  /** When it answers. */
+  trigger: Trigger;
+  /** The bot's user. */
+  user: UserRef;
+}
+
+/** One page of a list. */
+export interface BotPage {
+  /** The items. */
+  items: Bot[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
+}
+
+/** What a bot's message answers, and by which model. */
+export interface BotReply {
+  /** The model. */
+  model: string;
+  /** The provider, such as `ollama` or `demo`. */
+  provider: string;
+  /** The message that called the bot. */
+  trigger: MessageId;
+}
+
+/** What a bot does. */
+export type BotState = 'queued' | 'thinking' | 'streaming' | 'tool';
+
+/** What a bot is doing. */
+export interface BotStatus {
+  /** Which bot. */
+  bot: UserRef;
+  /** For `tool` and long preparations: what it waits for. */
+  detail?: string | null;
+  /** The reply, once there is one. */
+  message?: MessageId | null;
+  /** For `queued`: how many replies come first, plus one. */
+  position?: number | null;
+  /** What it does. */
+  state: BotState;
+}
+
+/** A bot's duty to answer a message. */
+export interface Cancelled {
+  /** The duty. */
+  job: JobId;
+}
+
+/** What went wrong, in a word that never changes. */
+export type Code =
+  /** The request cannot be read. */
+  | 'bad_request'
+  /** There is no valid proof of who is asking. */
+  | 'unauthenticated'
+  /** The access token has expired; refresh it. */
+  | 'token_expired'
+  /** The caller is known and may not do this. */
+  | 'forbidden'
+  /** It does not exist, or the caller may not know that it does. */
+  | 'not_found'
+  /** It contradicts what exists. */
+  | 'conflict'
+  /** The request, frame or body is larger than the limit. */
+  | 'payload_too_large'
+  /** This version does not do that. */
+  | 'unsupported'
+  /** A field has a value that is not allowed. */
+  | 'validation_failed'
+  /** Too many requests; try again after the given time. */
+  | 'rate_limited'
+  /** The budget for model tokens is spent. */
+  | 'budget_exhausted'
+  /** The room has as many members as it may have. */
+  | 'room_full'
+  /** Only members may do this. */
+  | 'not_a_member'
+  /** The position cannot be continued; read the history again. */
+  | 'resync_required'
+  /** The model provider failed. */
+  | 'provider_error'
+  /** The model provider cannot be reached. */
+  | 'provider_unavailable'
+  /** Something that is needed is away for the moment; try again. */
+  | 'unavailable'
+  /** A fault of the server. */
+  | 'internal';
+
+/** One frame from a client. */
+export type Command =
+  /** Proves who is there; the first frame unless the upgrade request already did. */
+  | {
+    /** The client's name and version. */
+    client?: string | null;
+    /** How the pieces of replies are to come; `gathered` without it. */
+    deltas?: Deltas | null;
+    op: 'hello';
+    /** The access token. */
+    token: string;
+  }
+  /** Follows a room. */
+  | {
+    /** Echoed as `re`. */
+    id?: string | null;
+    op: 'subscribe';
+    /** The room. */
+    room: RoomRef;
+    /** Where to continue; without it, at the present. */
+    since?: Since | null;
+  }
+  /** Stops following a room. */
+  | {
+    /** Echoed as `re`. */
+    id?: string | null;
+    op: 'unsubscribe';
+    /** The room. */
+    room: RoomRef;
+  }
+  /** Writes a message. */
+  | {
+    /** The text. */
+    body: string;
+    /** The author's own id: the same one is one message, however often it is sent. */
+    client_id?: string | null;
+    /** Echoed as `re`. */
+    id?: string | null;
+    op: 'publish';
+    /** The message it answers. */
+    reply_to?: MessageId | null;
+    /** The room. */
+    room: RoomRef;
+    /** The message whose thread it belongs to. */
+    thread?: MessageId | null;
+  }
+  /** Tells whether the user writes. */
+  | {
+    /** Echoed as `re` in an error. */
+    id?: string | null;
+    /** Whether they write. */
+    on: boolean;
+    op: 'typing';
+    /** The room. */
+    room: RoomRef;
+  }
+  /** Sends a signal of the client's own to all in the room. */
+  | {
+    /** Any JSON, up to `limits.signal_bytes`. */
+    data: unknown;
+    /** Echoed as `re` in an error. */
+    id?: string | null;
+    op: 'signal';
+    /** The room. */
+    room: RoomRef;
+  }
+  /** Moves the read marker. */
+  | {
+    /** Echoed as `re`. */
+    id?: string | null;
+    op: 'read';
+    /** The room. */
+    room: RoomRef;
+    /** Everything up to here is read. */
+    seq: number;
+  }
+  /** Stops a bot's reply. */
+  | {
+    /** Echoed as `re`. */
+    id?: string | null;
+    /** The reply. */
+    message: MessageId;
+    op: 'cancel';
+    /** The room. */
+    room: RoomRef;
+  }
+  /** Replaces the access token before it expires. */
+  | {
+    /** Echoed as `re`. */
+    id?: string | null;
+    op: 'refresh';
+    /** The new access token of the same session. */
+    token: string;
+  }
+  /** Asks for a `pong`. */
+  | {
+    op: 'ping';
+  };
+
+/** A new bot. */
+export interface CreateBotRequest {
+  /** Messages of the room that it is shown at most. */
+  context_messages?: number | null;
+  /** The name to show. */
+  display_name?: string | null;
+  /** Longest reply in tokens. */
+  max_tokens?: number | null;
+  /** How far back it remembers, in seconds; 0: without end. */
+  memory_ttl_seconds?: number | null;
+  /** The model; absent: the provider's default. */
+  model?: string | null;
+  /** Its user name. */
+  name: string;
+  /** The provider; absent: the server's default. */
+  provider?: string | null;
+  /** What the bot is told about itself. */
+  system_prompt?: string | null;
+  /** Sampling temperature, 0–2. */
+  temperature?: number | null;
+  /** When it answers; `mention` when absent. */
+  trigger?: Trigger | null;
+}
+
+/** A new invite link. */
+export interface CreateInviteRequest {
+  /** Seconds until it stops working; a week when absent, 30 days at most. */
+  expires_in?: number | null;
+  /** How many may join by it; 25 when absent, 1,000 at most. */
+  max_uses?: number | null;
+}
+
+/** A new room. */
+export interface CreateRoomRequest {
+  /** Names of the first bots. */
+  bots?: string[];
+  /** Makes a repeated request give the first answer again; also as `Idempotency-Key`. */
+  client_id?: string | null;
+  /** Public, private or direct. */
+  kind: RoomKind;
+  /** User names of the first members, besides the caller. */
+  members?: string[];
+  /** The name to show, 1–80 characters. */
+  name: string;
+  /** The unique short name; made from the name when absent. */
+  slug?: string | null;
+  /** What it is about. */
+  topic?: string | null;
+}
+
+/** Rooms that were deleted. */
+export interface DeletedRooms {
+  /** Their ids. */
+  deleted: RoomId[];
+}
+
+/** How a connection is told the pieces of replies (`message.delta`). */
+export type Deltas = 'gathered' | 'live' | 'none';
+
+/** The state of one thing that the server depends on. */
+export interface Dependency {
+  /** What is wrong. */
+  detail?: string | null;
+  /** What it is, such as `sqlite`. */
+  kind: string;
+  /** Whether it works. */
+  ok: boolean;
+}
+
+/** The node is going away. */
+export interface Drain {
+  /** When this client should connect again. */
+  reconnect_in_ms: number;
+}
+
+/** A changed message. */
+export interface EditMessageRequest {
+  /** The new text. */
+  body: string;
+}
+
+/** One entry of a room's log. */
+export type Event = {
+  /** Who did it; absent when the server did. */
+  actor?: UserRef | null;
+  /** When it was committed. */
+  at: Timestamp;
+  /** The room. */
+  room: RoomId;
+  /** The position: 1, 2, 3 … in each room. */
+  seq: number;
+} & (
+  /** The room was made. */
+  | {
+    data: RoomState;
+    type: 'room.created';
+  }
+  /** Name, topic or settings changed. */
+  | {
+    data: RoomState;
+    type: 'room.updated';
+  }
+  /** The room was closed for new messages, or opened again. */
+  | {
+    data: RoomState;
+    type: 'room.archived';
+  }
+  /** Someone became a member. */
+  | {
+    data: MemberChange;
+    type: 'member.joined';
+  }
+  /** Someone left, was kicked or banned. */
+  | {
+    data: MemberChange;
+    type: 'member.left';
+  }
+  /** A member's role or mute changed. */
+  | {
+    data: MemberChange;
+    type: 'member.role_changed';
+  }
+  /** A message was written, or a bot began a reply. */
+  | {
+    data: Message;
+    type: 'message.created';
+  }
+  /** A message's text changed. */
+  | {
+    data: MessageEdited;
+    type: 'message.edited';
+  }
+  /** A message's text was removed. */
+  | {
+    data: MessageRedacted;
+    type: 'message.redacted';
+  }
+  /** A message was pinned. */
+  | {
+    data: PinChange;
+    type: 'message.pinned';
+  }
+  /** A message is pinned no longer. */
+  | {
+    data: PinChange;
+    type: 'message.unpinned';
+  }
+  /** A bot's reply has ended. */
+  | {
+    data: MessageCompleted;
+    type: 'message.completed';
+  }
+  /** Someone reacted. */
+  | {
+    data: ReactionChange;
+    type: 'reaction.added';
+  }
+  /** Someone took a reaction back. */
+  | {
+    data: ReactionChange;
+    type: 'reaction.removed';
+  }
+  /** Everything before this event is gone. */
+  | {
+    data: HistoryReset;
+    type: 'history.reset';
+  }
+);
+
+/** One field of a request that is not as it should be. */
+export interface FieldError {
+  /** What is wrong, in a word. */
+  code: string;
+  /** What is wrong and what is allowed, in a sentence. */
+  detail: string;
+  /** The field's name. */
+  field: string;
+}
+
+/** One frame from the server. */
+export type Frame =
+  /** The connection is authenticated. */
+  | Welcome & {
+    op: 'welcome';
+  }
+  /** A command was carried out. */
+  | Accepted & {
+    op: 'ok';
+  }
+  /** A command was refused, or the connection has a problem. */
+  | Refused & {
+    op: 'error';
+  }
+  /** A room is being followed; events after `seq` come next. */
+  | Subscribed & {
+    op: 'subscribed';
+  }
+  /** An entry of a room's log. */
+  | Event & {
+    op: 'event';
+  }
+  /** A signal. */
+  | Signal & {
+    op: 'signal';
+  }
+  /** The client's position cannot be continued: read the history, then subscribe at `from`. */
+  | Resync & {
+    op: 'resync';
+  }
+  /** The node is going away. */
+  | Drain & {
+    op: 'drain';
+  }
+  /** The answer to `ping`. */
+  | {
+    op: 'pong';
+  };
+
+/** Everything before this event is gone. */
+export interface HistoryReset {
+  /** The position of the last event that is gone. */
+  through: number;
+}
+
+/** What this server is. */
+export interface Info {
+  /** Limits of a connection. */
+  limits: Limits;
+  /** Always `parlor`. */
+  name: string;
+  /** Whether anyone may register. */
+  registration: Registration;
+  /** Whether the first administrator is still to be made. */
+  setup_required: boolean;
+  /** The WebSocket subprotocols. */
+  subprotocols: string[];
+  /** The version. */
+  version: string;
+}
+
+/** An invite link's code. */
+export interface Invite {
+  /** The code; whoever has it may join. */
+  code: string;
+  /** When it stops working. */
+  expires_at: Timestamp;
+  /** The room. */
+  room: RoomId;
+  /** How many more may join by it. */
+  uses_left: number;
+}
+
+/** The room behind an invite link, for those who have its code. */
+export interface InvitePreview {
+  /** The code; whoever has it may join. */
+  code: string;
+  /** When it stops working. */
+  expires_at: Timestamp;
+  /** What kind of room it is. */
+  kind: RoomKind;
+  /** How many members it has. */
+  members: number;
+  /** The room's name. */
+  name: string;
+  /** The room. */
+  room: RoomId;
+  /** The room's short name. */
+  slug: string;
+  /** What the room is about. */
+  topic: string;
+  /** How many more may join by it. */
+  uses_left: number;
+}
+
+/** The durable duty of one bot to answer one message. */
+export type JobId = string;
+
+/** Why a membership ended. */
+export type LeaveReason = 'left' | 'kicked' | 'banned' | 'deleted';
+
+/** Limits and defaults of one connection. */
+export interface Limits {
+  /** Largest message body, in bytes. */
+  body_bytes: number;
+  /** Largest frame, in bytes. */
+  frame_bytes: number;
+  /** Bytes that may wait for one connection before it is degraded and then closed. */
+  outbox_bytes: number;
+  /** Largest `data` of a `signal`, in bytes. */
+  signal_bytes: number;
+  /** Rooms that one connection may subscribe to. */
+  subscriptions: number;
+}
+
+/** One member of a room. */
+export interface Member {
+  /** Since when they are a member. */
+  joined_at: Timestamp;
+  /** Until when they may not write. */
+  muted_until?: Timestamp | null;
+  /** The role in this room. */
+  role: Role;
+  /** Whether they are there. */
+  status: PresenceStatus;
+  /** Who. */
+  user: UserRef;
+}
+
+/** A change of one membership. */
+export interface MemberChange {
+  /** Until when the member may not write. */
+  muted_until?: Timestamp | null;
+  /** For `member.left`: why. */
+  reason?: LeaveReason | null;
+  /** The role after the change, or the last one. */
+  role: Role;
+  /** Whose. */
+  user: UserRef;
+}
+
+/** One page of a list. */
+export interface MemberPage {
+  /** The items. */
+  items: Member[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
+}
+
+/** What a room's bots can remember. */
+export interface MemoryStats {
+  /** The bot. */
+  bot: UserRef;
+  /** How far back it remembers, in seconds; 0: without end. */
+  memory_ttl_seconds: number;
+  /** Messages of the room that the bot would be shown now. */
+  messages: number;
+  /** The oldest of them. */
+  since?: Timestamp | null;
+  /** Their size in tokens, estimated. */
+  tokens: number;
+}
+
+/** One page of a list. */
+export interface MemoryStatsPage {
+  /** The items. */
+  items: MemoryStats[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
+}
+
+/** A message as it is now. */
+export interface Message {
+  /** Files. */
+  attachments?: Attachment[];
+  /** The text; empty when redacted. */
+  body: string;
+  /** For a bot's message: what it answers. */
+  bot?: BotReply | null;
+  /** The author's own id for it. */
+  client_id?: string | null;
+  /** When it was made. */
+  created_at: Timestamp;
+  /** When it was last edited. */
+  edited_at?: Timestamp | null;
+  /** How often its text was changed. */
+  edits?: number;
+  /** Whether its text is what the author does (`/me waves`), not what they say. */
+  emote?: boolean;
+  /** For a failed reply: why. */
+  error?: ReplyError | null;
+  /** The id. */
+  id: MessageId;
+  /** The members that it mentions, as they were when it was written. */
+  mentions?: UserRef[];
+  /** Whether it mentions everyone in the room. */
+  mentions_room?: boolean;
+  /** When it is pinned: by whom and since when. */
+  pinned?: Pin | null;
+  /** Reactions. */
+  reactions?: Reaction[];
+  /** When it was redacted. */
+  redacted_at?: Timestamp | null;
+  /** For the root of a thread: what its replies amount to. */
+  replies?: Replies | null;
+  /** The message it answers. */
+  reply_to?: MessageId | null;
+  /** The room. */
+  room: RoomId;
+  /** The author. */
+  sender: UserRef;
+  /** The position of its `message.created` event. */
+  seq: number;
+  /** How far it is. */
+  status: MessageStatus;
+  /** The message whose thread it belongs to. */
+  thread?: MessageId | null;
+  /** For a finished reply: what it cost. */
+  usage?: Usage | null;
+}
+
+/** A bot's reply has ended. */
+export interface MessageCompleted {
+  /** The whole text. */
+  body: string;
+  /** Why it failed. */
+  error?: ReplyError | null;
+  /** The members that the text mentions. */
+  mentions?: UserRef[];
+  /** Which. */
+  message: MessageId;
+  /** Completed, cancelled, failed or interrupted. */
+  status: MessageStatus;
+  /** What it cost. */
+  usage: Usage;
+}
+
+/** More text of a streaming reply. */
+export interface MessageDelta {
+  /** The number of this piece: 1, 2, 3 … in each turn. */
+  chunk: number;
+  /** The reply. */
+  message: MessageId;
+  /** The piece. */
+  text: string;
+  /** Which attempt at the reply; a higher one replaces the text of the lower. */
+  turn: number;
+}
+
+/** A message's text changed. */
+export interface MessageEdited {
+  /** The new text. */
+  body: string;
+  /** When. */
+  edited_at: Timestamp;
+  /** The members that the new text mentions. */
+  mentions?: UserRef[];
+  /** Whether the new text mentions everyone in the room. */
+  mentions_room?: boolean;
+  /** Which. */
+  message: MessageId;
+}
+
+/** A message. */
+export type MessageId = string;
+
+/** One page of a list. */
+export interface MessagePage {
+  /** The items. */
+  items: Message[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
+}
+
+/** A message's text was removed. */
+export interface MessageRedacted {
+  /** Which. */
+  message: MessageId;
+}
+
+/** How far a message is. */
+export type MessageStatus =
+  /** Written at once by its author. */
+  | 'complete'
+  /** A bot is still writing it. */
+  | 'streaming'
+  /** A bot has finished it. */
+  | 'completed'
+  /** Someone stopped it. */
+  | 'cancelled'
+  /** The model provider failed. */
+  | 'failed'
+  /** The worker that wrote it was lost. */
+  | 'interrupted';
+
+/** The state of one node. */
+export interface NodeStatus {
+  /** Open WebSocket connections. */
+  connections: number;
+  /** Its name. */
+  name: string;
+  /** Rooms with a connected member. */
+  rooms: number;
+  /** Since when it runs. */
+  started_at: Timestamp;
+  /** For how many seconds it has been running. */
+  uptime_seconds: number;
+}
+
+/** Which messages of a room a member wants to be told of. */
+export type NotificationLevel = 'all' | 'mentions' | 'none';
+
+/** Changes of a bot. What is absent stays. */
+export interface PatchBotRequest {
+  /** Messages of the room that it is shown at most. */
+  context_messages?: number | null;
+  /** The name to show. */
+  display_name?: string | null;
+  /** Longest reply in tokens. */
+  max_tokens?: number | null;
+  /** How far back it remembers, in seconds; 0: without end. */
+  memory_ttl_seconds?: number | null;
+  /** The model. */
+  model?: string | null;
+  /** The provider. */
+  provider?: string | null;
+  /** What the bot is told about itself. */
+  system_prompt?: string | null;
+  /** Sampling temperature, 0–2. */
+  temperature?: number | null;
+  /** When it answers. */
+  trigger?: Trigger | null;
+}
+
+/** Changes of one's own profile. */
+export interface PatchMeRequest {
+  /** A new text about oneself. */
+  bio?: string | null;
+  /** A new name to show. */
+  display_name?: string | null;
+  /** A new user name. */
+  username?: string | null;
+  /** Who may see the bio. */
+  visibility?: Visibility | null;
+}
+
+/** Changes of a room. */
+export interface PatchRoomRequest {
+  /** Closes the room for new messages, or opens it. */
+  archived?: boolean | null;
+  /** A new name. */
+  name?: string | null;
+  /** A new topic. */
+  topic?: string | null;
+}
+
+/** Changes of a user by an administrator. */
+export interface PatchUserRequest {
+  /** Whether they may log in. */
+  active?: boolean | null;
+  /** The server-wide role. */
+  role?: ServerRole | null;
+}
+
+/** That a message is kept at hand for everyone in the room. */
+export interface Pin {
+  /** When. */
+  at: Timestamp;
+  /** Who pinned it. */
+  by: UserRef;
+}
+
+/** A message was pinned, or is pinned no longer. */
+export interface PinChange {
+  /** The message. */
+  message: MessageId;
+  /** Who did it. */
+  user: UserRef;
+}
+
+/** A position in a room's log. */
+export interface Position {
+  /** The identity of the log. */
+  epoch: string;
+  /** The last event that the client has. */
+  seq: number;
+}
+
+/** Someone came, went or became idle. */
+export interface Presence {
+  /** Whether they are there. */
+  status: PresenceStatus;
+  /** Who. */
+  user: UserRef;
+}
+
+/** Whether someone is there. */
+export interface PresenceResponse {
+  /** How many connections they have. */
+  connections: number;
+  /** When they were last seen. */
+  last_seen?: Timestamp | null;
+  /** Online, idle or offline. */
+  status: PresenceStatus;
+}
+
+/** Whether someone is there. */
+export type PresenceStatus = 'online' | 'idle' | 'offline';
+
+/** An RFC 9457 problem document: the body of every HTTP error. */
+export interface Problem {
+  /** The stable code. */
+  code: Code;
+  /** What went wrong in this case and what helps. */
+  detail: string;
+  /** The fields at fault. */
+  errors?: FieldError[];
+  /** The id of the request, as in the server's log. */
+  request_id?: string;
+  /** When a retry makes sense: milliseconds from now, as in the `Retry-After` header. */
+  retry_after_ms?: number | null;
+  /** The HTTP status. */
+  status: number;
+  /** A short title. */
+  title: string;
+  /** A stable URI reference such as `/problems/rate-limited`. */
+  type: string;
+}
+
+/** What a code means. */
+export interface ProblemType {
+  /** The code. */
+  code: Code;
+  /** What it means and what helps. */
+  description: string;
+  /** Whether the same request may succeed later without a change. */
+  retryable: boolean;
+  /** The HTTP status that goes with it. */
+  status: number;
+  /** The title. */
+  title: string;
+  /** The URI reference, as in `type`. */
+  type: string;
+}
+
+/** Whether a provider can be reached. */
+export interface ProviderHealth {
+  /** What is wrong, in a sentence. */
+  detail?: string | null;
+  /** How long it took, in milliseconds. */
+  latency_ms?: number | null;
+  /** The provider. */
+  name: string;
+  /** Whether it answered. */
+  reachable: boolean;
+}
+
+/** One page of a list. */
+export interface ProviderHealthPage {
+  /** The items. */
+  items: ProviderHealth[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
+}
+
+/** A configured model provider. */
+export interface ProviderSummary {
+  /** Whether bots without a provider use it. */
+  default: boolean;
+  /** The model used when a bot names none. */
+  default_model: string;
+  /** `ollama`, `openai_compatible` or `demo`. */
+  kind: string;
+  /** The models that it offers; empty when it could not be asked. */
+  models: string[];
+  /** The name to use in a bot. */
+  name: string;
+}
+
+/** One page of a list. */
+export interface ProviderSummaryPage {
+  /** The items. */
+  items: ProviderSummary[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
+}
+
+/** A message and the bot's reply to it. */
+export interface PublishAndReply {
+  /** The message. */
+  message: Message;
+  /** The finished reply; absent when the message called no bot. */
+  reply?: Message | null;
+}
+
+/** The message, or with `?wait=reply` the message and the reply. */
+export type PublishAnswer = Message | PublishAndReply;
+
+/** A new message. */
+export interface PublishRequest {
+  /** The text. */
+  body: string;
+  /** The author's own id: the same one is one message; also as `Idempotency-Key`. */
+  client_id?: string | null;
+  /** The message it answers. */
+  reply_to?: MessageId | null;
+  /** The message whose thread it belongs to. */
+  thread?: MessageId | null;
+}
+
+/** Joins, invites, or changes a member. An empty object for oneself joins. */
+export interface PutMemberRequest {
+  /** Removes the member and keeps them out for a time. */
+  ban?: Restriction | null;
+  /** An invite code, to join a private room. */
+  invite?: string | null;
+  /** Takes the right to write away for a time. */
+  mute?: Restriction | null;
+  /** The role to give. */
+  role?: Role | null;
+}
+
+/** A new password. */
+export interface PutPasswordRequest {
+  /** The present password. */
+  current_password: string;
+  /** The new one. */
+  new_password: string;
+}
+
+/** One emoji and who reacted with it. */
+export interface Reaction {
+  /** How many reacted. */
+  count: number;
+  /** The emoji. */
+  emoji: string;
+  /** The user names of those who did, oldest first, at most 20. */
+  users: string[];
+}
+
+/** A reaction came or went. */
+export interface ReactionChange {
+  /** The emoji. */
+  emoji: string;
+  /** The message. */
+  message: MessageId;
+  /** Who. */
+  user: UserRef;
+}
+
+/** Whether the node takes work. */
+export interface Readiness {
+  /** Each dependency by name. */
+  dependencies: Record<string, Dependency>;
+  /** Whether it does. */
+  ready: boolean;
+  /** Why not, when it does not. */
+  reason?: string | null;
+}
+
+/** Someone has read up to a position. */
+export interface Receipt {
+  /** The position. */
+  seq: number;
+  /** Who. */
+  user: UserRef;
+}
+
+/** A new pair of tokens for a refresh token. */
+export interface RefreshRequest {
+  /** The refresh token; it is spent by this call. */
+  refresh_token: string;
+}
+
+/** A command was refused. */
+export interface Refused {
+  /** The stable code. */
+  code: Code;
+  /** What helps. */
+  detail: string;
+  /** The command's id. */
+  re?: string | null;
+  /** When a retry makes sense. */
+  retry_after_ms?: number | null;
+}
+
+/** A new account. */
+export interface RegisterRequest {
+  /** The name to show; the user name when absent. */
+  display_name?: string | null;
+  /** Optional and unique. */
+  email?: string | null;
+  /** An invite code, where registration asks for one. */
+  invite?: string | null;
+  /** 8–128 characters; refused when common or easy to guess. */
+  password: string;
+  /** 3–32 characters: letters, digits, `_`, `-`, `.`. */
+  username: string;
+}
+
+/** Who may register. */
+export type Registration = 'open' | 'invite' | 'closed';
+
+/** The messages of a thread, as its root shows them. Redacted ones do not count. */
+export interface Replies {
+  /** How many there are. */
+  count: number;
+  /** When the newest was made. */
+  last_at: Timestamp;
+  /** The position of the newest. */
+  last_seq: number;
+}
+
+/** Why a reply failed, for the people in the room. */
+export interface ReplyError {
+  /** The stable code. */
+  code: Code;
+  /** A sentence that a person understands. */
+  detail: string;
+}
+
+/** A mute or a ban. */
+export interface Restriction {
+  /** When it ends; absent: when a moderator lifts it. In the past: it is lifted. */
+  until?: Timestamp | null;
+}
+
+/** The client's position cannot be continued. */
+export interface Resync {
+  /** The newest event: history up to here, and live events after it. */
+  from: number;
+  /** Why: `epoch_changed`, `too_far_behind`, `history_reset` or `ahead_of_log`. */
+  reason: string;
+  /** The room. */
+  room: RoomId;
+}
+
+/** A role in one room. */
+export type Role = 'member' | 'moderator' | 'owner';
+
+/** A room as one caller sees it. */
+export interface Room {
+  /** Whether it is closed for new messages. */
+  archived: boolean;
+  /** When it was made. */
+  created_at: Timestamp;
+  /** The identity of the room's log. */
+  epoch: string;
+  /** The id. */
+  id: RoomId;
+  /** Who may find and enter it. */
+  kind: RoomKind;
+  /** How many members there are. */
+  members: number;
+  /** Those of them that mention the caller, or everyone. */
+  mentions?: number;
+  /** The name to show. */
+  name: string;
+  /** Which messages the caller wants to be told of. */
+  notifications?: NotificationLevel;
+  /** In a direct room: the other participants. */
+  participants?: UserRef[];
+  /** The caller's read marker. */
+  read_seq: number;
+  /** The caller's role; absent for those who are not members. */
+  role?: Role | null;
+  /** The position of the newest event. */
+  seq: number;
+  /** Who may do what in it. */
+  settings?: RoomSettings;
+  /** The unique short name. */
+  slug: string;
+  /** What it is about. */
+  topic: string;
+  /** Messages by others after the caller's read marker. */
+  unread: number;
+}
+
+/** A room. */
+export type RoomId = string;
+
+/** Who may find and enter a room. */
+export type RoomKind = 'public' | 'private' | 'direct';
+
+/** One page of a list. */
+export interface RoomPage {
+  /** The items. */
+  items: Room[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
+}
+
+/** A room as a client names it: by id or by slug. */
+export type RoomRef = string;
+
+/** Who may do what in a room, besides what the roles say. */
+export interface RoomSettings {
+  /** The least role whose messages call bots. */
+  call_bots?: Role;
+  /** The least role that may invite; absent: members in public rooms, moderators in private ones. */
+  invite?: Role | null;
+  /** The least role that may write messages. */
+  post?: Role;
+  /** Whether clients may send signals of their own (`op: signal`). */
+  signals?: boolean;
+  /** Seconds that a member waits between two messages; 0: none. */
+  slow_mode_seconds?: number;
+  /** The least role that may stop or redo replies of bots. */
+  stop_bots?: Role;
+}
+
+/** What a room is called and about. */
+export interface RoomState {
+  /** Whether it is closed for new messages. */
+  archived: boolean;
+  /** Who may find and enter it. */
+  kind: RoomKind;
+  /** The name to show. */
+  name: string;
+  /** Who may do what in it. */
+  settings?: RoomSettings;
+  /** The unique short name. */
+  slug: string;
+  /** What it is about. */
+  topic: string;
+}
+
+/** A server-wide role. */
+export type ServerRole = 'admin' | 'user';
+
+/** A login. */
+export interface Session {
+  /** The client's name, as far as it was told. */
+  client: string;
+  /** When it began. */
+  created_at: Timestamp;
+  /** When it ends unless it is refreshed. */
+  expires_at: Timestamp;
+  /** The id. */
+  id: SessionId;
+}
+
+/** A login: what a refresh token family, its access tokens and its connections belong to. */
+export type SessionId = string;
+
+/** The caller's login. */
+export interface SessionResponse {
+  /** The login. */
+  session: Session;
+  /** Who is logged in. */
+  user: User;
+}
+
+/** The first administrator, by the one-time link printed at first start. */
+export interface SetupRequest {
+  /** The administrator's password. */
+  password: string;
+  /** The token of the link. */
+  token: string;
+  /** The administrator's user name. */
+  username: string;
+}
+
+/** A signal in a room. */
+export type Signal = {
+  /** The room. */
+  room: RoomId;
+} & (
+  /** Someone writes, or stopped writing. */
+  | {
+    data: Typing;
+    type: 'typing';
+  }
+  /** Someone came, went or became idle. */
+  | {
+    data: Presence;
+    type: 'presence';
+  }
+  /** Someone has read up to a position. */
+  | {
+    data: Receipt;
+    type: 'receipt';
+  }
+  /** More text of a streaming reply. */
+  | {
+    data: MessageDelta;
+    type: 'message.delta';
+  }
+  /** What a bot is doing. */
+  | {
+    data: BotStatus;
+    type: 'bot.status';
+  }
+  /** What a member's client sent. */
+  | {
+    data: App;
+    type: 'app';
+  }
+);
+
+/** Where a subscription continues. */
+export type Since = Position | number;
+
+/** The state of the server, for administrators. */
+export interface Status {
+  /** Each dependency by name. */
+  dependencies: Record<string, Dependency>;
+  /** The nodes. */
+  nodes: NodeStatus[];
+  /** The version. */
+  version: string;
+}
+
+/** A reply that is being written. */
+export interface StreamingReply {
+  /** The number of the last piece in `text`. */
+  chunk: number;
+  /** The reply. */
+  message: MessageId;
+  /** The text so far. */
+  text: string;
+  /** Which attempt. */
+  turn: number;
+}
+
+/** A room is being followed. */
+export interface Subscribed {
+  /** The identity of the log. */
+  epoch: string;
+  /** The command's id. */
+  re?: string | null;
+  /** Whether the client's position is continued. */
+  resumed: boolean;
+  /** The room's id. */
+  room: RoomId;
+  /** The newest event. Those between `since` and this one follow this frame. */
+  seq: number;
+  /** The room's short name. */
+  slug: string;
+  /** Replies that are being written, with their text so far. */
+  streaming: StreamingReply[];
+}
+
+/** One prompt to try a provider with. */
+export interface TestPromptRequest {
+  /** The model; absent: the provider's default. */
+  model?: string | null;
+  /** The prompt. */
+  prompt: string;
+  /** The provider; absent: the default. */
+  provider?: string | null;
+}
+
+/** What a provider answered. */
+export interface TestPromptResponse {
+  /** How long it took, in milliseconds. */
+  duration_ms: number;
+  /** The model. */
+  model: string;
+  /** The provider. */
+  provider: string;
+  /** The answer. */
+  reply: string;
+  /** What it cost. */
+  usage: Usage;
+}
+
+/** RFC 3339, UTC, milliseconds. */
+export type Timestamp = string;
+
+/** A login. As JSON, or as an OAuth2 password form (`grant_type` and `scope` are accepted). */
+export interface TokenRequest {
+  /** Ignored. */
+  client_id?: string | null;
+  /** Ignored. */
+  client_secret?: string | null;
+  /** `password`, where given. */
+  grant_type?: string | null;
+  /** The password. */
+  password: string;
+  /** Ignored. */
+  scope?: string | null;
+  /** The user name. */
+  username: string;
+}
+
+/** A pair of tokens. */
+export interface TokenResponse {
+  /** Sent as `Authorization: Bearer …`. */
+  access_token: string;
+  /** Seconds until the access token expires. */
+  expires_in: number;
+  /** Opaque, single use. */
+  refresh_token: string;
+  /** Always `bearer`. */
+  token_type: string;
+  /** Whose. */
+  user: User;
+}
+
+/** When a bot answers. */
+export type Trigger = 'mention' | 'always' | 'direct' | 'never';
+
+/** Someone writes, or stopped writing. */
+export interface Typing {
+  /** Whether they write. */
+  on: boolean;
+  /** Who. */
+  user: UserRef;
+}
+
+/** Tokens that a reply has cost. */
+export interface Usage {
+  /** Tokens of the reply. */
+  completion_tokens: number;
+  /** Whether the numbers are Parlor's estimate and not the provider's count. */
+  estimated: boolean;
+  /** Tokens of the prompt. */
+  prompt_tokens: number;
+}
+
+/** A profile. */
+export interface User {
+  /** The path of the picture, which changes with it; absent when there is none. */
+  avatar?: string | null;
+  /** What the user says about themselves; empty when hidden. */
+  bio?: string;
+  /** When the account was made. */
+  created_at: Timestamp;
+  /** The name to show. */
+  display_name: string;
+  /** The e-mail address; only in one's own profile. */
+  email?: string | null;
+  /** The id. */
+  id: UserId;
+  /** Person, bot or integration. */
+  kind: UserKind;
+  /** The server-wide role. */
+  role: ServerRole;
+  /** The unique name. */
+  username: string;
+  /** Who may see the bio. */
+  visibility: Visibility;
+}
+
+/** A person, a bot or an integration. */
+export type UserId = string;
+
+/** What kind of participant it is. */
+export type UserKind = 'user' | 'bot' | 'integration';
+
+/** The short form of a participant, as it stands in messages, events and signals. */
+export interface UserRef {
+  /** The name to show. */
+  display_name: string;
+  /** The id. */
+  id: UserId;
+  /** Person, bot or integration. */
+  kind: UserKind;
+  /** The unique name, as in a mention. */
+  username: string;
+}
+
+/** Who may see a profile's bio. */
+export type Visibility = 'public' | 'private';
+
+/** The connection is authenticated. */
+export interface Welcome {
+  /** How often the client should send `ping` when it has nothing else to send. */
+  heartbeat_ms: number;
+  /** The limits of this connection. */
+  limits: Limits;
+  /** The node's name. */
+  node: string;
+  /** The session (login) of this connection. */
+  session: SessionId;
+  /** Who it is. */
+  user: UserRef;
+}
+
+/** A single-use ticket for the WebSocket upgrade. */
+export interface WsTicket {
+  /** Seconds until it expires. */
+  expires_in: number;
+  /** For `?ticket=`. */
+  ticket: string;
+}
