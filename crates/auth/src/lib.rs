@@ -6,6 +6,7 @@
 pub mod access;
 pub mod email;
 mod key;
+pub mod marked;
 pub mod password;
 pub mod password_rule;
 pub mod profile;
@@ -16,6 +17,7 @@ pub mod username;
 pub use access::{Access, AccessRefused, AccessTokens, CLOCK_LEEWAY, NewAccess};
 pub use email::{EmailRefused, check_email};
 pub use key::{KeyTooShort, fingerprint};
+pub use marked::Mark;
 pub use password::{HashError, HashParams, NewPasswordError, PasswordHasher};
 pub use password_rule::{Known, PasswordRefused, PasswordRule};
 pub use profile::{DisplayNameRefused, check_display_name};

@@ -7,6 +7,7 @@ mod page;
 mod provider;
 mod room;
 mod server;
+mod token;
 mod user;
 
 pub use auth::{
@@ -21,4 +22,5 @@ pub use room::{
     CreateInviteRequest, CreateRoomRequest, Invite, PatchRoomRequest, PutMemberRequest, Restriction,
 };
 pub use server::{Dependency, Info, NodeStatus, Readiness, Registration, Status};
+pub use token::{CreateTokenRequest, NewPersonalToken, PersonalToken, Scope, Scopes};
 pub use user::{AdminUser, PatchMeRequest, PatchUserRequest, PresenceResponse};

@@ -56,6 +56,10 @@ id!(
     SessionId
 );
 id!(
+    /// A personal access token. Connections that it opened are those of a login with the same id.
+    TokenId
+);
+id!(
     /// The durable duty of one bot to answer one message.
     JobId
 );

@@ -16,6 +16,7 @@ pub mod replay;
 pub mod rooms;
 pub mod sessions;
 pub mod tail;
+pub mod tokens;
 pub mod users;
 pub mod world;
 
@@ -158,6 +159,12 @@ macro_rules! store_conformance {
             $crate::store_conformance!(@tests $factory, tail {
                 heads_of_rooms_are_listed_without_those_that_do_not_exist,
                 tail_is_read_from_where_it_stood,
+            });
+            $crate::store_conformance!(@tests $factory, tokens {
+                token_works_until_its_owner_ends_it,
+                number_of_tokens_is_bounded,
+                tokens_end_with_all_logins,
+                last_use_of_a_token_never_moves_back,
             });
             $crate::store_conformance!(@tests $factory, users {
                 account_is_found_by_id_and_by_name_in_any_case,

@@ -1,5 +1,9 @@
 //! The contract of a store. See the crate's documentation for what every method guarantees.
 
+mod tokens;
+
+pub use tokens::Tokens;
+
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -29,13 +33,26 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Everything that a node needs of its store.
 pub trait Store:
-    Users + Sessions + Rooms + Log + Many + Tail + Jobs + Bots + Operations + Send + Sync + Debug
+    Users
+    + Sessions
+    + Tokens
+    + Rooms
+    + Log
+    + Many
+    + Tail
+    + Jobs
+    + Bots
+    + Operations
+    + Send
+    + Sync
+    + Debug
 {
 }
 
 impl<T> Store for T where
     T: Users
         + Sessions
+        + Tokens
         + Rooms
         + Log
         + Many

@@ -29,6 +29,7 @@ mod sessions;
 mod sql;
 mod survey;
 mod tail;
+mod tokens;
 mod transaction;
 mod users;
 

@@ -1,5 +1,9 @@
 //! What the store holds, as far as it is not part of the wire.
 
+mod tokens;
+
+pub use tokens::{NewToken, TokenConflict, TokenRecord};
+
 use parlor_domain::log::Head;
 use parlor_domain::permission::Membership;
 use parlor_protocol::http::Trigger;

@@ -22,6 +22,7 @@ mod schema;
 mod sessions;
 mod sql;
 mod tail;
+mod tokens;
 mod users;
 mod writer;
 

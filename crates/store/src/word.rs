@@ -1,6 +1,6 @@
 //! Enums of the contract as the words that columns hold, the same in every backend.
 
-use parlor_protocol::http::Trigger;
+use parlor_protocol::http::{Scope, Scopes, Trigger};
 use parlor_protocol::message::MessageStatus;
 use parlor_protocol::room::{Role, RoomKind};
 use parlor_protocol::user::{ServerRole, UserKind, Visibility};
@@ -48,4 +48,14 @@ words! {
         Failed = "failed",
         Interrupted = "interrupted",
     }
+}
+
+/// Writes scopes as words with a space between them.
+pub(crate) fn words_of_scopes(scopes: Scopes) -> String {
+    scopes.iter().map(Scope::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// Reads scopes. A word of another version allows nothing here.
+pub(crate) fn scopes_from_words(words: &str) -> Scopes {
+    words.split(' ').filter_map(Scope::from_name).collect()
 }

@@ -20,6 +20,7 @@ pub(in crate::postgres) mod rooms;
 pub(in crate::postgres) mod sessions;
 pub(in crate::postgres) mod survey;
 pub(in crate::postgres) mod tail;
+pub(in crate::postgres) mod tokens;
 pub(in crate::postgres) mod users;
 
 #[cfg(test)]
@@ -46,6 +47,7 @@ mod tests {
             super::sessions::ALL,
             super::survey::ALL,
             super::tail::ALL,
+            super::tokens::ALL,
             super::users::ALL,
         ];
         for (name, statement) in groups.into_iter().flatten() {

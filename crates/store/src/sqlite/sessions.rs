@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use super::SqliteStore;
 use super::codec::{bytes, id, time};
 use super::fault::{Fault, Outcome};
-use super::sql::sessions as sql;
+use super::sql::{sessions as sql, tokens};
 use super::{query, rows};
 use crate::contract::{Result, Sessions};
 use crate::record::{NewSession, Rotated, Rotation, SessionRecord};
@@ -40,12 +40,7 @@ impl Sessions for SqliteStore {
         except: Option<SessionId>,
         at: Timestamp,
     ) -> Result<Vec<SessionId>> {
-        self.write(move |conn| {
-            let params =
-                params![user.0.as_bytes(), at.as_millis(), bytes(except.map(|except| except.0))];
-            Ok(query::list(conn, sql::REVOKE_ALL, params, |row| id(row, 0))?)
-        })
-        .await
+        self.write(move |conn| Ok(revoke_all(conn, user, except, at)?)).await
     }
 
     async fn list_revoked_since(&self, since: Timestamp) -> Result<Vec<SessionId>> {
@@ -105,6 +100,22 @@ fn find(conn: &Connection, id: SessionId) -> Outcome<Option<SessionRecord>> {
 
 fn revoke(conn: &Connection, id: SessionId, at: Timestamp) -> rusqlite::Result<bool> {
     Ok(query::execute(conn, sql::REVOKE, params![id.0.as_bytes(), at.as_millis()])? > 0)
+}
+
+/// Ends all logins of a user but one, and all personal access tokens.
+pub(super) fn revoke_all(
+    conn: &Connection,
+    user: UserId,
+    except: Option<SessionId>,
+    at: Timestamp,
+) -> rusqlite::Result<Vec<SessionId>> {
+    let (user, at) = (user.0.as_bytes(), at.as_millis());
+    let params = params![user, at, bytes(except.map(|except| except.0))];
+    let mut ended = query::list(conn, sql::REVOKE_ALL, params, |row| id(row, 0))?;
+    let tokens: Vec<SessionId> =
+        query::list(conn, tokens::REVOKE_ALL, params![user, at], |row| id(row, 0))?;
+    ended.extend(tokens);
+    Ok(ended)
 }
 
 fn rotate(conn: &Connection, rotation: &Rotation) -> Outcome<Rotated> {

@@ -17,6 +17,7 @@ pub(in crate::sqlite) mod messages;
 pub(in crate::sqlite) mod meta;
 pub(in crate::sqlite) mod rooms;
 pub(in crate::sqlite) mod sessions;
+pub(in crate::sqlite) mod tokens;
 pub(in crate::sqlite) mod users;
 
 #[cfg(test)]
@@ -29,6 +30,7 @@ mod tests {
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V1__initial.sql")).unwrap();
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V2__hand_overs.sql"))
             .unwrap();
+        conn.execute_batch(include_str!("../../../../migrations/sqlite/V10__hooks.sql")).unwrap();
         conn.execute_batch("CREATE TABLE refinery_schema_history (version INTEGER)").unwrap();
 
         let groups = [
@@ -39,6 +41,7 @@ mod tests {
             super::meta::ALL,
             super::rooms::ALL,
             super::sessions::ALL,
+            super::tokens::ALL,
             super::users::ALL,
         ];
         for (name, statement) in groups.into_iter().flatten() {

@@ -7,10 +7,10 @@ use parlor_protocol::user::{ServerRole, Visibility};
 use rusqlite::{Connection, params};
 
 use super::SqliteStore;
-use super::codec::{Word as _, bytes};
+use super::codec::Word as _;
 use super::fault::{Fault, Outcome};
-use super::sql::{jobs, sessions, users as sql};
-use super::{query, rows};
+use super::sql::{jobs, users as sql};
+use super::{query, rows, sessions};
 use crate::contract::{Result, Users};
 use crate::record::{Account, Credentials, NewUser, ProfileChange, UserConflict};
 
@@ -102,8 +102,7 @@ impl Users for SqliteStore {
             let role = role.map(ServerRole::word);
             query::execute(conn, sql::SET_ACCESS, params![user.0.as_bytes(), active, role])?;
             if active == Some(false) {
-                let params = params![user.0.as_bytes(), at.as_millis(), bytes(None)];
-                query::list(conn, sessions::REVOKE_ALL, params, |_| Ok(()))?;
+                sessions::revoke_all(conn, user, None, at)?;
                 // A bot that is switched off stops what it does.
                 query::execute(conn, jobs::REQUEST_CANCEL_EVERYWHERE, [user.0.as_bytes()])?;
             }

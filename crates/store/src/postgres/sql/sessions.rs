@@ -26,10 +26,18 @@ statements! {
     ROTATE = "UPDATE sessions SET refresh_hash = $2, idle_until = $3 WHERE id = $1";
     SPEND = "INSERT INTO spent_tokens (hash, session, spent_at) VALUES ($1, $2, $3)";
     REVOKE = "UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
-    REVOKE_ALL = "UPDATE sessions SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL \
-                  AND id IS DISTINCT FROM $3 RETURNING id";
-    LIST_REVOKED_AT = "SELECT id FROM sessions WHERE user_id = $1 AND revoked_at = $2";
-    LIST_REVOKED = "SELECT id FROM sessions WHERE revoked_at >= $1 ORDER BY revoked_at";
+    /// All logins but one, and all personal access tokens, which end like logins and are told by the
+    /// same id.
+    REVOKE_ALL = "WITH logins AS (UPDATE sessions SET revoked_at = $2 WHERE user_id = $1 \
+                  AND revoked_at IS NULL AND id IS DISTINCT FROM $3 RETURNING id), \
+                  tokens AS (UPDATE personal_tokens SET revoked_at = $2 WHERE user_id = $1 \
+                  AND revoked_at IS NULL RETURNING id) \
+                  SELECT id FROM logins UNION ALL SELECT id FROM tokens";
+    LIST_REVOKED_AT = "SELECT id FROM sessions WHERE user_id = $1 AND revoked_at = $2 \
+                       UNION ALL \
+                       SELECT id FROM personal_tokens WHERE user_id = $1 AND revoked_at = $2";
+    LIST_REVOKED = "SELECT id FROM sessions WHERE revoked_at >= $1 \
+                    UNION ALL SELECT id FROM personal_tokens WHERE revoked_at >= $1";
     LIST_OPEN = concat!(
         "SELECT ", session!(), " FROM sessions s WHERE ($1::uuid IS NULL OR s.user_id = $1) \
          AND s.revoked_at IS NULL AND s.idle_until > $2 AND s.absolute_until > $2 \

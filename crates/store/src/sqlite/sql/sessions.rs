@@ -26,7 +26,9 @@ statements! {
     REVOKE = "UPDATE sessions SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL";
     REVOKE_ALL = "UPDATE sessions SET revoked_at = ?2 WHERE user = ?1 AND revoked_at IS NULL \
                   AND id IS NOT ?3 RETURNING id";
-    LIST_REVOKED = "SELECT id FROM sessions WHERE revoked_at >= ?1 ORDER BY revoked_at";
+    /// Tokens end like logins, and are told by the same id.
+    LIST_REVOKED = "SELECT id FROM sessions WHERE revoked_at >= ?1 \
+                    UNION ALL SELECT id FROM personal_tokens WHERE revoked_at >= ?1";
     LIST_OPEN = concat!(
         "SELECT ", session!(), " FROM sessions s WHERE (?1 IS NULL OR s.user = ?1) \
          AND s.revoked_at IS NULL AND s.idle_until > ?2 AND s.absolute_until > ?2 \
