@@ -40,6 +40,7 @@ mod problem;
 mod rooms;
 mod system;
 mod table;
+mod tokens;
 mod users;
 mod view;
 

@@ -4,6 +4,7 @@ pub mod admission;
 pub mod bootstrap;
 pub mod committer;
 pub mod edge;
+pub mod grant;
 pub mod http;
 pub mod metrics;
 pub mod node;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor_auth::{AccessRefused, AccessTokens, CLOCK_LEEWAY, PasswordHasher, RefreshTokens};
+use parlor_auth::{AccessRefused, AccessTokens, CLOCK_LEEWAY, Mark, PasswordHasher, RefreshTokens};
 use parlor_bus::{Bus, Control};
 use parlor_cluster::{Presence, Revocations, SharedLimits, Tickets, Transition};
 use parlor_llm::Providers;
@@ -19,6 +19,7 @@ use parlor_store::record::{Checkpoint, RoomAccess};
 
 use crate::admission::Admission;
 use crate::committer::Committer;
+use crate::grant::Grant;
 use crate::metrics::Metrics;
 use crate::presence::PresenceNews;
 use crate::presence::last_seen::LastSeen;
@@ -91,8 +92,10 @@ pub struct Caller {
     pub user: UserRef,
     /// Their server-wide role.
     pub role: ServerRole,
-    /// Their login.
+    /// Their login, or the personal access token that stands for one.
     pub session: SessionId,
+    /// What the proof allows.
+    pub grant: Grant,
     /// When the proof expires.
     pub expires_at: Timestamp,
 }
@@ -123,8 +126,11 @@ impl Node {
         }
     }
 
-    /// Checks an access token and finds out whose it is.
+    /// Checks an access token of a login, or a personal one, and finds out whose it is.
     pub async fn authenticate(&self, token: &str) -> Outcome<Caller> {
+        if Mark::PersonalToken.is_on(token) {
+            return self.authenticate_personal(token).await;
+        }
         let access = self.access_tokens.verify(token, self.clock.now());
         let access = access.map_err(|refused| match refused {
             AccessRefused::Expired => {
@@ -153,7 +159,8 @@ impl Node {
             return Err(ended());
         }
         let User { role, .. } = account.user;
-        Ok(Caller { user: account.user.to_ref(), role, session, expires_at })
+        let user = account.user.to_ref();
+        Ok(Caller { user, role, session, grant: Grant::Login, expires_at })
     }
 
     /// Finds a room and the caller's membership; rooms that the caller may not know of are not

@@ -6,7 +6,7 @@ use parlor_runtime::config::Program;
 use crate::context::Context;
 use crate::{
     account, admin, bench, bot_worker, bots, broker, chat, config, doctor, generate, health,
-    history, migrate, rooms, send, serve, tail, users,
+    history, migrate, rooms, send, serve, tail, tokens, users,
 };
 
 /// Chat rooms that people and language models share.
@@ -121,6 +121,8 @@ pub(crate) enum Command {
     Bots(bots::BotsArgs),
     /// Look at profiles
     Users(users::UsersArgs),
+    /// List, make and end personal access tokens, for scripts
+    Tokens(tokens::TokensArgs),
     /// Look after the server
     Admin(admin::AdminArgs),
     /// Put load on a server, and see what comes of it
@@ -156,6 +158,7 @@ impl Command {
             Self::Rooms(args) => rooms::run(args, context).await,
             Self::Bots(args) => bots::run(args, context).await,
             Self::Users(args) => users::run(args, context).await,
+            Self::Tokens(args) => tokens::run(args, context).await,
             Self::Admin(args) => admin::run(args, context).await,
             Self::Bench(args) => Box::pin(bench::run(*args, context)).await,
             Self::Doctor(args) => doctor::run(&args, context).await,

@@ -56,11 +56,15 @@ impl Context {
         Ok(Some(config.base_url))
     }
 
-    /// Returns a client with the login of this profile, if that is one of this server.
+    /// Returns a client with the personal access token of the environment, else with the login of
+    /// this profile, if that is one of this server.
     pub(crate) fn http(&self) -> anyhow::Result<Http> {
         let (server, _) = self.server()?;
         let user_agent = USER_AGENT.to_owned();
         let config = ClientConfig { user_agent, ..ClientConfig::new(server.as_str())? };
+        if let Some(secret) = self.sources.variable("PARLOR_TOKEN") {
+            return Ok(Http::with_personal_token(config, secret)?);
+        }
         let tokens = FileTokens::new(self.profile()?, Credentials::name_of(&server));
         Ok(Http::with_tokens(config, Arc::new(tokens))?)
     }

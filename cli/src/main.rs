@@ -37,6 +37,7 @@ mod rooms;
 mod send;
 mod serve;
 mod tail;
+mod tokens;
 mod users;
 
 #[global_allocator]

@@ -263,6 +263,8 @@ macro_rules! unused {
     };
 }
 
+mod programs;
+
 type Conflicting<T> = std::result::Result<T, UserConflict>;
 type Refusable = std::result::Result<(), AppendRefused>;
 

@@ -6,7 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use parlor_bus::Control;
 use parlor_protocol::code::Code;
-use parlor_protocol::http::{AdminUser, NodeStatus, Page, PatchUserRequest, Session, Status};
+use parlor_protocol::http::{
+    AdminUser, NodeStatus, Page, PatchUserRequest, Scope, Session, Status,
+};
 use parlor_protocol::user::{ServerRole, UserRef};
 use parlor_store::record::Account;
 use schemars::JsonSchema;
@@ -22,15 +24,18 @@ use crate::refusal::{Outcome, Refusal};
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/v1/admin/status", "get_status", get_status)
+            .scope(Scope::Admin)
             .about("Administration", "Return the state of the server")
             .access(Access::Admin)
             .answers::<Status>(200, "Nodes, dependencies, uptime."),
         Endpoint::get("/v1/admin/users", "admin_list_users", list_users)
+            .scope(Scope::Admin)
             .about("Administration", "List all users")
             .access(Access::Admin)
             .query::<PageQuery>()
             .answers::<Page<AdminUser>>(200, "A page of users, by user name."),
         Endpoint::patch("/v1/admin/users/{username}", "admin_patch_user", patch_user)
+            .scope(Scope::Admin)
             .about("Administration", "Deactivate or reactivate a user, or give them a role")
             .details("Deactivating ends all logins of the user and cuts their connections.")
             .access(Access::Admin)
@@ -38,6 +43,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<AdminUser>(200, "The changed user.")
             .refuses(&[Code::NotFound, Code::Conflict]),
         Endpoint::get("/v1/admin/sessions", "admin_list_sessions", list_sessions)
+            .scope(Scope::Admin)
             .about("Administration", "List logins that have not ended, newest first")
             .access(Access::Admin)
             .query::<SessionsQuery>()

@@ -11,7 +11,7 @@ use http::StatusCode;
 use parlor_auth::{check_display_name, check_username};
 use parlor_domain::body::{BodyRefused, check_body};
 use parlor_protocol::code::Code;
-use parlor_protocol::http::{Bot, CreateBotRequest, Page, PatchBotRequest, Trigger};
+use parlor_protocol::http::{Bot, CreateBotRequest, Page, PatchBotRequest, Scope, Trigger};
 use parlor_protocol::id::UserId;
 use parlor_protocol::user::{ServerRole, UserKind, UserRef};
 use parlor_store::record::{BotRecord, NewUser};
@@ -41,26 +41,31 @@ const MEMORY_MAX: u64 = 10 * 365 * 86_400;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/v1/bots", "list_bots", list_bots)
+            .scope(Scope::Read)
             .about("Bots", "List the bots")
             .query::<BotsQuery>()
             .answers::<Page<Bot>>(200, "A page of bots, by name."),
         Endpoint::post("/v1/bots", "create_bot", create_bot)
+            .scope(Scope::Bots)
             .about("Bots", "Make a bot")
             .details("It becomes a member of a room like a person: by an invite of a member.")
             .body::<CreateBotRequest>()
             .answers::<Bot>(201, "The bot was made.")
             .refuses(&[Code::Conflict]),
         Endpoint::get("/v1/bots/{bot}", "get_bot", get_bot)
+            .scope(Scope::Read)
             .about("Bots", "Return a bot")
             .answers::<Bot>(200, "The bot.")
             .refuses(&[Code::NotFound]),
         Endpoint::patch("/v1/bots/{bot}", "patch_bot", patch_bot)
+            .scope(Scope::Bots)
             .about("Bots", "Change a bot")
             .details("For its maker and administrators. What is absent stays as it is.")
             .body::<PatchBotRequest>()
             .answers::<Bot>(200, "The changed bot.")
             .refuses(&[Code::NotFound, Code::Forbidden]),
         Endpoint::delete("/v1/bots/{bot}", "delete_bot", delete_bot)
+            .scope(Scope::Bots)
             .about("Bots", "Delete a bot")
             .details("It leaves all rooms; what it wrote stays.")
             .answers_nothing("The bot is gone.")

@@ -6,12 +6,14 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::Method;
 use parlor_protocol::code::Code;
+use parlor_protocol::http::Scope;
 use parlor_protocol::schema::Schemas;
 use schemars::JsonSchema;
 use serde_json::Value;
 
 use super::App;
 use super::guard::{self, Gate};
+use crate::grant::Need;
 
 /// Adds a type to a document's schemas and returns a reference to it.
 pub(crate) type SchemaOf = fn(&mut Schemas) -> Value;
@@ -69,6 +71,7 @@ pub(crate) struct Endpoint {
     pub(crate) summary: &'static str,
     pub(crate) details: Option<&'static str>,
     pub(crate) access: Access,
+    pub(crate) need: Need,
     pub(crate) query: Option<fn() -> Value>,
     pub(crate) headers: Vec<RequestHeader>,
     pub(crate) body: Vec<(&'static str, SchemaOf)>,
@@ -134,6 +137,7 @@ impl Endpoint {
             summary: "",
             details: None,
             access: Access::User,
+            need: Need::Login,
             query: None,
             headers: Vec::new(),
             body: Vec::new(),
@@ -160,6 +164,12 @@ impl Endpoint {
     /// Says who may call it; without it, whoever is logged in.
     pub(crate) fn access(mut self, access: Access) -> Self {
         self.access = access;
+        self
+    }
+
+    /// Says which scope a personal access token needs; without it no such token will do.
+    pub(crate) fn scope(mut self, scope: Scope) -> Self {
+        self.need = Need::Scope(scope);
         self
     }
 
@@ -252,7 +262,7 @@ impl Endpoint {
 
     /// Returns the route, with its guard before it.
     pub(crate) fn into_route(self, app: &App) -> MethodRouter<App> {
-        let gate = Gate::new(app.clone(), self.access, self.limit);
+        let gate = Gate::new(app.clone(), self.access, self.need, self.limit);
         self.route
             .route_layer(from_fn_with_state(gate, guard::admit))
             // The extractors have their own limit and say it in a problem document.
@@ -266,10 +276,7 @@ impl Endpoint {
             codes.extend([Code::RateLimited, Code::Unavailable, Code::Internal]);
         }
         if matches!(self.access, Access::User | Access::Admin) {
-            codes.extend([Code::Unauthenticated, Code::TokenExpired]);
-        }
-        if self.access == Access::Admin {
-            codes.push(Code::Forbidden);
+            codes.extend([Code::Unauthenticated, Code::TokenExpired, Code::Forbidden]);
         }
         if !self.body.is_empty() {
             codes.extend([

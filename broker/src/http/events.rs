@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName};
 use parlor_protocol::code::{Code, Problem};
 use parlor_protocol::command::{Position, Since};
 use parlor_protocol::frame::Subscribed;
+use parlor_protocol::http::Scope;
 use parlor_protocol::id::RoomRef;
 use rand::Rng as _;
 use schemars::JsonSchema;
@@ -39,7 +40,7 @@ const PLACE_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/v1/rooms/{room}/events", "follow_room", follow_room)
+        Endpoint::get("/v1/rooms/{room}/events", "follow_room", follow_room).scope(Scope::Read)
             .about("Events", "Follow a room as server-sent events")
             .details(
                 "First `subscribed`, then every event, named by its type and with its `seq` as id, \

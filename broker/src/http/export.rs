@@ -13,6 +13,7 @@ use http::HeaderValue;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use parlor_domain::permission::Action;
 use parlor_protocol::code::Code;
+use parlor_protocol::http::Scope;
 use parlor_protocol::id::RoomRef;
 use parlor_protocol::message::Message;
 use parlor_store::record::{RoomRecord, Window};
@@ -33,6 +34,7 @@ const PAGE: u32 = 200;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/v1/rooms/{room}/export", "export_room", export_room)
+            .scope(Scope::Read)
             .about("Messages", "Download a room's history")
             .query::<ExportQuery>()
             .answers_text(200, JSONL, "All messages, oldest first.")

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::endpoint::{Access, Limit};
 use super::{App, ClientAddress};
+use crate::grant::Need;
 use crate::node::Caller;
 use crate::rate::AddressKey;
 use crate::refusal::{Outcome, Refusal};
@@ -23,6 +24,7 @@ use crate::refusal::{Outcome, Refusal};
 pub(super) struct Gate {
     app: App,
     access: Access,
+    need: Need,
     time_limit: Option<Duration>,
 }
 
@@ -38,12 +40,12 @@ struct Origin<'a> {
 pub(super) struct CalledBy(pub(super) UserId);
 
 impl Gate {
-    pub(super) fn new(app: App, access: Access, limit: Limit) -> Self {
+    pub(super) fn new(app: App, access: Access, need: Need, limit: Limit) -> Self {
         let time_limit = match limit {
             Limit::Request => Some(app.node().config.limits.request_timeout),
             Limit::Own => None,
         };
-        Self { app, access, time_limit }
+        Self { app, access, need, time_limit }
     }
 
     async fn check(&self, origin: &Origin<'_>) -> Outcome<Option<Caller>> {
@@ -83,6 +85,7 @@ impl Gate {
             node.metrics.auth.rate_limited.with_label_values(&["request"]).inc();
             Refusal::from(limited)
         })?;
+        caller.check(self.need)?;
         Ok(caller)
     }
 

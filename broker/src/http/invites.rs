@@ -8,7 +8,7 @@ use http::StatusCode;
 use parlor_auth::ticket;
 use parlor_domain::permission::Action;
 use parlor_protocol::code::Code;
-use parlor_protocol::http::{CreateInviteRequest, Invite};
+use parlor_protocol::http::{CreateInviteRequest, Invite, Scope};
 use parlor_protocol::id::{RoomRef, UserId};
 use parlor_protocol::room::RoomKind;
 use parlor_protocol::time::Timestamp;
@@ -37,6 +37,7 @@ const CODE_MAX: usize = 64;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::post("/v1/rooms/{room}/invites", "create_invite", create_invite)
+            .scope(Scope::Rooms)
             .about("Members", "Make an invite link")
             .optional_body::<CreateInviteRequest>()
             .answers::<Invite>(201, "The link's code.")

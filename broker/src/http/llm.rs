@@ -13,7 +13,7 @@ use parlor_llm::{
 };
 use parlor_protocol::code::Code;
 use parlor_protocol::http::{
-    Page, ProviderHealth, ProviderSummary, TestPromptRequest, TestPromptResponse,
+    Page, ProviderHealth, ProviderSummary, Scope, TestPromptRequest, TestPromptResponse,
 };
 use parlor_protocol::message::Usage;
 use tokio::time::{Instant, timeout};
@@ -35,12 +35,15 @@ const MODELS_MAX: usize = 500;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/v1/llm/providers", "list_providers", list_providers)
+            .scope(Scope::Read)
             .about("Models", "List the configured providers and their models")
             .answers::<Page<ProviderSummary>>(200, "The providers."),
         Endpoint::get("/v1/llm/health", "get_provider_health", get_provider_health)
+            .scope(Scope::Read)
             .about("Models", "Tell whether the providers can be reached")
             .answers::<Page<ProviderHealth>>(200, "One entry for each provider."),
         Endpoint::post("/v1/llm/test", "test_prompt", test_prompt)
+            .scope(Scope::Admin)
             .about("Models", "Send one prompt through a provider")
             .access(Access::Admin)
             .body::<TestPromptRequest>()

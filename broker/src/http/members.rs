@@ -7,7 +7,7 @@ use axum::extract::State;
 use http::StatusCode;
 use parlor_domain::permission::Action;
 use parlor_protocol::code::Code;
-use parlor_protocol::http::{Page, PutMemberRequest};
+use parlor_protocol::http::{Page, PutMemberRequest, Scope};
 use parlor_protocol::id::{RoomRef, UserId};
 use parlor_protocol::room::Member;
 use parlor_store::Intent;
@@ -26,11 +26,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     let refusals = [Code::NotFound, Code::NotAMember, Code::Forbidden, Code::Conflict];
     vec![
         Endpoint::get("/v1/rooms/{room}/members", "list_members", list_members)
+            .scope(Scope::Read)
             .about("Members", "List the members of a room")
             .query::<MembersQuery>()
             .answers::<Page<Member>>(200, "A page of members, by user name.")
             .refuses(&[Code::NotFound, Code::NotAMember]),
         Endpoint::put("/v1/rooms/{room}/members/{username}", "put_member", put_member)
+            .scope(Scope::Rooms)
             .about("Members", "Join, invite, or change a member")
             .details(
                 "For oneself, an empty object joins; a private room needs the code of an invite \
@@ -42,6 +44,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .refuses(&refusals)
             .refuses(&[Code::RoomFull]),
         Endpoint::delete("/v1/rooms/{room}/members/{username}", "delete_member", delete_member)
+            .scope(Scope::Rooms)
             .about("Members", "Leave a room, or remove a member from it")
             .answers_nothing("They are not a member any more.")
             .refuses(&refusals),
@@ -107,6 +110,9 @@ async fn put_member(
         }
     };
     let intent = intent(user == caller.user.id, user, request)?;
+    if matches!(intent, Intent::SetRole { .. } | Intent::Mute { .. } | Intent::Ban { .. }) {
+        caller.check_scope(Scope::Moderate)?;
+    }
     append(&node, room.id, caller.user.id, intent).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -147,6 +153,9 @@ async fn delete_member(
     let (room, _) = find_room(&node, &caller, &room, Action::Read).await?;
     let user = find_user(&node, &caller, &username).await?.user.id;
     let intent = if user == caller.user.id { Intent::Leave } else { Intent::Kick { user } };
+    if matches!(intent, Intent::Kick { .. }) {
+        caller.check_scope(Scope::Moderate)?;
+    }
     append(&node, room.id, caller.user.id, intent).await?;
     Ok(StatusCode::NO_CONTENT)
 }

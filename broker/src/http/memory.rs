@@ -7,7 +7,7 @@ use axum::extract::State;
 use parlor_domain::permission::Action;
 use parlor_llm::estimate_tokens;
 use parlor_protocol::code::Code;
-use parlor_protocol::http::{MemoryStats, Page};
+use parlor_protocol::http::{MemoryStats, Page, Scope};
 use parlor_protocol::id::RoomRef;
 use parlor_protocol::message::{Message, MessageStatus};
 use parlor_protocol::time::Timestamp;
@@ -25,6 +25,7 @@ const MESSAGES_MAX: u32 = 1_000;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/v1/rooms/{room}/memory", "get_memory", get_memory)
+            .scope(Scope::Read)
             .about("Bots", "Tell what the bots of a room can remember")
             .details("Only messages of this room. `DELETE /v1/rooms/{room}/messages` resets it.")
             .answers::<Page<MemoryStats>>(200, "One entry for each bot of the room.")

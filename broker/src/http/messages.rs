@@ -10,7 +10,7 @@ use parlor_domain::body::check_body;
 use parlor_domain::naming::check_emoji;
 use parlor_domain::permission::Action;
 use parlor_protocol::code::Code;
-use parlor_protocol::http::{Cancelled, EditMessageRequest};
+use parlor_protocol::http::{Cancelled, EditMessageRequest, Scope};
 use parlor_protocol::id::{MessageId, RoomId, RoomRef};
 use parlor_protocol::message::Message;
 use parlor_store::Intent;
@@ -35,29 +35,35 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         history::endpoint(),
         publish::endpoint(),
         Endpoint::delete("/v1/rooms/{room}/messages", "reset_history", reset_history)
+            .scope(Scope::Moderate)
             .about("Messages", "Remove everything that was written in a room")
             .details("For everyone, also from what bots remember. The room's log goes on.")
             .answers_nothing("The history is empty.")
             .refuses(&REFUSALS),
         Endpoint::patch("/v1/rooms/{room}/messages/{message}", "edit_message", edit_message)
+            .scope(Scope::Write)
             .about("Messages", "Change the text of one's own message")
             .body::<EditMessageRequest>()
             .answers::<Message>(200, "The changed message.")
             .refuses(&REFUSALS),
         Endpoint::delete("/v1/rooms/{room}/messages/{message}", "redact_message", redact_message)
+            .scope(Scope::Write)
             .about("Messages", "Remove the text of a message")
             .answers_nothing("The text is gone; that there was a message stays.")
             .refuses(&REFUSALS),
         Endpoint::put(reactions, "add_reaction", add_reaction)
+            .scope(Scope::Write)
             .about("Messages", "React to a message")
             .answers_nothing("The reaction is there.")
             .refuses(&REFUSALS)
             .refuses(&[Code::Conflict, Code::ValidationFailed]),
         Endpoint::delete(reactions, "remove_reaction", remove_reaction)
+            .scope(Scope::Write)
             .about("Messages", "Take a reaction back")
             .answers_nothing("The reaction is gone.")
             .refuses(&REFUSALS),
         Endpoint::post("/v1/rooms/{room}/messages/{message}/cancel", "cancel_reply", cancel_reply)
+            .scope(Scope::Write)
             .about("Messages", "Stop a bot's reply")
             .details("Names the reply, or the message that called the bot.")
             .answers::<Cancelled>(

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use parlor_protocol::code::{Code, Problem};
+use parlor_protocol::http::Scope;
 use parlor_protocol::schema::Schemas;
 use serde_json::{Map, Value, json};
 
 use super::endpoint::{Access, Answer, Endpoint};
 use super::problem::PROBLEM_JSON;
+use crate::grant::Need;
 
 const DESCRIPTION: &str = "A chat broker in which people and language models share rooms.\n\n\
     Log in at `POST /v1/auth/token` and send the access token as `Authorization: Bearer`. Live \
@@ -63,7 +65,7 @@ pub(super) fn document(endpoints: &[Endpoint]) -> Value {
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
-                    "description": "The access token.",
+                    "description": "The access token of a login, or a personal access token.",
                 },
                 "password": {
                     "type": "oauth2",
@@ -95,8 +97,13 @@ fn operation(endpoint: &Endpoint, schemas: &mut Schemas, problem: &Value) -> Val
             operation.insert(key.to_owned(), value);
         }
     };
-    if let Some(details) = endpoint.details {
-        add("description", details.into());
+    let description = [endpoint.details.map(str::to_owned), about_tokens(endpoint)];
+    let description: Vec<String> = description.into_iter().flatten().collect();
+    if !description.is_empty() {
+        add("description", description.join("\n\n").into());
+    }
+    if let Some(scope) = scope(endpoint) {
+        add("x-scope", scope.as_str().into());
     }
     let parameters = parameters(endpoint);
     if !parameters.is_empty() {
@@ -110,6 +117,23 @@ fn operation(endpoint: &Endpoint, schemas: &mut Schemas, problem: &Value) -> Val
         add("requestBody", json!({"required": endpoint.body_required, "content": content}));
     }
     operation
+}
+
+/// Returns the scope that a personal access token needs, where one will do.
+fn scope(endpoint: &Endpoint) -> Option<Scope> {
+    match (endpoint.access, endpoint.need) {
+        (Access::User | Access::Admin, Need::Scope(scope)) => Some(scope),
+        _ => None,
+    }
+}
+
+/// Says which personal access tokens will do, where a proof is needed.
+fn about_tokens(endpoint: &Endpoint) -> Option<String> {
+    match (endpoint.access, endpoint.need) {
+        (Access::Open | Access::Public, _) => None,
+        (_, Need::Scope(scope)) => Some(format!("Scope of a personal access token: `{scope}`.")),
+        (_, Need::Login) => Some("Not with a personal access token.".to_owned()),
+    }
 }
 
 fn security(access: Access) -> Value {
@@ -217,6 +241,7 @@ fn path_description(name: &str) -> &'static str {
         "message" => "The id of the message.",
         "emoji" => "The emoji, percent-encoded.",
         "bot" => "The bot's user name.",
+        "token" => "The id of the token.",
         "code" => "The code.",
         _ => "",
     }

@@ -9,7 +9,7 @@ use parlor_bus::Control;
 use parlor_domain::naming::{check_room_name, check_slug, check_topic, slug_from};
 use parlor_domain::permission::Action;
 use parlor_protocol::code::Code;
-use parlor_protocol::http::{CreateRoomRequest, Page, PatchRoomRequest};
+use parlor_protocol::http::{CreateRoomRequest, Page, PatchRoomRequest, Scope};
 use parlor_protocol::id::{RoomId, RoomRef, UserId};
 use parlor_protocol::room::{Room, RoomKind};
 use parlor_protocol::user::UserKind;
@@ -33,6 +33,7 @@ const QUERY_MAX: usize = 100;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::post("/v1/rooms", "create_room", create_room)
+            .scope(Scope::Rooms)
             .about("Rooms", "Make a room")
             .details(
                 "The caller becomes its owner. A direct room between the same participants exists \
@@ -44,24 +45,29 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<Room>(200, "The room had been made before.")
             .refuses(&[Code::Conflict]),
         Endpoint::get("/v1/rooms", "list_rooms", list_rooms)
+            .scope(Scope::Read)
             .about("Rooms", "List rooms: public ones, and those that the caller is a member of")
             .query::<RoomsQuery>()
             .answers::<Page<Room>>(200, "A page of rooms, by short name."),
         Endpoint::delete("/v1/rooms", "delete_rooms", delete_rooms)
+            .scope(Scope::Rooms)
             .about("Rooms", "Delete all rooms that only the caller owns")
             .query::<DeleteRoomsQuery>()
             .answers::<DeletedRooms>(200, "The rooms that were deleted."),
         Endpoint::get("/v1/rooms/{room}", "get_room", get_room)
+            .scope(Scope::Read)
             .about("Rooms", "Return a room")
             .answers::<Room>(200, "The room.")
             .refuses(&[Code::NotFound]),
         Endpoint::patch("/v1/rooms/{room}", "patch_room", patch_room)
+            .scope(Scope::Rooms)
             .about("Rooms", "Rename, retopic, archive or reopen a room")
             .details("What is absent stays as it is.")
             .body::<PatchRoomRequest>()
             .answers::<Room>(200, "The changed room.")
             .refuses(&[Code::NotFound, Code::NotAMember, Code::Forbidden]),
         Endpoint::delete("/v1/rooms/{room}", "delete_room", delete_room)
+            .scope(Scope::Rooms)
             .about("Rooms", "Delete a room with all that is in it")
             .answers_nothing("The room is gone.")
             .refuses(&[Code::NotFound, Code::NotAMember, Code::Forbidden]),

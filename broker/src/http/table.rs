@@ -3,7 +3,7 @@
 use super::endpoint::Endpoint;
 use super::{
     admin, auth, bots, documents, events, export, invites, llm, members, memory, messages, problem,
-    rooms, system, users,
+    rooms, system, tokens, users,
 };
 
 /// Returns every operation that is served and documented.
@@ -11,6 +11,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     [
         auth::endpoints(),
         users::endpoints(),
+        tokens::endpoints(),
         rooms::endpoints(),
         members::endpoints(),
         invites::endpoints(),

@@ -8,7 +8,7 @@ use http::StatusCode;
 use parlor_auth::{Known, check_display_name, check_username};
 use parlor_domain::body::{BodyRefused, check_body};
 use parlor_protocol::code::Code;
-use parlor_protocol::http::{PatchMeRequest, PresenceResponse, PutPasswordRequest};
+use parlor_protocol::http::{PatchMeRequest, PresenceResponse, PutPasswordRequest, Scope};
 use parlor_protocol::user::{PresenceStatus, User, UserKind};
 use parlor_store::record::ProfileChange;
 
@@ -27,9 +27,11 @@ const BIO_MAX: usize = 2_000;
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/v1/users/me", "get_me", get_me)
+            .scope(Scope::Read)
             .about("Users", "Return one's own profile")
             .answers::<User>(200, "The profile."),
         Endpoint::patch("/v1/users/me", "patch_me", patch_me)
+            .scope(Scope::Profile)
             .about("Users", "Change one's own profile")
             .details("What is absent stays as it is.")
             .body::<PatchMeRequest>()
@@ -41,10 +43,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .body::<PutPasswordRequest>()
             .answers_nothing("The password was changed."),
         Endpoint::get("/v1/users/{username}", "get_user", get_user)
+            .scope(Scope::Read)
             .about("Users", "Return a profile")
             .answers::<User>(200, "The profile.")
             .refuses(&[Code::NotFound]),
         Endpoint::get("/v1/users/{username}/presence", "get_presence", get_presence)
+            .scope(Scope::Read)
             .about("Users", "Tell whether someone is there")
             .answers::<PresenceResponse>(200, "Status, last activity and connections.")
             .refuses(&[Code::NotFound]),

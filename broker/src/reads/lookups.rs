@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parlor_domain::log::Head;
 use parlor_protocol::id::{RoomId, RoomRef, UserId};
-use parlor_store::record::{Account, Checkpoint, RoomAccess};
+use parlor_store::record::{Account, Checkpoint, RoomAccess, TokenRecord};
 use parlor_store::{MANY_MAX, Store};
 use prometheus::HistogramVec;
 use tokio::task::JoinSet;
@@ -21,6 +21,7 @@ pub struct Lookups {
     accesses: Batched<(RoomRef, UserId), Option<RoomAccess>>,
     heads: Batched<RoomId, Option<Head>>,
     streaming: Batched<RoomId, Vec<Checkpoint>>,
+    tokens: Batched<[u8; 32], Option<TokenRecord>>,
 }
 
 /// The tasks behind [`Lookups`].
@@ -29,6 +30,7 @@ pub(crate) struct LookupWorkers {
     accesses: BatchWorker<(RoomRef, UserId), Option<RoomAccess>>,
     heads: BatchWorker<RoomId, Option<Head>>,
     streaming: BatchWorker<RoomId, Vec<Checkpoint>>,
+    tokens: BatchWorker<[u8; 32], Option<TokenRecord>>,
 }
 
 impl Lookups {
@@ -47,13 +49,15 @@ impl Lookups {
         let (heads, head_worker) = Batched::new(heads(store), many, per_second, size("heads"));
         let (streaming, streaming_worker) =
             Batched::new(streaming(store), many, per_second, size("streaming"));
+        let (tokens, token_worker) = Batched::new(tokens(store), many, per_second, size("tokens"));
         let workers = LookupWorkers {
             users: user_worker,
             accesses: access_worker,
             heads: head_worker,
             streaming: streaming_worker,
+            tokens: token_worker,
         };
-        (Self { users, accesses, heads, streaming }, workers)
+        (Self { users, accesses, heads, streaming, tokens }, workers)
     }
 
     /// Finds an account.
@@ -75,6 +79,11 @@ impl Lookups {
     pub async fn list_streaming(&self, room: RoomId) -> Outcome<Vec<Checkpoint>> {
         self.streaming.ask(room).await
     }
+
+    /// Finds a personal access token that was not ended, by the hash of its secret.
+    pub async fn find_token(&self, hash: [u8; 32]) -> Outcome<Option<TokenRecord>> {
+        self.tokens.ask(hash).await
+    }
 }
 
 impl LookupWorkers {
@@ -85,6 +94,7 @@ impl LookupWorkers {
         workers.spawn(self.accesses.run());
         workers.spawn(self.heads.run());
         workers.spawn(self.streaming.run());
+        workers.spawn(self.tokens.run());
         // The first that ends takes the others with it.
         workers.join_next().await;
     }
@@ -124,5 +134,13 @@ fn streaming(store: &Arc<dyn Store>) -> Call<RoomId, Vec<Checkpoint>> {
     Arc::new(move |rooms| {
         let store = Arc::clone(&store);
         Box::pin(async move { store.list_streaming_of_rooms(&rooms).await })
+    })
+}
+
+fn tokens(store: &Arc<dyn Store>) -> Call<[u8; 32], Option<TokenRecord>> {
+    let store = Arc::clone(store);
+    Arc::new(move |hashes| {
+        let store = Arc::clone(&store);
+        Box::pin(async move { store.find_tokens(&hashes).await })
     })
 }

@@ -11,6 +11,7 @@ use parlor_protocol::close::CloseCode;
 use parlor_protocol::code::Code;
 use parlor_protocol::command::{Command, Deltas};
 use parlor_protocol::frame::{Accepted, Frame};
+use parlor_protocol::http::Scope;
 use parlor_protocol::id::{MessageId, RoomId, RoomRef};
 use parlor_protocol::signal::{App, Receipt, Signal, SignalBody, Typing};
 use parlor_store::record::CancelOutcome;
@@ -41,6 +42,10 @@ pub(super) enum Action {
 /// Begins the work on a command.
 pub(super) fn execute(context: &mut Context, command: Command) -> Action {
     let op = command.op();
+    if let Err(refusal) = check_scope(context, &command) {
+        context.count(op, refusal.code.as_str());
+        return refused(command.id().map(str::to_owned), refusal);
+    }
     if !matches!(command, Command::Ping {} | Command::Hello { .. }) {
         context.note_activity();
     }
@@ -76,6 +81,21 @@ pub(super) fn execute(context: &mut Context, command: Command) -> Action {
     };
     context.count(op, outcome);
     action
+}
+
+/// A personal access token allows commands as it allows calls.
+fn check_scope(context: &Context, command: &Command) -> Outcome<()> {
+    let scope = match command {
+        Command::Subscribe { .. } | Command::Unsubscribe { .. } => Scope::Read,
+        Command::Publish { .. }
+        | Command::Typing { .. }
+        | Command::Signal { .. }
+        | Command::Read { .. }
+        | Command::Cancel { .. } => Scope::Write,
+        Command::Hello { .. } | Command::Refresh { .. } | Command::Ping {} => return Ok(()),
+    };
+    let caller = context.conn.caller.borrow();
+    caller.as_ref().map_or(Ok(()), |caller| caller.check_scope(scope))
 }
 
 fn accepted(re: Option<String>) -> Frame {

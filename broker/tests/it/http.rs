@@ -14,3 +14,4 @@ mod register;
 mod reply;
 mod rooms;
 mod shared;
+mod tokens;

@@ -17,7 +17,7 @@ pub mod username;
 pub use access::{Access, AccessRefused, AccessTokens, CLOCK_LEEWAY, NewAccess};
 pub use email::{EmailRefused, check_email};
 pub use key::{KeyTooShort, fingerprint};
-pub use marked::Mark;
+pub use marked::{Issued, Mark};
 pub use password::{HashError, HashParams, NewPasswordError, PasswordHasher};
 pub use password_rule::{Known, PasswordRefused, PasswordRule};
 pub use profile::{DisplayNameRefused, check_display_name};

@@ -1,6 +1,8 @@
 //! Secrets of programs that say what they are, so that a leaked one is recognized: a mark, random
 //! letters, and a checksum by which a mistyped one is told without asking the store.
 
+use std::fmt;
+
 use rand::Rng as _;
 use sha2::{Digest as _, Sha256};
 
@@ -12,6 +14,23 @@ const CHECK: usize = 6;
 const SHOWN: usize = 6;
 
 const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// A new secret, and what is kept of it.
+#[derive(Clone)]
+pub struct Issued {
+    /// The secret, told once.
+    pub secret: String,
+    /// Its beginning, by which its owner knows it.
+    pub prefix: String,
+    /// What is stored of it.
+    pub hash: [u8; 32],
+}
+
+impl fmt::Debug for Issued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issued").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
 
 /// What a secret is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +51,15 @@ impl Mark {
     }
 
     /// Makes a new secret.
-    pub fn issue(self) -> String {
+    pub fn issue(self) -> Issued {
         let mut rng = rand::rng();
         let letters = (0..RANDOM).map(|_| letter(rng.random_range(0..LETTERS.len())));
         let body: String = self.text().chars().chain(letters).collect();
+        let prefix = body.chars().take(self.text().len() + SHOWN).collect();
         let check = checksum(&body);
-        body + &check
+        let secret = body + &check;
+        let hash = Sha256::digest(secret.as_bytes()).into();
+        Issued { secret, prefix, hash }
     }
 
     /// Tells whether a text bears this mark, whatever follows it.
@@ -53,11 +75,6 @@ impl Mark {
         }
         let (body, check) = secret.split_at(length - CHECK);
         (checksum(body) == check).then(|| Sha256::digest(secret.as_bytes()).into())
-    }
-
-    /// Returns the beginning of a secret, by which its owner knows it.
-    pub fn prefix(self, secret: &str) -> String {
-        secret.chars().take(self.text().len() + SHOWN).collect()
     }
 }
 
@@ -82,10 +99,10 @@ mod tests {
 
     #[test]
     fn secret_is_recognized_and_a_changed_one_is_not() {
-        let secret = Mark::PersonalToken.issue();
+        let Issued { secret, hash, .. } = Mark::PersonalToken.issue();
         assert!(secret.starts_with("parlor_pat_"));
-        assert_ne!(secret, Mark::PersonalToken.issue());
-        assert!(Mark::PersonalToken.hash(&secret).is_some());
+        assert_ne!(secret, Mark::PersonalToken.issue().secret);
+        assert_eq!(Mark::PersonalToken.hash(&secret), Some(hash));
         assert!(Mark::Integration.hash(&secret).is_none());
         for index in 0..secret.len() {
             let mut changed = secret.clone().into_bytes();
@@ -100,9 +117,9 @@ mod tests {
 
     #[test]
     fn prefix_shows_little() {
-        let secret = Mark::Integration.issue();
-        let prefix = Mark::Integration.prefix(&secret);
-        assert!(secret.starts_with(&prefix));
-        assert_eq!(prefix.len(), "parlor_hook_".len() + SHOWN);
+        let issued = Mark::Integration.issue();
+        assert!(issued.secret.starts_with(&issued.prefix));
+        assert_eq!(issued.prefix.len(), "parlor_hook_".len() + SHOWN);
+        assert!(!format!("{issued:?}").contains(&issued.secret));
     }
 }

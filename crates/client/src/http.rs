@@ -31,6 +31,7 @@ mod bots;
 pub(crate) mod messages;
 mod refresh;
 pub(crate) mod rooms;
+mod tokens;
 mod users;
 
 /// The body of a download.
@@ -101,6 +102,15 @@ impl Http {
                 tasks: TaskTracker::new(),
             }),
         })
+    }
+
+    /// Creates a client that shows a personal access token in place of a login.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] when the system offers no TLS.
+    pub fn with_personal_token(config: ClientConfig, secret: &str) -> Result<Self, ClientError> {
+        let tokens = Tokens { access_token: secret.to_owned(), refresh_token: String::new() };
+        Self::with_tokens(config, Arc::new(MemoryTokens::new(tokens)))
     }
 
     /// Returns the configuration.

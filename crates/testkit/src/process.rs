@@ -243,7 +243,8 @@ pub async fn get_text(addr: SocketAddr, path: &str) -> String {
     answer.text().await.unwrap()
 }
 
-fn client_config(addr: SocketAddr) -> ClientConfig {
+/// Returns the bounds of a client of the tests.
+pub fn client_config(addr: SocketAddr) -> ClientConfig {
     let mut config = ClientConfig::new(&format!("http://{addr}")).unwrap();
     config.backoff_base = Duration::from_millis(50);
     config.backoff_cap = Duration::from_millis(500);

@@ -8,7 +8,7 @@ use parlor_testkit::process::Parlor;
 use crate::files::{deploy, expect_success, read};
 
 /// Variables of the command line's own.
-const OTHERS: &[&str] = &["PARLOR_SERVER", "PARLOR_PASSWORD"];
+const OTHERS: &[&str] = &["PARLOR_SERVER", "PARLOR_PASSWORD", "PARLOR_TOKEN"];
 
 /// Returns every variable that sets something, with those that name a file with a secret.
 pub(crate) fn known() -> BTreeSet<String> {

@@ -22,6 +22,7 @@ mod sse;
 mod stage;
 mod stalled;
 mod stop;
+mod tokens;
 
 use std::{future::Future, time::Duration};
 

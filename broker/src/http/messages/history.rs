@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use parlor_domain::permission::Action;
-use parlor_protocol::http::Page;
+use parlor_protocol::http::{Page, Scope};
 use parlor_protocol::id::RoomRef;
 use parlor_protocol::message::Message;
 use parlor_store::record::Window;
@@ -22,6 +22,7 @@ use crate::refusal::{Outcome, Refusal};
 
 pub(super) fn endpoint() -> Endpoint {
     Endpoint::get("/v1/rooms/{room}/messages", "list_messages", list_messages)
+        .scope(Scope::Read)
         .about("Messages", "Read a room's history")
         .details(
             "The newest page first; within a page, messages ascend by `seq`. `next` leads further \

@@ -11,7 +11,7 @@ use parlor_domain::body::check_body;
 use parlor_domain::permission::Action;
 use parlor_protocol::code::Code;
 use parlor_protocol::event::EventBody;
-use parlor_protocol::http::{PublishAndReply, PublishRequest};
+use parlor_protocol::http::{PublishAndReply, PublishRequest, Scope};
 use parlor_protocol::id::{MessageId, RoomRef};
 use parlor_protocol::message::Message;
 use parlor_store::record::RoomRecord;
@@ -32,6 +32,7 @@ use crate::stream::ShardHandle;
 
 pub(super) fn endpoint() -> Endpoint {
     Endpoint::post("/v1/rooms/{room}/messages", "publish", publish)
+        .scope(Scope::Write)
         .about("Messages", "Write a message")
         .details(
             "The answer comes when the message is durable. With `?wait=reply` it comes when the \

@@ -56,6 +56,10 @@ impl Http {
         if renewed(&tokens) {
             return Ok(tokens.access_token);
         }
+        // A personal access token has no successor.
+        if tokens.refresh_token.is_empty() {
+            return Err(ClientError::NotLoggedIn);
+        }
         let call = Call::v1(Method::POST, &["auth", "refresh"])
             .body(&RefreshRequest { refresh_token: tokens.refresh_token })?;
         let answer = match self.send_once(&call, None).await {

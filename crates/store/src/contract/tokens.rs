@@ -16,8 +16,9 @@ pub trait Tokens {
         token: NewToken,
     ) -> Result<std::result::Result<TokenRecord, TokenConflict>>;
 
-    /// Finds the token with this hash, if it works at `at`.
-    async fn find_token(&self, hash: [u8; 32], at: Timestamp) -> Result<Option<TokenRecord>>;
+    /// Finds the tokens with these hashes that were not ended, also expired ones: one answer for
+    /// each, by one call to the database.
+    async fn find_tokens(&self, hashes: &[[u8; 32]]) -> Result<Vec<Option<TokenRecord>>>;
 
     /// Lists the tokens of a user that work at `at`, newest first.
     async fn list_tokens(&self, user: UserId, at: Timestamp) -> Result<Vec<TokenRecord>>;

@@ -1,5 +1,7 @@
 //! Personal access tokens.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use parlor_protocol::id::{SessionId, TokenId, UserId};
 use parlor_protocol::time::Timestamp;
@@ -28,9 +30,16 @@ impl Tokens for PostgresStore {
         writing!(self, |tx| create(tx, &token).await)
     }
 
-    async fn find_token(&self, hash: [u8; 32], at: Timestamp) -> Result<Option<TokenRecord>> {
-        let params: Params<'_> = &[&hash.as_slice(), &at.as_millis()];
-        reading!(self, |conn| query::find(conn, sql::FIND_BY_HASH, params, record).await)
+    async fn find_tokens(&self, hashes: &[[u8; 32]]) -> Result<Vec<Option<TokenRecord>>> {
+        let asked: Vec<&[u8]> = hashes.iter().map(<[u8; 32]>::as_slice).collect();
+        let found: Result<Vec<(Vec<u8>, TokenRecord)>> = reading!(self, |conn| {
+            query::list(conn, sql::FIND_BY_HASHES, &[&asked], |row| {
+                Ok((value(row, 8)?, record(row)?))
+            })
+            .await
+        });
+        let found: HashMap<Vec<u8>, TokenRecord> = found?.into_iter().collect();
+        Ok(hashes.iter().map(|hash| found.get(hash.as_slice()).cloned()).collect())
     }
 
     async fn list_tokens(&self, user: UserId, at: Timestamp) -> Result<Vec<TokenRecord>> {

@@ -26,9 +26,11 @@ impl Tokens for SqliteStore {
         self.write(move |conn| create(conn, &token)).await
     }
 
-    async fn find_token(&self, hash: [u8; 32], at: Timestamp) -> Result<Option<TokenRecord>> {
+    async fn find_tokens(&self, hashes: &[[u8; 32]]) -> Result<Vec<Option<TokenRecord>>> {
+        let hashes = hashes.to_vec();
         self.read(move |conn| {
-            Ok(query::find(conn, sql::FIND_BY_HASH, params![hash, at.as_millis()], record)?)
+            let find = |hash| Ok(query::find(conn, sql::FIND_BY_HASH, [hash], record)?);
+            hashes.into_iter().map(find).collect()
         })
         .await
     }

@@ -14,9 +14,9 @@ statements! {
     COUNT_OPEN = "SELECT count(*) FROM personal_tokens WHERE user_id = $1 \
                   AND revoked_at IS NULL AND expires_at > $2";
     FIND = concat!("SELECT ", token!(), " FROM personal_tokens t WHERE t.id = $1");
-    FIND_BY_HASH = concat!(
-        "SELECT ", token!(), " FROM personal_tokens t \
-         WHERE t.hash = $1 AND t.revoked_at IS NULL AND t.expires_at > $2"
+    FIND_BY_HASHES = concat!(
+        "SELECT ", token!(), ", t.hash FROM personal_tokens t \
+         WHERE t.hash = ANY($1) AND t.revoked_at IS NULL"
     );
     LIST = concat!(
         "SELECT ", token!(), " FROM personal_tokens t WHERE t.user_id = $1 \

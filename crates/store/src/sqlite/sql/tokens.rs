@@ -16,7 +16,7 @@ statements! {
     FIND = concat!("SELECT ", token!(), " FROM personal_tokens t WHERE t.id = ?1");
     FIND_BY_HASH = concat!(
         "SELECT ", token!(), " FROM personal_tokens t \
-         WHERE t.hash = ?1 AND t.revoked_at IS NULL AND t.expires_at > ?2"
+         WHERE t.hash = ?1 AND t.revoked_at IS NULL"
     );
     LIST = concat!(
         "SELECT ", token!(), " FROM personal_tokens t WHERE t.user = ?1 \
