@@ -6,7 +6,7 @@ CARGO_FLAGS =
 # Passed to `parlor serve`, such as ARGS="--listen 127.0.0.1:8000".
 ARGS =
 
-.PHONY: help run web test test-web test-typescript test-rust lint fmt soak bench-micro instructions clean
+.PHONY: help run web test test-web test-typescript test-python test-rust lint fmt soak bench-micro instructions clean
 
 help:
 	@echo "make run     build everything and start the server (ARGS=... for parlor serve)"
@@ -28,7 +28,7 @@ web:
 	@scripts/require.sh node
 	@scripts/web.sh build
 
-test: test-web test-typescript test-rust
+test: test-web test-typescript test-python test-rust
 
 test-web: web
 	cd web && npm run --silent check
@@ -40,6 +40,12 @@ test-typescript:
 	@scripts/require.sh node
 	@scripts/web.sh client
 	cd clients/typescript && npm run --silent check && npm run --silent test
+
+# Against the real server it is tested with everything else: tests/tests/journeys/python.rs.
+test-python:
+	python=$$(scripts/require.sh --path python-client) && cd clients/python && \
+		"$$python" -m ruff check . && "$$python" -m ruff format --check --quiet . && \
+		"$$python" -m mypy && "$$python" -m pytest -q
 
 # Tests of the cluster start their own Postgres, NATS, Redis and so on; scripts/cargo-test.sh makes
 # sure that these are installed. Nothing that runs already is used.

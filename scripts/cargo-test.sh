@@ -14,6 +14,9 @@ export PARLOR_CHROMIUM
 # The README has an example in Python, for a client that nobody here wrote.
 PARLOR_PYTHON=$(scripts/require.sh --path python-websockets)
 export PARLOR_PYTHON
+# The client for Python is tested against the real server.
+PARLOR_CLIENT_PYTHON=$(scripts/require.sh --path python-client)
+export PARLOR_CLIENT_PYTHON
 # Tests of the cluster start private copies of its services.
 scripts/require.sh postgres nats-server redis-server haproxy prometheus promtool faketime
 

@@ -4,10 +4,10 @@
 #   scripts/require.sh NAME...          fails with what to do when one is missing
 #   scripts/require.sh --path NAME      prints where it is
 #
-# Names: cargo cc node chromium cargo-deny python-websockets postgres nats-server redis-server
-# haproxy prometheus promtool faketime valgrind mosquitto. What can be installed without asking is installed:
-# Debian's or Ubuntu's packages when apt-get and root are there, the others into target/tools. A new
-# tool is a new pair of functions, find_NAME and install_NAME.
+# Names: cargo cc node chromium cargo-deny python-websockets python-client postgres nats-server
+# redis-server haproxy prometheus promtool faketime valgrind mosquitto. What can be installed without
+# asking is installed: Debian's or Ubuntu's packages when apt-get and root are there, the others into
+# target/tools. A new tool is a new pair of functions, find_NAME and install_NAME.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -137,6 +137,29 @@ install_python_websockets() {
     } </dev/null >&2 || fail "Python 3 with venv and the library websockets could not be set up. Debian, Ubuntu: apt-get install python3-venv. macOS: xcode-select --install"
 }
 
+# A Python of its own for each purpose, with exactly the libraries that a file of requirements names.
+# The copy of that file in the environment tells whether it is up to date.
+find_python_with() {
+    cmp -s "$2" "target/tools/$1/requirements.txt" && printf '%s\n' "$PWD/target/tools/$1/bin/python3"
+}
+install_python_with() {
+    say "installing the libraries of $2 into target/tools/$1"
+    mkdir -p target/tools
+    rm -rf "target/tools/$1"
+    {
+        { python3 -m venv "target/tools/$1" ||
+            { apt_install python3-venv && python3 -m venv "target/tools/$1"; }; } &&
+            "target/tools/$1/bin/python3" -m pip install --quiet --requirement "$2" &&
+            cp "$2" "target/tools/$1/requirements.txt"
+    } </dev/null >&2 || fail "Python $3 or newer with venv and the libraries of $2 could not be set up (the package index must be reachable once). Debian, Ubuntu: apt-get install python3-venv. macOS: brew install python"
+}
+
+# What the client for Python is checked and tested with.
+find_python_client() { find_python_with python-client clients/python/requirements-dev.txt; }
+install_python_client() {
+    install_python_with python-client clients/python/requirements-dev.txt 3.10
+}
+
 # Programs that tests start private copies of. They look in the same places as this does.
 find_service() {
     first_of "$1" "/usr/sbin/$1" "/usr/local/sbin/$1" "/usr/local/bin/$1" "/opt/homebrew/bin/$1" \
@@ -196,7 +219,7 @@ install_mosquitto() {
 require() {
     function=$(printf '%s' "$1" | tr '-' '_')
     case $1 in
-        cargo | cc | node | chromium | cargo-deny | python-websockets) ;;
+        cargo | cc | node | chromium | cargo-deny | python-websockets | python-client) ;;
         postgres | nats-server | redis-server | haproxy | prometheus | promtool | faketime) ;;
         valgrind | mosquitto) ;;
         *) fail "scripts/require.sh does not know the tool $1" ;;

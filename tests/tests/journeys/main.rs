@@ -14,6 +14,7 @@ mod hopping;
 mod idempotence;
 mod midstream;
 mod provider_faults;
+mod python;
 mod refusals;
 mod restart;
 mod resume;
