@@ -36,6 +36,7 @@ test-web: web
 	chromium=$$(scripts/require.sh --path chromium) && cd web && \
 		PARLOR_CHROMIUM="$$chromium" npm run --silent test:page
 
+# With the real server it is tested by tests/tests/journeys/typescript.rs.
 test-typescript:
 	@scripts/require.sh node
 	@scripts/web.sh client

@@ -5,6 +5,8 @@ import type { TimerId, Timers } from './ports.js';
 import type { ErrorFrame, ServerFrame } from './types.js';
 
 const TIMEOUT_MS = 15_000;
+/** A server that is this far behind is not asked more. */
+const MAX_WAITING = 1_000;
 
 /** An answer to a command: `ok` and `subscribed` resolve, `error` rejects. */
 export type Answer = Extract<ServerFrame, { op: 'ok' | 'subscribed' }>;
@@ -21,6 +23,9 @@ export class Answers {
   constructor(private readonly timers: Timers) {}
 
   expect(id: string): Promise<Answer> {
+    if (this.#waiting.size >= MAX_WAITING) {
+      return Promise.reject(new ParlorError('unavailable', 'too many commands wait for an answer'));
+    }
     return new Promise((resolve, reject) => {
       const timer = this.timers.setTimeout(() => {
         this.#waiting.delete(id);

@@ -7,6 +7,7 @@ import type {
   InvitePreview,
   Member,
   Message,
+  Operations,
   Page,
   Room,
   RoomKind,
@@ -17,6 +18,11 @@ import type {
 
 export type ExportFormat = 'markdown' | 'jsonl' | 'json';
 
+export type HistoryQuery = {
+  [Name in keyof Operations['GET /v1/rooms/{room}/messages']['query']]?:
+    Operations['GET /v1/rooms/{room}/messages']['query'][Name] | undefined;
+};
+
 export interface NewRoom {
   name: string;
   kind: RoomKind;
@@ -26,15 +32,20 @@ export interface NewRoom {
 }
 
 export class Api {
-  constructor(private readonly http: HttpClient) {}
+  constructor(protected readonly http: HttpClient) {}
 
   /** Makes an account; the room of an invite is joined, too. */
-  register(username: string, password: string, invite?: string): Promise<Login> {
-    return this.#enter('/v1/auth/register', { username, password, invite });
+  register(
+    username: string,
+    password: string,
+    invite?: string,
+    signal?: AbortSignal,
+  ): Promise<Login> {
+    return this.#enter('/v1/auth/register', { username, password, invite }, signal);
   }
 
-  login(username: string, password: string): Promise<Login> {
-    return this.#enter('/v1/auth/token', { username, password });
+  login(username: string, password: string, signal?: AbortSignal): Promise<Login> {
+    return this.#enter('/v1/auth/token', { username, password }, signal);
   }
 
   /** Makes the first administrator with the one-time token of the setup link. */
@@ -75,8 +86,8 @@ export class Api {
   }
 
   /** Joins, or invites somebody else; `invite` is the code of a link that was given to me. */
-  join(room: string, username: string, invite?: string): Promise<unknown> {
-    return this.http.json('PUT', memberPath(room, username), { body: { invite } });
+  join(room: string, username: string, invite?: string, signal?: AbortSignal): Promise<unknown> {
+    return this.http.json('PUT', memberPath(room, username), { body: { invite }, signal });
   }
 
   leave(room: string, username: string): Promise<unknown> {
@@ -89,7 +100,12 @@ export class Api {
 
   /** Returns a page of history in ascending `seq`: the newest, or the one older than `before`. */
   history(room: string, before?: number, limit = 50): Promise<Page<Message>> {
-    return this.http.json('GET', messagesPath(room), { query: { before, limit } });
+    return this.messages(room, { before, limit });
+  }
+
+  /** Returns a page of history in ascending `seq`. */
+  messages(room: string, query: HistoryQuery = {}, signal?: AbortSignal): Promise<Page<Message>> {
+    return this.http.json('GET', messagesPath(room), { query: { ...query }, signal });
   }
 
   edit(room: string, message: string, body: string): Promise<unknown> {
@@ -136,8 +152,8 @@ export class Api {
     return this.http.json('GET', `/v1/users/${encodeURIComponent(username)}`);
   }
 
-  async #enter(path: string, body: unknown): Promise<Login> {
-    const grant = await this.http.json<TokenGrant>('POST', path, { body, auth: false });
+  async #enter(path: string, body: unknown, signal?: AbortSignal): Promise<Login> {
+    const grant = await this.http.json<TokenGrant>('POST', path, { body, auth: false, signal });
     return this.http.vault.store(grant);
   }
 

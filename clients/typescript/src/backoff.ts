@@ -1,10 +1,21 @@
-/** Full-jitter back-off: a random delay below a ceiling that doubles from 0.5 s to 30 s. */
+/** Full-jitter back-off: a random delay below a ceiling that doubles with each attempt. */
 
-export const BASE_MS = 500;
-export const CEILING_MS = 30_000;
+/** How long a client waits between attempts. */
+export interface Backoff {
+  /** The ceiling of the first delay; 0.5 s when absent. */
+  baseMs?: number;
+  /** The ceiling of all; 30 s when absent. */
+  capMs?: number;
+}
+
+const BASE_MS = 500;
+const CAP_MS = 30_000;
 
 /** Returns the delay before attempt number `attempt` (0 is the first retry). */
-export function backoffMs(attempt: number, random: () => number): number {
-  const ceiling = Math.min(CEILING_MS, BASE_MS * 2 ** Math.min(attempt, 16));
-  return Math.round(random() * ceiling);
+export function backoffMs(
+  attempt: number,
+  { random, backoff = {} }: { random: () => number; backoff?: Backoff },
+): number {
+  const { baseMs = BASE_MS, capMs = CAP_MS } = backoff;
+  return Math.round(random() * Math.min(capMs, baseMs * 2 ** Math.min(attempt, 16)));
 }

@@ -1,5 +1,6 @@
 /** The meaning of WebSocket close codes: 4500–4999 are final, all others mean "reconnect". */
 
+export const BAD_FRAME = 4500;
 export const UNAUTHENTICATED = 4501;
 export const TOKEN_EXPIRED = 4004;
 export const HEARTBEAT_TIMEOUT = 4002;

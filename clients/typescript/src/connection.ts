@@ -11,6 +11,7 @@
 import { Answers, type Answer } from './answers.js';
 import { backoffMs } from './backoff.js';
 import {
+  BAD_FRAME,
   closeText,
   HEARTBEAT_TIMEOUT,
   mayReconnect,
@@ -22,13 +23,22 @@ import { Notifier } from './notifier.js';
 import type { Ports, SocketLike } from './ports.js';
 import { TimerSet } from './timer-set.js';
 import type { TokenVault } from './tokens.js';
-import type { Command, ErrorFrame, Notice, ServerFrame, WelcomeFrame } from './types.js';
+import type {
+  Command,
+  Deltas,
+  ErrorFrame,
+  Hello,
+  Intent,
+  Notice,
+  ServerFrame,
+  WelcomeFrame,
+} from './types.js';
 
 const PROTOCOL = 'parlor.v1';
 const WELCOME_TIMEOUT_MS = 12_000;
 /** A connection that lasted this long ends the count of failed attempts. */
 const STABLE_MS = 5_000;
-/** A token is renewed this long before its end, or a fifth of its life if that is shorter. */
+/** A token is renewed this long before its end, or half of its life if that is shorter. */
 const RENEW_EARLY_MS = 60_000;
 const RENEW_AGAIN_MS = 5_000;
 
@@ -39,11 +49,24 @@ export type ConnectionState =
   | { phase: 'waiting'; attempt: number; retryAt: number; reason: string }
   | { phase: 'closed'; code: number; error: ParlorError };
 
-export interface ConnectionOptions {
+/** What a connection wants to be told of. */
+export interface Wishes {
+  /** How the pieces of replies come; `gathered` when absent. */
+  deltas?: Deltas;
+  /** The families of signals; all when absent. */
+  intents?: readonly Intent[];
+}
+
+export interface ConnectionOptions extends Wishes {
   url: string;
   ports: Ports;
   vault: TokenVault;
+  /** How a connection proves who it is for. */
   ticket: () => Promise<{ ticket: string }>;
+  /** `hello` sends the access token as first frame in place of asking for a ticket. */
+  proof?: 'ticket' | 'hello';
+  /** The name and version of the program, for `hello`. */
+  client?: string;
 }
 
 export class Connection {
@@ -118,25 +141,46 @@ export class Connection {
     this.#leave(1000);
     const generation = this.#generation;
     this.#setState({ phase: 'connecting', attempt: this.#attempt });
-    let ticket: string;
+    let opened: { socket: SocketLike; hello: Hello | null };
     try {
-      ticket = (await this.options.ticket()).ticket;
+      opened = await this.#open();
     } catch (error) {
       if (generation === this.#generation) this.#refused(asParlorError(error));
       return;
     }
-    if (generation !== this.#generation) return;
-    const url = `${this.options.url}?ticket=${encodeURIComponent(ticket)}`;
-    const socket = this.#ports.openSocket(url, PROTOCOL);
+    const { socket, hello } = opened;
+    // Without a listener a failed connection would end a program in Node.
+    socket.onerror = () => undefined;
+    if (generation !== this.#generation) {
+      socket.close(1000);
+      return;
+    }
     this.#socket = socket;
+    socket.onopen = hello && (() => socket.send(JSON.stringify(hello)));
     socket.onmessage = (event) => this.#receive(event.data);
     socket.onclose = (event) => this.#closed(event.code);
     this.#timers.set('welcome', WELCOME_TIMEOUT_MS, () => this.#closed(HEARTBEAT_TIMEOUT));
   }
 
+  /** Opens a socket, with the proof in the address or in a `hello` that is still to be sent. */
+  async #open(): Promise<{ socket: SocketLike; hello: Hello | null }> {
+    const { url, proof, deltas, intents, client } = this.options;
+    if (proof === 'hello') {
+      const token = await this.options.vault.accessToken();
+      const wishes = { ...(client && { client }), ...(deltas && { deltas }) };
+      const hello: Hello = { op: 'hello', token, ...wishes, ...(intents && { intents: [...intents] }) };
+      return { socket: this.#ports.openSocket(url, PROTOCOL), hello };
+    }
+    const query = new URLSearchParams({ ticket: (await this.options.ticket()).ticket });
+    if (deltas) query.set('deltas', deltas);
+    if (intents) query.set('intents', intents.join(','));
+    return { socket: this.#ports.openSocket(`${url}?${query}`, PROTOCOL), hello: null };
+  }
+
   /** The ticket or a new token was not given. Only a refused login is final. */
   #refused(error: ParlorError): void {
     if (error.status === 401) this.#setState({ phase: 'closed', code: UNAUTHENTICATED, error });
+    else if (error.code === 'unsupported') this.#setState({ phase: 'closed', code: BAD_FRAME, error });
     else this.#retry(error.detail, error.retryAfterMs ?? 0);
   }
 
@@ -198,9 +242,9 @@ export class Connection {
 
   #scheduleRenewal(): void {
     const login = this.options.vault.current();
-    if (!login) return;
+    if (!login?.refresh_token) return;
     const left = login.expires_at - this.#now();
-    const early = Math.min(RENEW_EARLY_MS, Math.max(20_000, left * 0.2));
+    const early = Math.min(RENEW_EARLY_MS, (login.lives_ms ?? left) / 2);
     this.#timers.set('renew', Math.max(1_000, left - early), () => this.#renew());
   }
 
@@ -264,7 +308,7 @@ export class Connection {
 
   #retry(reason: string, atLeastMs: number): void {
     this.#notBefore = this.#now() + atLeastMs;
-    this.#wait(Math.max(backoffMs(this.#attempt, this.#ports.random), atLeastMs), reason);
+    this.#wait(Math.max(backoffMs(this.#attempt, this.#ports), atLeastMs), reason);
   }
 
   #wait(ms: number, reason: string): void {
@@ -283,7 +327,7 @@ export class Connection {
     const socket = this.#socket;
     this.#socket = null;
     if (socket) {
-      socket.onmessage = socket.onclose = null;
+      socket.onopen = socket.onmessage = socket.onclose = null;
       socket.close(code);
     }
     this.#answers.abandon();

@@ -7,18 +7,21 @@
 import { errorFromResponse, ParlorError } from './errors.js';
 import type { Ports } from './ports.js';
 import { TokenVault } from './tokens.js';
-import type { TokenGrant } from './types.js';
+import type { RawBody, TokenGrant } from './types.js';
 
 const TIMEOUT_MS = 20_000;
 
 export interface RequestOptions {
   body?: unknown;
+  /** A body that is not JSON. */
+  raw?: RawBody;
   query?: Record<string, string | number | boolean | undefined>;
   /** False for calls that need no login. */
   auth?: boolean;
   headers?: Record<string, string>;
   /** 0 waits without limit, for downloads. */
   timeoutMs?: number;
+  signal?: AbortSignal | undefined;
 }
 
 export class HttpClient {
@@ -37,8 +40,13 @@ export class HttpClient {
   async json<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
     const response = await this.send(method, path, options);
     if (response.status === 204) return undefined as T;
+    return (await this.decode(response)) as T;
+  }
+
+  /** Returns the JSON of a response. */
+  async decode(response: Response): Promise<unknown> {
     try {
-      return (await response.json()) as T;
+      return await response.json();
     } catch {
       throw new ParlorError('network', 'the answer was cut off or is not JSON');
     }
@@ -66,16 +74,21 @@ export class HttpClient {
     const headers: Record<string, string> = { accept: 'application/json', ...options.headers };
     if (token) headers['authorization'] = `Bearer ${token}`;
     const init: RequestInit = { method, headers, cache: 'no-store', credentials: 'omit' };
-    if (options.body !== undefined) {
+    if (options.raw !== undefined) {
+      headers['content-type'] ??= 'application/octet-stream';
+      init.body = options.raw;
+    } else if (options.body !== undefined) {
       headers['content-type'] = 'application/json';
       init.body = JSON.stringify(options.body);
     }
-    const response = await this.#fetch(this.#url(path, options.query), init, options.timeoutMs);
+    const response = await this.#fetch(this.#url(path, options.query), init, options);
     if (!response.ok) throw await errorFromResponse(response, this.ports.timers.now());
     return response;
   }
 
-  async #fetch(url: string, init: RequestInit, timeoutMs = TIMEOUT_MS): Promise<Response> {
+  async #fetch(url: string, init: RequestInit, options: RequestOptions): Promise<Response> {
+    const { signal, timeoutMs = TIMEOUT_MS } = options;
+    signal?.throwIfAborted();
     const abort = new AbortController();
     let late = false;
     const timer =
@@ -85,13 +98,17 @@ export class HttpClient {
             abort.abort();
           }, timeoutMs)
         : null;
+    const giveUp = () => abort.abort();
+    signal?.addEventListener('abort', giveUp);
     try {
       return await this.ports.fetch(url, { ...init, signal: abort.signal });
     } catch {
+      signal?.throwIfAborted();
       if (late) throw new ParlorError('timeout', 'the server did not answer in time');
       throw new ParlorError('network', 'the server cannot be reached');
     } finally {
       if (timer !== null) this.ports.timers.clearTimeout(timer);
+      signal?.removeEventListener('abort', giveUp);
     }
   }
 

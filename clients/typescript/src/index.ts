@@ -1,15 +1,47 @@
 /** The Parlor client library: what a program outside this folder may use. */
 
-export { Api, type ExportFormat, type NewRoom } from './api.js';
+export { Api, type ExportFormat, type HistoryQuery, type NewRoom } from './api.js';
+export type { Backoff } from './backoff.js';
+export type { CallArguments, CallOptions, OperationKey } from './call.js';
 export { ParlorClient, type ClientOptions } from './client.js';
-export { Connection, type ConnectionState } from './connection.js';
+export { mayReconnect } from './close-codes.js';
+export { Connection, type ConnectionState, type Wishes } from './connection.js';
 export { Directory } from './directory.js';
+export type { ListenOptions } from './emitter.js';
 export { asParlorError, ParlorError, type FieldError } from './errors.js';
 export { Feed, type FeedChange, type FeedPhase } from './feed.js';
+export type { Resynced } from './gap.js';
 export { HttpClient } from './http.js';
-export { Outbox, type OutgoingMessage, type PublishState } from './outbox.js';
-export { browserPorts, type Ports, type SocketLike, type Timers } from './ports.js';
+export {
+  Outbox,
+  type OutboxLimits,
+  type OutgoingMessage,
+  type PublishFields,
+  type PublishState,
+} from './outbox.js';
+export { Parlor, type ParlorEvents, type ParlorOptions } from './parlor.js';
+export {
+  browserPorts,
+  platformPorts,
+  type KeyValueStore,
+  type Locks,
+  type PlatformOptions,
+  type Ports,
+  type SocketClass,
+  type SocketLike,
+  type Timers,
+} from './ports.js';
+export type { ReplyProgress } from './reply-watch.js';
+export {
+  ParlorRoom,
+  type LoopOptions,
+  type RoomEvents,
+  type RoomItem,
+  type SendOptions,
+  type Sent,
+} from './room.js';
 export { Roster } from './roster.js';
+export { Subscription, type Started, type SubscriptionPhase } from './subscription.js';
 export { Timeline } from './timeline.js';
 export { TokenVault, type Login } from './tokens.js';
 export type * from './types.js';

@@ -8,10 +8,12 @@
 
 import { backoffMs } from './backoff.js';
 import type { Answer } from './answers.js';
-import { asParlorError, type ParlorError } from './errors.js';
+import { asParlorError, ParlorError } from './errors.js';
 import type { Ports } from './ports.js';
 import { TimerSet } from './timer-set.js';
 import type { Command } from './types.js';
+
+type Publish = Extract<Command, { op: 'publish' }>;
 
 const MAX_TRIES = 6;
 /** More than this waiting at once is refused, so that a long outage cannot grow without a bound. */
@@ -19,10 +21,14 @@ export const MAX_WAITING = 100;
 
 export type PublishState = 'waiting' | 'sending' | 'sent' | 'failed';
 
+/** What a message may have besides its text. */
+export type PublishFields = Omit<Publish, 'op' | 'id' | 'room' | 'client_id' | 'body'>;
+
 export interface OutgoingMessage {
   readonly clientId: string;
   readonly body: string;
   readonly replyTo: string | null;
+  readonly fields: PublishFields;
   readonly createdAt: number;
   readonly state: PublishState;
   readonly error: ParlorError | null;
@@ -30,9 +36,20 @@ export interface OutgoingMessage {
 
 export type SendCommand = (command: Command) => Promise<Answer>;
 
+export interface OutboxLimits {
+  /** How many messages may wait. */
+  maxWaiting?: number;
+  /** How often the server may answer "later" before a message has failed. */
+  maxTries?: number;
+}
+
+/** Called once about each message: with the server's answer, or with why it was not written. */
+export type Verdict = (answer: Answer | null, error: ParlorError | null) => void;
+
 export class Outbox {
   #messages: OutgoingMessage[] = [];
-  #tries = new Map<string, number>();
+  readonly #tries = new Map<string, number>();
+  readonly #verdicts = new Map<string, Verdict>();
   #live = false;
   #sending = false;
   readonly #timers: TimerSet<'again'>;
@@ -42,6 +59,7 @@ export class Outbox {
     private readonly ports: Ports,
     private readonly send: SendCommand,
     private readonly changed: () => void,
+    private readonly limits: OutboxLimits = {},
   ) {
     this.#timers = new TimerSet(ports.timers);
   }
@@ -51,12 +69,18 @@ export class Outbox {
   }
 
   /** Takes a message and returns its `client_id`; null when too many wait already. */
-  publish(body: string, replyTo: string | null = null): string | null {
-    if (this.#messages.length >= MAX_WAITING) return null;
+  publish(
+    body: string,
+    replyTo: string | null = null,
+    fields: PublishFields = {},
+    verdict?: Verdict,
+  ): string | null {
+    if (this.#messages.length >= (this.limits.maxWaiting ?? MAX_WAITING)) return null;
     const clientId = this.ports.uuid();
     const createdAt = this.ports.timers.now();
-    const message = { clientId, body, replyTo, createdAt, state: 'waiting', error: null } as const;
-    this.#messages = [...this.#messages, message];
+    const state = { state: 'waiting', error: null } as const;
+    this.#messages = [...this.#messages, { clientId, body, replyTo, fields, createdAt, ...state }];
+    if (verdict) this.#verdicts.set(clientId, verdict);
     this.changed();
     this.#pump();
     return clientId;
@@ -69,13 +93,23 @@ export class Outbox {
     this.#pump();
   }
 
-  /** Gives a failed or waiting message up. */
+  /** Gives a failed or waiting message up. One that was sent already may be written all the same. */
   discard(clientId: string): void {
+    const discarded = new ParlorError('discarded', 'the message was given up');
+    this.#judge(clientId, null, discarded);
     this.#remove((message) => message.clientId === clientId);
   }
 
+  /** Gives everything up. */
+  abandon(error: ParlorError): void {
+    this.disconnected();
+    for (const { clientId } of this.#messages) this.#judge(clientId, null, error);
+    this.#remove(() => true);
+  }
+
   /** The log shows the message. */
-  settle(clientId: string): void {
+  settle(clientId: string, answer: Answer = { op: 'ok' }): void {
+    this.#judge(clientId, answer, null);
     this.#remove((message) => message.clientId === clientId);
   }
 
@@ -107,12 +141,13 @@ export class Outbox {
     });
   }
 
-  async #deliver({ clientId, body, replyTo }: OutgoingMessage): Promise<void> {
+  async #deliver({ clientId, body, replyTo, fields }: OutgoingMessage): Promise<void> {
     const tries = (this.#tries.get(clientId) ?? 0) + 1;
     this.#tries.set(clientId, tries);
     try {
       const command = { op: 'publish', room: this.room, client_id: clientId, body } as const;
-      await this.send({ ...command, reply_to: replyTo });
+      const answer = await this.send({ ...command, reply_to: replyTo, ...fields });
+      this.#judge(clientId, answer, null);
       this.#set(clientId, { state: 'sent' });
     } catch (thrown) {
       const error = asParlorError(thrown);
@@ -121,14 +156,21 @@ export class Outbox {
         this.#tries.set(clientId, tries - 1);
         this.#set(clientId, { state: 'waiting' });
         this.#live = false;
-      } else if (error.retryable && tries < MAX_TRIES) {
+      } else if (error.retryable && tries < (this.limits.maxTries ?? MAX_TRIES)) {
         this.#set(clientId, { state: 'waiting' });
-        const wait = Math.max(error.retryAfterMs ?? 0, backoffMs(tries - 1, this.ports.random));
+        const wait = Math.max(error.retryAfterMs ?? 0, backoffMs(tries - 1, this.ports));
         this.#timers.set('again', wait, () => this.#pump());
       } else {
+        this.#judge(clientId, null, error);
         this.#set(clientId, { state: 'failed', error });
       }
     }
+  }
+
+  #judge(clientId: string, answer: Answer | null, error: ParlorError | null): void {
+    const verdict = this.#verdicts.get(clientId);
+    this.#verdicts.delete(clientId);
+    verdict?.(answer, error);
   }
 
   #set(clientId: string, change: Partial<OutgoingMessage>): void {

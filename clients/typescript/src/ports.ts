@@ -4,9 +4,12 @@
  * Passed in, so that the library runs in a browser, in Node and under a test's manual clock.
  */
 
+import type { Backoff } from './backoff.js';
+import { ParlorError } from './errors.js';
 import { StorageLocks } from './storage-locks.js';
 
-export type TimerId = number;
+/** What the platform names a timer by: a number in browsers, an object in Node. */
+export type TimerId = unknown;
 
 export interface Timers {
   now(): number;
@@ -16,6 +19,8 @@ export interface Timers {
 
 /** The part of the browser's WebSocket that is used. */
 export interface SocketLike {
+  onopen: (() => void) | null;
+  onerror: (() => void) | null;
   onmessage: ((event: { data: unknown }) => void) | null;
   onclose: ((event: { code: number; reason: string }) => void) | null;
   send(text: string): void;
@@ -43,7 +48,53 @@ export interface Ports {
   locks: Locks;
   /** Returns a number in [0, 1). */
   random: () => number;
+  backoff?: Backoff;
   uuid: () => string;
+}
+
+/** A WebSocket class: the browser's, Node's from version 22 on, or that of the package `ws`. */
+export type SocketClass = new (url: string, protocols: string[]) => object;
+
+export interface PlatformOptions {
+  /** Where there is no global one, as in Node 20. */
+  WebSocket?: SocketClass;
+  fetch?: Ports['fetch'];
+  backoff?: Backoff;
+  /** Where the login is kept; in memory when absent. */
+  storage?: KeyValueStore;
+}
+
+/** Returns the ports of Node, or of a page that shares its login with no other. */
+export function platformPorts(options: PlatformOptions = {}): Ports {
+  const Socket = options.WebSocket ?? (globalThis.WebSocket as SocketClass | undefined);
+  return {
+    fetch: options.fetch ?? ((url, init) => fetch(url, init)),
+    openSocket: (url, protocol) => {
+      if (Socket) return new Socket(url, [protocol]) as SocketLike;
+      throw new ParlorError('unsupported', 'there is no WebSocket here; pass one as an option');
+    },
+    timers: {
+      now: () => Date.now(),
+      setTimeout: (run, ms) => setTimeout(run, ms),
+      clearTimeout: (id) => clearTimeout(id as ReturnType<typeof setTimeout>),
+    },
+    storage: options.storage ?? memoryStorage(),
+    onStorage: () => undefined,
+    // Nobody else has this storage, and within one client refreshes are shared anyway.
+    locks: { run: (_name, body) => body() },
+    random: () => Math.random(),
+    uuid: () => randomUuid(crypto),
+    ...(options.backoff && { backoff: options.backoff }),
+  };
+}
+
+function memoryStorage(): KeyValueStore {
+  const values = new Map<string, string>();
+  return {
+    getItem: (key) => values.get(key) ?? null,
+    setItem: (key, value) => void values.set(key, value),
+    removeItem: (key) => void values.delete(key),
+  };
 }
 
 /** Returns a random UUID, also where `randomUUID` is missing (plain HTTP on another host). */
@@ -61,7 +112,7 @@ export function browserPorts(): Ports {
   const timers: Timers = {
     now: () => Date.now(),
     setTimeout: (run, ms) => window.setTimeout(run, ms),
-    clearTimeout: (id) => window.clearTimeout(id),
+    clearTimeout: (id) => window.clearTimeout(id as number),
   };
   const uuid = () => randomUuid(crypto);
   return {

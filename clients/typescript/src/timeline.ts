@@ -6,6 +6,7 @@
  * a streaming reply is kept apart from its message, because it changes with every chunk.
  */
 
+import { Replies, type DeltaOutcome } from './replies.js';
 import type {
   Completion,
   Delta,
@@ -16,20 +17,11 @@ import type {
   StreamingReply,
 } from './types.js';
 
-/** What a chunk did: `hole` means that one before it is missing. */
-export type DeltaOutcome = 'applied' | 'ignored' | 'hole';
-
-export interface StreamText {
-  turn: number;
-  chunk: number;
-  text: string;
-}
-
 const MAX_REACTORS = 20;
 
 export class Timeline {
   readonly #messages = new Map<string, Message>();
-  readonly #streams = new Map<string, StreamText>();
+  readonly #streams = new Replies();
   #sorted: readonly Message[] | null = null;
 
   /** Returns the messages in ascending `seq`; the same array until something changes. */
@@ -64,7 +56,7 @@ export class Timeline {
     for (const message of page) {
       if (this.#messages.has(message.id)) continue;
       this.#messages.set(message.id, message);
-      if (message.status !== 'streaming') this.#streams.delete(message.id);
+      if (message.status !== 'streaming') this.#streams.drop(message.id);
     }
     this.#sorted = null;
   }
@@ -88,14 +80,22 @@ export class Timeline {
     switch (event.type) {
       case 'message.created':
         this.add([event.data]);
+        this.#answered(event.data);
         break;
       case 'message.edited': {
-        const { message, body, edited_at } = event.data;
-        this.#update(message, { body, edited_at });
+        const { message, ...change } = event.data;
+        const edits = (this.#messages.get(message)?.edits ?? 0) + 1;
+        this.#update(message, { ...change, edits });
         break;
       }
+      case 'message.pinned':
+        this.#update(event.data.message, { pinned: { by: event.data.user, at: event.at } });
+        break;
+      case 'message.unpinned':
+        this.#update(event.data.message, { pinned: null });
+        break;
       case 'message.redacted':
-        this.#streams.delete(event.data.message);
+        this.#streams.drop(event.data.message);
         this.#update(event.data.message, { body: '', redacted_at: event.at, reactions: [] });
         break;
       case 'message.completed':
@@ -117,33 +117,28 @@ export class Timeline {
   applyDelta(delta: Delta): DeltaOutcome {
     const message = this.#messages.get(delta.message);
     if (!message || message.status !== 'streaming') return 'ignored';
-    const stream = this.#streams.get(delta.message) ?? { turn: 0, chunk: 0, text: '' };
-    if (delta.turn < stream.turn) return 'ignored';
-    const sameTurn = delta.turn === stream.turn;
-    const last = sameTurn ? stream.chunk : 0;
-    if (delta.chunk <= last) return 'ignored';
-    if (delta.chunk > last + 1) return 'hole';
-    const text = (sameTurn ? stream.text : '') + delta.text;
-    this.#streams.set(delta.message, { turn: delta.turn, chunk: delta.chunk, text });
-    return 'applied';
+    return this.#streams.apply(delta);
   }
 
   /** Takes over the texts so far that came with `subscribed`. Returns the replies that changed. */
   applySnapshot(replies: readonly StreamingReply[]): string[] {
-    const changed: string[] = [];
-    for (const { message: id, turn, chunk, text } of replies) {
-      const message = this.#messages.get(id);
-      if (message && message.status !== 'streaming') continue;
-      const stream = this.#streams.get(id);
-      if (stream && (turn < stream.turn || (turn === stream.turn && chunk < stream.chunk))) continue;
-      this.#streams.set(id, { turn, chunk, text });
-      changed.push(id);
-    }
-    return changed;
+    const changed = replies.filter((reply) => {
+      const message = this.#messages.get(reply.message);
+      return (!message || message.status === 'streaming') && this.#streams.take(reply);
+    });
+    return changed.map((reply) => reply.message);
+  }
+
+  /** Counts a message of a thread at its root. */
+  #answered({ thread, seq, created_at }: Message): void {
+    const root = thread ? this.#messages.get(thread) : undefined;
+    if (!root || seq <= (root.replies?.last_seq ?? root.seq)) return;
+    const count = (root.replies?.count ?? 0) + 1;
+    this.#update(root.id, { replies: { count, last_seq: seq, last_at: created_at } });
   }
 
   #complete(done: Completion): void {
-    this.#streams.delete(done.message);
+    this.#streams.drop(done.message);
     const { body, status, usage, error } = done;
     this.#update(done.message, { body, status, usage: usage ?? null, error: error ?? null });
   }
@@ -173,7 +168,7 @@ export class Timeline {
     for (const message of this.messages()) {
       if (message.seq > seq) break;
       this.#messages.delete(message.id);
-      this.#streams.delete(message.id);
+      this.#streams.drop(message.id);
     }
     this.#sorted = null;
   }

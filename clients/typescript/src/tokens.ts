@@ -12,14 +12,18 @@ import type { Ports } from './ports.js';
 import type { TokenGrant, User } from './types.js';
 
 const KEY = 'parlor.session';
-/** A token that ends within this time is renewed before it is used. */
+/** A token that ends within this time, or a third of its life, is renewed before it is used. */
 const LEEWAY_MS = 15_000;
+/** The last moment that a date can name. */
+const NEVER = 8.64e15;
 
 export interface Login {
   access_token: string;
   refresh_token: string;
   /** When the access token ends, by this device's clock. */
   expires_at: number;
+  /** How long it lives in all. */
+  lives_ms?: number;
   user: User;
 }
 
@@ -59,15 +63,24 @@ export class TokenVault {
   store(grant: TokenGrant): Login {
     const user = grant.user ?? this.current()?.user;
     if (!user) throw new ParlorError('internal', 'the server did not say who logged in');
+    const lives_ms = grant.expires_in * 1000;
     const login: Login = {
       access_token: grant.access_token,
       refresh_token: grant.refresh_token,
-      expires_at: this.ports.timers.now() + grant.expires_in * 1000,
+      expires_at: this.ports.timers.now() + lives_ms,
+      lives_ms,
       user,
     };
     this.ports.storage.setItem(KEY, JSON.stringify(login));
     this.#changes.emit(login);
     return login;
+  }
+
+  /** Holds a token that lives long and cannot be renewed. */
+  hold(token: string, user: User): void {
+    const login: Login = { access_token: token, refresh_token: '', expires_at: NEVER, user };
+    this.ports.storage.setItem(KEY, JSON.stringify(login));
+    this.#changes.emit(login);
   }
 
   clear(): void {
@@ -103,6 +116,7 @@ export class TokenVault {
     const login = this.current();
     if (!login) throw signedOut();
     if (login.access_token !== spent && this.#isFresh(login)) return login;
+    if (!login.refresh_token) throw signedOut();
     try {
       return this.store(await this.refresher(login.refresh_token));
     } catch (error) {
@@ -115,7 +129,8 @@ export class TokenVault {
   }
 
   #isFresh(login: Login): boolean {
-    return login.expires_at - this.ports.timers.now() > LEEWAY_MS;
+    const leeway = Math.min(LEEWAY_MS, (login.lives_ms ?? Infinity) / 3);
+    return login.expires_at - this.ports.timers.now() > leeway;
   }
 }
 
@@ -127,7 +142,7 @@ function parseLogin(raw: string | null): Login | null {
   if (!raw) return null;
   try {
     const login = JSON.parse(raw) as Partial<Login>;
-    const complete = login.access_token && login.refresh_token && login.expires_at && login.user;
+    const complete = login.access_token && login.expires_at && login.user;
     return complete ? (login as Login) : null;
   } catch {
     return null;

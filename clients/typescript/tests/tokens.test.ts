@@ -28,7 +28,7 @@ test('many requests with an ended token share one refresh', async () => {
   const world = new World();
   const state = { turn: 1, spent: [] };
   const http = serve(world, state);
-  http.vault.store(grant(1, 5));
+  http.vault.store(grant(1, 0));
   const answers = await Promise.all([1, 2, 3, 4].map(() => http.json('GET', '/v1/rooms')));
   expect(answers).toHaveLength(4);
   expect(world.count('POST /v1/auth/refresh')).toBe(1);
@@ -50,7 +50,7 @@ test('two tabs never spend the same refresh token', async () => {
   const state = { turn: 1, spent: [] };
   const one = serve(new World({ storage, locks }), state);
   const two = serve(new World({ storage, locks }), state);
-  one.vault.store(grant(1, 5));
+  one.vault.store(grant(1, 0));
   await Promise.all([one.json('GET', '/v1/rooms'), two.json('GET', '/v1/rooms')]);
   expect(state.turn).toBe(2);
   expect(state.spent).toEqual([]);
@@ -60,7 +60,7 @@ test('two tabs never spend the same refresh token', async () => {
 test('a tab that lost the race without a lock adopts the pair of the other', async () => {
   const world = new World();
   const http = serve(world, { turn: 2, spent: [] });
-  http.vault.store(grant(1, 5));
+  http.vault.store(grant(1, 0));
   world.on('POST /v1/auth/refresh', () => {
     world.ports.storage.setItem(
       'parlor.session',
@@ -75,7 +75,7 @@ test('a refused refresh ends the login, an unreachable server does not', async (
   const world = new World();
   const http = serve(world, { turn: 9, spent: [] });
   const seen: unknown[] = [];
-  http.vault.store(grant(1, 5));
+  http.vault.store(grant(1, 0));
   http.vault.onChange((login) => seen.push(login));
   const refused = world.routes.get('POST /v1/auth/refresh')!;
   world.on('POST /v1/auth/refresh', () => Promise.reject(new TypeError('offline')));

@@ -24,6 +24,7 @@ mod stage;
 mod stalled;
 mod stop;
 mod tokens;
+mod typescript;
 
 use std::{future::Future, time::Duration};
 

@@ -11,6 +11,7 @@ import type {
   CreateBotRequest,
   CreateInviteRequest,
   CreateRoomRequest,
+  CreateTokenRequest,
   DeletedRooms,
   EditMessageRequest,
   Info,
@@ -20,10 +21,12 @@ import type {
   MemoryStatsPage,
   Message,
   MessagePage,
+  NewPersonalToken,
   PatchBotRequest,
   PatchMeRequest,
   PatchRoomRequest,
   PatchUserRequest,
+  PersonalTokenPage,
   PresenceResponse,
   ProblemType,
   ProviderHealthPage,
@@ -415,6 +418,27 @@ export interface Operations {
     path: Record<never, never>;
     query: Record<never, never>;
     body: PutPasswordRequest;
+    answer: undefined;
+  };
+  /** List one's own personal access tokens */
+  'GET /v1/users/me/tokens': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: PersonalTokenPage;
+  };
+  /** Make a personal access token */
+  'POST /v1/users/me/tokens': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: CreateTokenRequest;
+    answer: NewPersonalToken;
+  };
+  /** End a personal access token */
+  'DELETE /v1/users/me/tokens/{token}': {
+    path: { token: string };
+    query: Record<never, never>;
+    body: undefined;
     answer: undefined;
   };
   /** Return a profile */

@@ -353,6 +353,16 @@ export interface CreateRoomRequest {
   topic?: string | null;
 }
 
+/** A new personal access token. */
+export interface CreateTokenRequest {
+  /** Its life in seconds; a year when absent, which is also the longest. */
+  expires_in?: number | null;
+  /** What it is for, in the owner's words. */
+  name: string;
+  /** What it may be used for; at least one. */
+  scopes: Scope[];
+}
+
 /** Rooms that were deleted. */
 export interface DeletedRooms {
   /** Their ids. */
@@ -777,6 +787,26 @@ export type MessageStatus =
   /** The worker that wrote it was lost. */
   | 'interrupted';
 
+/** A personal access token that was just made. Its secret is told this one time. */
+export interface NewPersonalToken {
+  /** When it was made. */
+  created_at: Timestamp;
+  /** When it stops working. */
+  expires_at: Timestamp;
+  /** The id. */
+  id: TokenId;
+  /** When it was last used, to the minute. */
+  last_used_at?: Timestamp | null;
+  /** What it is for, in the owner's words. */
+  name: string;
+  /** The beginning of the secret, by which its owner knows it. */
+  prefix: string;
+  /** What it may be used for. */
+  scopes: Scope[];
+  /** What is sent as `Authorization: Bearer`. */
+  secret: string;
+}
+
 /** The state of one node. */
 export interface NodeStatus {
   /** Open WebSocket connections. */
@@ -844,6 +874,32 @@ export interface PatchUserRequest {
   active?: boolean | null;
   /** The server-wide role. */
   role?: ServerRole | null;
+}
+
+/** A personal access token, without its secret. */
+export interface PersonalToken {
+  /** When it was made. */
+  created_at: Timestamp;
+  /** When it stops working. */
+  expires_at: Timestamp;
+  /** The id. */
+  id: TokenId;
+  /** When it was last used, to the minute. */
+  last_used_at?: Timestamp | null;
+  /** What it is for, in the owner's words. */
+  name: string;
+  /** The beginning of the secret, by which its owner knows it. */
+  prefix: string;
+  /** What it may be used for. */
+  scopes: Scope[];
+}
+
+/** One page of a list. */
+export interface PersonalTokenPage {
+  /** The items. */
+  items: PersonalToken[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
 }
 
 /** That a message is kept at hand for everyone in the room. */
@@ -1209,6 +1265,29 @@ export interface RoomState {
   topic: string;
 }
 
+/** What a personal access token may be used for. Each stands for itself; none includes another. */
+export type Scope =
+  /** Rooms, members, messages, profiles and events: everything that only looks. */
+  | 'read'
+  /**
+   * Writing: messages and changes of them, reactions, typing, signals, read markers, commands,
+   * stopping replies.
+   */
+  | 'write'
+  /**
+   * Rooms and memberships: making, changing and deleting rooms, joining, leaving, bringing people
+   * in, invite links, integrations and webhooks.
+   */
+  | 'rooms'
+  /** Order: removing, banning and muting members, giving roles, resetting the history. */
+  | 'moderate'
+  /** One's own profile. */
+  | 'profile'
+  /** Bots: making, changing and deleting them. */
+  | 'bots'
+  /** What administrators do, for tokens of administrators. */
+  | 'admin';
+
 /** A server-wide role. */
 export type ServerRole = 'admin' | 'user';
 
@@ -1351,6 +1430,9 @@ export interface TestPromptResponse {
 
 /** RFC 3339, UTC, milliseconds. */
 export type Timestamp = string;
+
+/** A personal access token. Connections that it opened are those of a login with the same id. */
+export type TokenId = string;
 
 /** A login. As JSON, or as an OAuth2 password form (`grant_type` and `scope` are accepted). */
 export interface TokenRequest {

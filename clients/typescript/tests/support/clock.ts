@@ -10,7 +10,7 @@ interface Alarm {
 export class ManualClock implements Timers {
   #now = 1_000_000;
   #nextId = 1;
-  readonly #alarms = new Map<TimerId, Alarm>();
+  readonly #alarms = new Map<number, Alarm>();
 
   now(): number {
     return this.#now;
@@ -23,7 +23,7 @@ export class ManualClock implements Timers {
   }
 
   clearTimeout(id: TimerId): void {
-    this.#alarms.delete(id);
+    this.#alarms.delete(id as number);
   }
 
   /** Moves on by `ms`, running what falls due on the way, in order. */

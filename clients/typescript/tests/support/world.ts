@@ -16,6 +16,8 @@ const SINCE = '2026-01-01T00:00:00.000Z';
 type Sent = Record<string, unknown> & { op: string; id?: string };
 
 export class FakeSocket implements SocketLike {
+  onopen: SocketLike['onopen'] = null;
+  onerror: SocketLike['onerror'] = null;
   onmessage: SocketLike['onmessage'] = null;
   onclose: SocketLike['onclose'] = null;
   readonly sent: Sent[] = [];
@@ -52,6 +54,7 @@ export class FakeSocket implements SocketLike {
   }
 
   async welcomes(): Promise<void> {
+    this.onopen?.();
     const limits = { subscriptions: 200 } as Limits;
     const rest = { node: 'n1', heartbeat_ms: 25_000, limits };
     await this.says({ op: 'welcome', session: 's1', user: ME, ...rest });
@@ -115,7 +118,8 @@ export interface HttpCall {
 export type Responder = (call: HttpCall) => Response | Promise<Response>;
 
 export function reply(body: unknown, status = 200, headers: Record<string, string> = {}): Response {
-  return new Response(status === 204 ? null : JSON.stringify(body), { status, headers });
+  const init = { status, headers: { 'content-type': 'application/json', ...headers } };
+  return new Response(status === 204 ? null : JSON.stringify(body), init);
 }
 
 export class World {

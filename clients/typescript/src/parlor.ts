@@ -1,0 +1,210 @@
+/**
+ * Parlor for programs: one login, one connection, and the rooms that are followed.
+ *
+ * ```ts
+ * const parlor = new Parlor('http://127.0.0.1:7777');
+ * await parlor.login('echo', 'a long password');
+ * const room = await parlor.join('general');
+ * for await (const message of room) await room.send(message.body, { reply_to: message.id });
+ * ```
+ */
+
+import { Api } from './api.js';
+import { call, type CallArguments, type OperationKey } from './call.js';
+import { Connection, type ConnectionState, type Wishes } from './connection.js';
+import { Emitter } from './emitter.js';
+import { ParlorError } from './errors.js';
+import { HttpClient } from './http.js';
+import type { OutboxLimits } from './outbox.js';
+import { platformPorts, type PlatformOptions, type Ports } from './ports.js';
+import { ParlorRoom } from './room.js';
+import type { TokenVault } from './tokens.js';
+import type { Cursor, Operations, Room, ServerFrame, User, WelcomeFrame } from './types.js';
+
+export interface ParlorOptions extends PlatformOptions, Wishes {
+  /** The name and version of the program. */
+  client?: string;
+  /** Bounds on what waits to be written in each room. */
+  outbox?: OutboxLimits;
+  /** Closes everything. */
+  signal?: AbortSignal;
+  /** Everything that comes from outside, in place of the platform's. */
+  ports?: Partial<Ports>;
+}
+
+export interface ParlorEvents {
+  state: ConnectionState;
+  /** Every frame as it came. */
+  frame: ServerFrame;
+}
+
+interface Abortable {
+  signal?: AbortSignal | undefined;
+}
+
+export class Parlor extends Emitter<ParlorEvents> {
+  /** Calls by name. `call` makes any other. */
+  readonly api: Api;
+  readonly connection: Connection;
+
+  readonly #http: HttpClient;
+  readonly #rooms = new Map<string, ParlorRoom>();
+  readonly #ports: Ports;
+  readonly #options: ParlorOptions;
+
+  /** `url` is where the server is, such as `https://chat.example.org`. */
+  constructor(url: string, options: ParlorOptions = {}) {
+    super();
+    const base = url.replace(/\/+$/, '');
+    this.#options = options;
+    this.#ports = { ...platformPorts(options), ...options.ports };
+    this.#http = new HttpClient(base, this.#ports);
+    this.api = new Api(this.#http);
+    const { deltas, intents } = options;
+    this.connection = new Connection({
+      url: `${base.replace(/^http/, 'ws')}/v1/ws`,
+      ports: this.#ports,
+      vault: this.#http.vault,
+      ticket: () => this.api.wsTicket(),
+      proof: 'hello',
+      client: options.client ?? 'parlor-typescript/0.1',
+      ...(deltas && { deltas }),
+      ...(intents && { intents }),
+    });
+    this.connection.onFrame.on((frame) => this.#frame(frame));
+    this.connection.onState.on((state) => this.#state(state));
+    options.signal?.addEventListener('abort', () => this.close(), { once: true });
+  }
+
+  get vault(): TokenVault {
+    return this.#http.vault;
+  }
+
+  /** The user that is logged in. */
+  get user(): User | null {
+    return this.vault.current()?.user ?? null;
+  }
+
+  get state(): ConnectionState {
+    return this.connection.state;
+  }
+
+  async login(username: string, password: string, { signal }: Abortable = {}): Promise<User> {
+    return (await this.api.login(username, password, signal)).user;
+  }
+
+  async register(username: string, password: string, { signal }: Abortable = {}): Promise<User> {
+    return (await this.api.register(username, password, undefined, signal)).user;
+  }
+
+  /** Uses an access token that was made elsewhere; it is not renewed. */
+  async useToken(token: string, { signal }: Abortable = {}): Promise<User> {
+    const headers = { authorization: `Bearer ${token}` };
+    const options = { headers, auth: false, signal };
+    const user = await this.#http.json<User>('GET', '/v1/users/me', options);
+    this.vault.hold(token, user);
+    return user;
+  }
+
+  /** Ends the login on the server and forgets it here. */
+  async logout(): Promise<void> {
+    this.close();
+    await this.api.logout();
+  }
+
+  /** Connects and returns what the server says of itself. Rooms do this by themselves. */
+  connect({ signal }: Abortable = {}): Promise<WelcomeFrame> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      this.#options.signal?.throwIfAborted();
+      const done = () => {
+        off();
+        signal?.removeEventListener('abort', giveUp);
+      };
+      const giveUp = () => {
+        done();
+        reject(signal?.reason as Error);
+      };
+      const look = (state: ConnectionState) => {
+        if (state.phase !== 'open' && state.phase !== 'closed' && state.phase !== 'idle') return;
+        done();
+        if (state.phase === 'open') resolve(state.welcome);
+        else reject(state.phase === 'closed' ? state.error : new ParlorError('closed', 'it was closed'));
+      };
+      const off = this.on('state', look);
+      signal?.addEventListener('abort', giveUp, { once: true });
+      this.connection.start();
+      if (this.state.phase === 'open') look(this.state);
+    });
+  }
+
+  /**
+   * Follows a room that I am a member of, from `since` or from now on.
+   *
+   * Nothing that happens from then on is missed, however late somebody begins to listen.
+   */
+  async open(name: string, options: Abortable & { since?: Cursor } = {}): Promise<ParlorRoom> {
+    const { signal, since } = options;
+    const wire = await this.call('GET /v1/rooms/{room}', { path: { room: name }, signal });
+    return this.#follow(wire, since ?? null, signal);
+  }
+
+  /** Becomes a member of a room and follows it; `invite` is the code of a link to it. */
+  async join(
+    name: string,
+    options: Abortable & { invite?: string; since?: Cursor } = {},
+  ): Promise<ParlorRoom> {
+    await this.api.join(name, 'me', options.invite, options.signal);
+    return this.open(name, options);
+  }
+
+  /** Makes any call of the HTTP API; the operation is its method and path. */
+  call<K extends OperationKey>(
+    operation: K,
+    ...options: CallArguments<K>
+  ): Promise<Operations[K]['answer']> {
+    return call(this.#http, operation, ...options);
+  }
+
+  /** Ends the connection and all loops. The login stays. */
+  close(): void {
+    for (const room of [...this.#rooms.values()]) room.close();
+    this.connection.stop();
+  }
+
+  async #follow(wire: Room, since: Cursor | null, signal?: AbortSignal): Promise<ParlorRoom> {
+    const known = this.#rooms.get(wire.id);
+    if (known) return known;
+    // The position that the server told is the start: what happens until then is not missed.
+    const room = new ParlorRoom(wire, since ?? { epoch: wire.epoch, seq: wire.seq }, {
+      ports: this.#ports,
+      api: this.api,
+      connection: this.connection,
+      me: () => this.user?.id ?? '',
+      ...(this.#options.outbox && { outbox: this.#options.outbox }),
+      closed: (closed) => this.#rooms.delete(closed.id),
+    });
+    this.#rooms.set(wire.id, room);
+    try {
+      await this.connect({ signal });
+    } catch (error) {
+      room.close();
+      throw error;
+    }
+    return room;
+  }
+
+  #state(state: ConnectionState): void {
+    for (const room of [...this.#rooms.values()]) {
+      if (state.phase === 'open') room.connected();
+      else if (state.phase === 'closed') room.close(state.error);
+      else room.disconnected();
+    }
+    this.emit('state', state);
+  }
+
+  #frame(frame: ServerFrame): void {
+    if ('room' in frame && typeof frame.room === 'string') this.#rooms.get(frame.room)?.receive(frame);
+    this.emit('frame', frame);
+  }
+}

@@ -1,0 +1,177 @@
+//! The client for TypeScript against the real server, with what networks and machines do.
+//!
+//! The tests are in `clients/typescript/tests/live`. Here is what they need: a server, a proxy that
+//! breaks connections, and someone who kills the server.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use parlor_testkit::{
+    process::{PASSWORD, Parlor},
+    tcp_proxy::{Direction, Mode, TcpProxy},
+};
+use rand::Rng as _;
+use tokio::{
+    process::{Child, Command},
+    time::{sleep, timeout},
+};
+
+use crate::{
+    MACHINE, soak_factor,
+    stage::{Place, in_both_places},
+    until,
+};
+
+in_both_places! {
+    client_does_what_people_do,
+    documents_of_the_client_work_as_they_stand,
+    client_loses_and_doubles_nothing_while_connections_are_cut,
+    client_loses_and_doubles_nothing_when_the_server_is_killed,
+    slow_client_is_closed_and_resumes,
+}
+
+/// How many messages are written while something breaks.
+const MESSAGES: usize = 300;
+/// How long a file of tests may take, on a machine that does other things, too.
+const PATIENCE: Duration = Duration::from_mins(4);
+
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../clients/typescript")
+}
+
+/// Starts a file of the client's tests against a server.
+///
+/// # Panics
+/// When there is no Node, or what the tests need is not installed.
+fn begin(file: &str, server: SocketAddr) -> Child {
+    let vitest = project().join("node_modules/vitest/vitest.mjs");
+    assert!(
+        vitest.exists(),
+        "{} is missing; run `scripts/web.sh client`, which `make test` does",
+        vitest.display()
+    );
+    Command::new("node")
+        .args(["node_modules/vitest/vitest.mjs", "run", "--config", "vitest.live.config.ts"])
+        .arg(format!("tests/live/{file}"))
+        .env("PARLOR_TEST_URL", format!("http://{server}"))
+        .env("PARLOR_TEST_PASSWORD", PASSWORD)
+        .env("PARLOR_TEST_MESSAGES", (MESSAGES * soak_factor()).to_string())
+        .env("NO_COLOR", "1")
+        .current_dir(project())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap_or_else(|error| panic!("the tests of clients/typescript need node: {error}"))
+}
+
+/// Waits until a file of tests has ended, and fails as it did.
+async fn finish(running: Child) {
+    let patience = PATIENCE * u32::try_from(soak_factor()).unwrap();
+    let output = timeout(patience, running.wait_with_output()).await;
+    let Output { status, stdout, stderr } = output.expect("the tests end").unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{status}\n{stdout}\n{stderr}");
+}
+
+async fn client_does_what_people_do(place: Place) {
+    let _shared = MACHINE.read().await;
+    let stage = place.start().await;
+    finish(begin("everyday.test.ts", stage.addr())).await;
+}
+
+async fn documents_of_the_client_work_as_they_stand(place: Place) {
+    let _shared = MACHINE.read().await;
+    let stage = place.start().await;
+    finish(begin("documents.test.ts", stage.addr())).await;
+}
+
+async fn client_loses_and_doubles_nothing_while_connections_are_cut(place: Place) {
+    let _shared = MACHINE.read().await;
+    let stage = place.start().await;
+    let reader = stage.register("reader").await;
+    stage.register("writer").await;
+    let proxy = TcpProxy::start(stage.addr()).await;
+    let mut running = begin("faults.test.ts", proxy.addr());
+    let begun = || async { !reader.history("general").await.is_empty() };
+    until("the first message", PATIENCE, begun).await;
+
+    let mut cuts = 0_u64;
+    while running.try_wait().unwrap().is_none() {
+        let (pause, bytes) = {
+            let mut rng = rand::rng();
+            (rng.random_range(10..120), rng.random_range(1..4_000))
+        };
+        sleep(Duration::from_millis(pause)).await;
+        match cuts % 4 {
+            0 => proxy.cut_all(),
+            1 => proxy.reset_all(),
+            2 => proxy.cut_after_bytes(Direction::ToClient, bytes),
+            _ => proxy.cut_after_bytes(Direction::ToServer, bytes % 300),
+        }
+        cuts += 1;
+    }
+
+    finish(running).await;
+    assert!(cuts > 2, "{cuts} cuts are too few to show anything");
+    assert_eq!(reader.history("general").await.len(), MESSAGES * soak_factor());
+}
+
+async fn client_loses_and_doubles_nothing_when_the_server_is_killed(place: Place) {
+    let _shared = MACHINE.read().await;
+    let mut stage = place.start().await;
+    let reader = stage.register("reader").await;
+    stage.register("writer").await;
+    let running = begin("faults.test.ts", stage.addr());
+    let part = MESSAGES * soak_factor() / 6;
+    let begun = || async { reader.history("general").await.len() >= part };
+    until("a part of the messages", PATIENCE, begun).await;
+
+    stage.kill().await;
+    stage.restart().await;
+
+    finish(running).await;
+    assert_eq!(reader.history("general").await.len(), MESSAGES * soak_factor());
+}
+
+async fn slow_client_is_closed_and_resumes(place: Place) {
+    let _alone = MACHINE.write().await;
+    let builder = place
+        .builder()
+        .env("PARLOR_LIMITS__OUTBOX", "64MiB")
+        .env("PARLOR_LIMITS__WRITE_TIMEOUT", "1s")
+        .env("PARLOR_LIMITS__REPLAY_EVENTS", "100000");
+    let stage = builder.start().await;
+    let ada = stage.register("ada").await;
+    stage.register("reader").await;
+    let proxy = TcpProxy::start(stage.addr()).await;
+    let running = begin("slow.test.ts", proxy.addr());
+    let ready = || async { !ada.history("general").await.is_empty() };
+    until("the reader is ready", PATIENCE, ready).await;
+
+    proxy.set_mode_for(Direction::ToClient, Mode::Stall);
+    let slow = || async {
+        for _ in 0..20 {
+            ada.say("general", &"x".repeat(15_000)).await;
+        }
+        let closed = stage.counts(&["reason=\"slow_consumer\""]).await;
+        closed.into_iter().sum::<u64>() > 0
+    };
+    until("the reader is too slow", PATIENCE, slow).await;
+    ada.say("general", "the end").await;
+    proxy.set_mode(Mode::Pass);
+
+    finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expired_token_of_the_client_is_renewed() {
+    let _shared = MACHINE.read().await;
+    let server = Parlor::builder().env("PARLOR_AUTH__ACCESS_TOKEN_EXPIRE", "10s").start().await;
+    finish(begin("expiry.test.ts", server.addr())).await;
+}
