@@ -13,6 +13,7 @@ mod deadline;
 mod fan_out;
 mod housekeeping;
 mod hub;
+pub(crate) mod intents;
 mod join;
 pub(crate) mod outbox;
 mod recovery;
@@ -20,6 +21,7 @@ mod room;
 mod run;
 pub(crate) mod traffic;
 pub(crate) mod transport;
+pub(crate) mod typing;
 mod wake;
 mod wheel;
 pub(crate) mod wire;
@@ -31,7 +33,6 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use parlor_bus::SubscriberId;
-use parlor_protocol::command::Deltas;
 use parlor_protocol::id::{RoomId, UserId};
 use parlor_protocol::time::Timestamp;
 use tokio::sync::Notify;
@@ -44,6 +45,7 @@ use fan_out::{Queued, Sweep};
 use room::Feed;
 use run::Run;
 use traffic::Traffic;
+use typing::TypingNow;
 use wheel::Wheel;
 
 /// The state of one shard. Lives on its thread.
@@ -57,6 +59,8 @@ pub(crate) struct Shard {
     wheel: RefCell<Wheel<MemberId>>,
     /// The rooms that are followed from HTTP requests.
     streams: RefCell<Vec<(RoomId, MemberId, Arc<StreamQueue>)>>,
+    /// Who writes, as far as they are connected here.
+    pub(crate) typing: RefCell<TypingNow>,
     /// Rooms that have something to tell, in the order of their turns.
     ready: RefCell<VecDeque<RoomId>>,
     /// Rooms with pieces of replies that wait for others, and until when.
@@ -126,7 +130,7 @@ enum Sink {
 impl Member {
     /// Tells whether pieces of replies are to come at once.
     fn wants_live(&self) -> bool {
-        matches!(&self.sink, Sink::Session(conn) if conn.options.get().deltas == Deltas::Live)
+        matches!(&self.sink, Sink::Session(conn) if conn.options.get().wants_live())
     }
 }
 
@@ -139,6 +143,7 @@ impl Shard {
             conns: RefCell::default(),
             wheel: RefCell::new(Wheel::new(Instant::now())),
             streams: RefCell::default(),
+            typing: RefCell::default(),
             ready: RefCell::default(),
             corked: RefCell::default(),
             uncork_at: Cell::new(None),
@@ -180,8 +185,9 @@ impl Shard {
     pub(crate) fn detach(&self, room: RoomId, member: MemberId) {
         self.settle(room);
         if let Some(room) = self.rooms.borrow_mut().get_mut(&room) {
-            room.members.swap_remove(&member);
-            if room.has_live {
+            let gone = room.members.swap_remove(&member);
+            // Only then, because it looks at all of them.
+            if gone.is_some_and(|gone| gone.wants_live()) {
                 room.has_live = room.members.values().any(Member::wants_live);
             }
             if room.members.is_empty() {

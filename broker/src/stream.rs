@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::node::Caller;
 use crate::refusal::{Outcome, Refusal};
+use crate::shard::intents::Intents;
 use crate::shard::outbox::{Batch, Class, Outbox, SlowConsumer};
 
 /// Asks a shard from any thread. Handlers get it as a request extension.
@@ -27,20 +28,22 @@ pub(crate) struct OpenStream {
     pub(crate) caller: Caller,
     pub(crate) room: RoomRef,
     pub(crate) since: Option<Since>,
+    pub(crate) intents: Intents,
     pub(crate) answer: oneshot::Sender<Outcome<RoomStream>>,
 }
 
 impl ShardHandle {
     /// Follows a room: first what `subscribe` would answer, then every frame. A `resync` frame
     /// comes in place of events when the position cannot be continued.
-    pub async fn open_stream(
+    pub(crate) async fn open_stream(
         &self,
         caller: &Caller,
         room: RoomRef,
         since: Option<Since>,
+        intents: Intents,
     ) -> Outcome<RoomStream> {
         let (answer, opened) = oneshot::channel();
-        let request = OpenStream { caller: caller.clone(), room, since, answer };
+        let request = OpenStream { caller: caller.clone(), room, since, intents, answer };
         let busy = || Refusal::unavailable("The server has too much to do; try again in a moment.");
         self.requests.try_send(request).map_err(|_| busy())?;
         opened.await.map_err(|_| busy())?
@@ -90,6 +93,7 @@ impl Drop for RoomStream {
 #[derive(Debug)]
 pub(crate) struct StreamQueue {
     session: SessionId,
+    intents: Intents,
     state: Mutex<State>,
     ready: Notify,
     drained: Notify,
@@ -102,9 +106,14 @@ struct State {
 }
 
 impl StreamQueue {
-    pub(crate) fn new(max_bytes: usize, session: SessionId) -> Self {
-        let state = State { outbox: Outbox::new(max_bytes), ended: false };
-        Self { session, state: Mutex::new(state), ready: Notify::new(), drained: Notify::new() }
+    pub(crate) fn new(max_bytes: usize, session: SessionId, intents: Intents) -> Self {
+        let state = Mutex::new(State { outbox: Outbox::new(max_bytes), ended: false });
+        Self { session, intents, state, ready: Notify::new(), drained: Notify::new() }
+    }
+
+    /// Returns the families of signals that the reader wants.
+    pub(crate) fn intents(&self) -> Intents {
+        self.intents
     }
 
     /// Returns the login of the reader.

@@ -26,6 +26,7 @@ use super::extract::{InPath, InQuery};
 use crate::admission::Permit;
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
+use crate::shard::intents::Intents;
 use crate::stream::{RoomStream, ShardHandle};
 
 /// How often a comment shows that the stream is alive.
@@ -65,6 +66,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 struct EventsQuery {
     /// Where to continue, as in `Last-Event-ID`, which goes first.
     since: Option<String>,
+    /// Families of signals that are to come, with commas between them: `typing`, `presence`,
+    /// `receipts`, `deltas`, `bots`, `app`; all when absent. Events always come.
+    intents: Option<String>,
 }
 
 async fn follow_room(
@@ -82,11 +86,14 @@ async fn follow_room(
         })?),
         None => None,
     };
+    let intents = query.intents.as_deref().map_or_else(|| Ok(Intents::default()), Intents::parse);
+    let intents =
+        intents.map_err(|refusal| Refusal::field("intents", "unknown", refusal.detail))?;
     let permit = node.admission.log_in(caller.user.id).map_err(|no_place| {
         node.metrics.http.refused.with_label_values(&[no_place.reason()]).inc();
         Refusal::rate_limited(PLACE_WAIT)
     })?;
-    let stream = shard.open_stream(&caller, room, since.clone()).await?;
+    let stream = shard.open_stream(&caller, room, since.clone(), intents).await?;
     let retry = Duration::from_millis(rand::rng().random_range(RETRY_MS));
     let first = first_event(&stream.subscribed, since.as_ref(), retry);
     let lasts = caller.expires_at.as_millis() - node.now().as_millis();

@@ -60,12 +60,12 @@ fn tell(delivery: Delivery, options: ConnOptions, members: usize, deliver: impl 
     let mut feed = Feed::new(8, FRAME_MAX);
     feed.open(Head { epoch: "e".to_owned(), reset_through: 0, seq: 0 }, Vec::new());
     allocations(|| {
-        let Step::Signal(json) = feed.accept(delivery) else { panic!("a signal is told") };
+        let Step::Signal(family, json) = feed.accept(delivery) else { panic!("a signal is told") };
         let mut run = Run::default();
-        run.push(Item { class: Class::Signal, json, told_live: false });
+        run.push(Item::new(Some(family), json));
         let frozen = run.take();
         for _ in 0..members {
-            for batch in frozen.batches(options) {
+            for batch in frozen.batches(options).iter() {
                 deliver(batch);
             }
         }

@@ -76,12 +76,12 @@ pub struct Run(run::Run);
 impl Run {
     /// Adds a signal.
     pub fn push(&mut self, json: Bytes) {
-        self.0.push(Item { class: Class::Signal, json, told_live: false });
+        self.0.push(Item::new(Some(SignalFamily::App), json));
     }
 
     /// Makes the bytes for the members and returns how many pieces they are.
     pub fn make_batches(&mut self, encoding: Encoding) -> usize {
-        let options = ConnOptions { encoding: encoding.into(), deltas: Deltas::Gathered };
+        let options = ConnOptions { encoding: encoding.into(), ..ConnOptions::default() };
         self.0.take().batches(options).len()
     }
 }

@@ -9,9 +9,11 @@ use parlor_protocol::close::CloseCode;
 use parlor_protocol::command::Deltas;
 use parlor_protocol::frame::Frame;
 use parlor_protocol::id::RoomId;
+use parlor_protocol::signal::SignalFamily;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::intents::Intents;
 use super::outbox::{Batch, Class, Outbox};
 use super::traffic::Traffic;
 use super::transport::Transport;
@@ -57,6 +59,22 @@ impl CloseReason {
 pub(crate) struct ConnOptions {
     pub(crate) encoding: Encoding,
     pub(crate) deltas: Deltas,
+    pub(crate) intents: Intents,
+}
+
+impl ConnOptions {
+    /// Returns the families of signals that come.
+    pub(crate) fn wanted(self) -> Intents {
+        match self.deltas {
+            Deltas::None => self.intents.without(SignalFamily::Deltas),
+            Deltas::Gathered | Deltas::Live => self.intents,
+        }
+    }
+
+    /// Tells whether pieces of replies are to come at once.
+    pub(crate) fn wants_live(self) -> bool {
+        self.deltas == Deltas::Live && self.intents.has(SignalFamily::Deltas)
+    }
 }
 
 /// State of one connection, shared by its session task and the hub of its shard.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use parlor_protocol::command::Deltas;
 use parlor_protocol::frame::{Frame, Subscribed};
 use parlor_protocol::id::RoomId;
+use parlor_protocol::signal::SignalFamily;
 use tokio::time::Instant;
 
 use super::conn::{CloseReason, Conn, ConnOptions};
@@ -43,14 +44,14 @@ pub(super) struct Sweep {
 impl Shard {
     /// Takes a frame for the members of a room. It is told in this tick, or as a piece of a reply
     /// after the cork.
-    pub(super) fn tell(&self, id: RoomId, class: Class, json: Bytes) {
+    pub(super) fn tell(&self, id: RoomId, family: Option<SignalFamily>, json: Bytes) {
         let mut rooms = self.rooms.borrow_mut();
         let Some(room) = rooms.get_mut(&id) else { return };
         if room.members.is_empty() {
             return;
         }
-        let mut item = Item { class, json, told_live: false };
-        let is_corked = class == Class::Delta && self.is_corked(room);
+        let mut item = Item::new(family, json);
+        let is_corked = item.class() == Class::Delta && self.is_corked(room);
         // Only when nothing waits that comes before it.
         if is_corked && room.has_live && room.queued != Queued::Ready {
             item.told_live = true;
@@ -94,7 +95,7 @@ impl Shard {
             {
                 // In whichever way, it is all of the frame.
                 let as_gathered = ConnOptions { deltas: Deltas::Gathered, ..conn.options.get() };
-                for batch in frozen.batches(as_gathered) {
+                for batch in frozen.batches(as_gathered).iter() {
                     conn.push(batch.clone());
                 }
                 self.mark_dirty(conn);
@@ -210,10 +211,11 @@ impl Shard {
         let conn = match &member.sink {
             Sink::Session(conn) => conn,
             Sink::Stream(queue) => {
-                self.delivered.set(self.delivered.get() + frozen.items().len() as u64);
-                for item in frozen.items() {
+                let wanted = frozen.items().iter().filter(|item| item.is_for(queue.intents()));
+                for item in wanted {
+                    self.delivered.set(self.delivered.get() + 1);
                     // A stream that falls behind ends itself, so there is nothing to do.
-                    if queue.push(item.class, item.json.clone()).is_err() {
+                    if queue.push(item.class(), item.json.clone()).is_err() {
                         break;
                     }
                 }
@@ -233,7 +235,7 @@ impl Shard {
         }
         // What is in one room only has nothing else to wait for in this tick.
         if at_once && !conn.is_dirty.get() && conn.rooms.borrow().len() == 1 {
-            match batches {
+            match &*batches {
                 [] => {}
                 [batch] => conn.write(batch),
                 batches => {
@@ -244,7 +246,7 @@ impl Shard {
                 }
             }
         } else {
-            for batch in batches {
+            for batch in batches.iter() {
                 conn.push(batch.clone());
             }
             if !batches.is_empty() {

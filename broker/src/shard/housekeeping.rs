@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use parlor_protocol::close::CloseCode;
 use parlor_protocol::frame::{Drain, Frame};
+use parlor_protocol::signal::{Signal, SignalBody, Typing};
 use rand::Rng as _;
 use rand::seq::SliceRandom as _;
 use tokio::time::Instant;
@@ -44,6 +45,7 @@ impl Shard {
             self.turn_wheel(now);
             self.relieve();
             self.sweep_streams();
+            self.sweep_typing(now);
             self.sweep_rooms(now);
             self.hand_over_counts();
         }
@@ -141,6 +143,15 @@ impl Shard {
         });
         for (room, member) in ended {
             self.detach(room, member);
+        }
+    }
+
+    /// Tells of those who wrote and have not said so again that they write no more.
+    fn sweep_typing(&self, now: Instant) {
+        let take = || self.typing.borrow_mut().take_over(now);
+        while let Some((room, user)) = take() {
+            let body = SignalBody::Typing(Typing { user, on: false });
+            self.node.bus.publish_signal(Signal { room, body });
         }
     }
 

@@ -10,11 +10,11 @@ use parlor_protocol::close::CloseCode;
 use parlor_protocol::code::Code;
 use parlor_protocol::frame::{Frame, Refused};
 use parlor_protocol::id::{RoomId, SessionId, UserId};
+use parlor_protocol::signal::SignalFamily;
 use parlor_runtime::Phase;
 use tokio::time::Instant;
 
 use super::conn::CloseReason;
-use super::outbox::Class;
 use super::room::{Effect, Step};
 use super::{Shard, Sink, wire};
 
@@ -22,6 +22,8 @@ use super::{Shard, Sink, wire};
 const TICK: usize = 256;
 /// Longest pause before the store is asked again.
 pub(super) const RETRY_MAX: Duration = Duration::from_secs(2);
+/// How pieces of replies are told.
+const DELTAS: Option<SignalFamily> = Some(SignalFamily::Deltas);
 /// Events in one read from the store.
 const FILL_PAGE: u32 = 256;
 
@@ -95,19 +97,19 @@ impl Shard {
     pub(super) fn carry_out(self: &Rc<Self>, room: RoomId, step: Step) {
         match step {
             Step::Nothing => {}
-            Step::Signal(json) => self.tell(room, Class::Signal, json),
-            Step::Delta(json) => self.tell(room, Class::Delta, json),
+            Step::Signal(family, json) => self.tell(room, Some(family), json),
+            Step::Delta(json) => self.tell(room, DELTAS, json),
             Step::DeltaAfterHole(json) => {
-                self.tell(room, Class::Delta, json);
+                self.tell(room, DELTAS, json);
                 self.refresh_streams(room);
             }
             Step::Event(event) => {
                 let age = self.node.now().as_millis() - event.at.as_millis();
                 let age = Duration::from_millis(u64::try_from(age).unwrap_or(0));
                 self.node.metrics.room.publish_to_deliver.observe(age.as_secs_f64());
-                self.tell(room, Class::Durable, event.json);
+                self.tell(room, None, event.json);
                 for delta in event.then {
-                    self.tell(room, Class::Delta, delta);
+                    self.tell(room, DELTAS, delta);
                 }
                 match event.effect {
                     Effect::None => {}

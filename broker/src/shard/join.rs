@@ -69,9 +69,9 @@ impl Shard {
 
     /// Follows a room for an HTTP request.
     pub(crate) async fn open_stream(self: Rc<Self>, request: OpenStream) {
-        let OpenStream { caller, room, since, answer } = request;
+        let OpenStream { caller, room, since, intents, answer } = request;
         let limit = self.node.config.limits.outbox.get();
-        let queue = Arc::new(StreamQueue::new(limit, caller.session));
+        let queue = Arc::new(StreamQueue::new(limit, caller.session, intents));
         let joiner = Joiner {
             id: self.next_member(),
             user: caller.user.id,

@@ -13,7 +13,7 @@ use parlor_protocol::event::{Event, EventBody};
 use parlor_protocol::frame::StreamingReply;
 use parlor_protocol::id::{MessageId, UserId};
 use parlor_protocol::message::MessageStatus;
-use parlor_protocol::signal::{MessageDelta, SignalBody};
+use parlor_protocol::signal::{MessageDelta, SignalBody, SignalFamily};
 use parlor_protocol::time::Timestamp;
 
 /// Deliveries that may wait while the room is opened or a hole is filled. Beyond it they are
@@ -77,7 +77,7 @@ pub(crate) enum Step {
     /// Tell the members this event.
     Event(Box<EventStep>),
     /// Tell the members this signal.
-    Signal(Bytes),
+    Signal(SignalFamily, Bytes),
     /// Tell the members this piece of a reply.
     Delta(Bytes),
     /// Tell the members this piece of a reply; pieces before it were lost.
@@ -339,7 +339,7 @@ impl Feed {
                 | SignalBody::Presence(_)
                 | SignalBody::Receipt(_)
                 | SignalBody::BotStatus(_)
-                | SignalBody::App(_) => Step::Signal(json),
+                | SignalBody::App(_) => Step::Signal(signal.body.family(), json),
             },
             Delivery::Ahead { seq, .. } if seq > self.delivered => {
                 self.start_filling(seq);
@@ -404,7 +404,7 @@ impl Feed {
         ours.into_iter()
             .filter_map(|(delta, json)| match self.accept_delta(&delta, json) {
                 Step::Delta(json) | Step::DeltaAfterHole(json) => Some(json),
-                Step::Event(_) | Step::Signal(_) | Step::Fill | Step::Nothing => None,
+                Step::Event(_) | Step::Signal(..) | Step::Fill | Step::Nothing => None,
             })
             .collect()
     }

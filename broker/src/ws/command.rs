@@ -9,11 +9,11 @@ use parlor_domain::naming::check_client_id;
 use parlor_domain::permission::{Action as Deed, RoomFacts, authorize};
 use parlor_protocol::close::CloseCode;
 use parlor_protocol::code::Code;
-use parlor_protocol::command::{Command, Deltas};
+use parlor_protocol::command::{ClientStatus, Command, Deltas};
 use parlor_protocol::frame::{Accepted, Frame};
 use parlor_protocol::http::Scope;
 use parlor_protocol::id::{MessageId, RoomId, RoomRef};
-use parlor_protocol::signal::{App, Receipt, Signal, SignalBody, Typing};
+use parlor_protocol::signal::{App, Receipt, Signal, SignalBody, SignalFamily, Typing};
 use parlor_store::record::CancelOutcome;
 use parlor_store::{Append, Appended, Intent, NewMessage};
 
@@ -21,7 +21,8 @@ use super::context::{Context, Work, log_in};
 use crate::committer::Pending;
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
-use crate::shard::conn::{CloseReason, Conn, ConnOptions};
+use crate::shard::conn::{CloseReason, Conn};
+use crate::shard::intents::Intents;
 
 /// How deep lists and objects may lie in each other in the data of a signal: its frame is deeper, and
 /// readers of either encoding have a limit, often 128.
@@ -46,12 +47,14 @@ pub(super) fn execute(context: &mut Context, command: Command) -> Action {
         context.count(op, refusal.code.as_str());
         return refused(command.id().map(str::to_owned), refusal);
     }
-    if !matches!(command, Command::Ping {} | Command::Hello { .. }) {
+    if is_done_by_people(&command) {
         context.note_activity();
     }
     let action = match command {
         Command::Ping {} => Action::Answer(Frame::Pong {}),
-        Command::Hello { token, deltas, .. } => hello(context, token, deltas),
+        Command::Hello { token, deltas, intents, .. } => {
+            hello(context, token, deltas, intents.as_deref())
+        }
         Command::Subscribe { id, room, since } => {
             let (shard, conn) = (Rc::clone(&context.shard), Rc::clone(&context.conn));
             Action::Serial(Box::pin(async move {
@@ -70,6 +73,7 @@ pub(super) fn execute(context: &mut Context, command: Command) -> Action {
             publish(context, id, room, Draft { client_id, body, reply_to, thread })
         }
         Command::Typing { id, room, on } => signal(context, id, room, Sent::Typing(on)),
+        Command::Presence { id, status } => presence(context, id, status == ClientStatus::Idle),
         Command::Signal { id, room, data } => signal(context, id, room, Sent::App(data)),
         Command::Read { id, room, seq } => read(context, id, room, seq),
         Command::Cancel { id, room, message } => cancel(context, id, room, message),
@@ -89,6 +93,7 @@ fn check_scope(context: &Context, command: &Command) -> Outcome<()> {
         Command::Subscribe { .. } | Command::Unsubscribe { .. } => Scope::Read,
         Command::Publish { .. }
         | Command::Typing { .. }
+        | Command::Presence { .. }
         | Command::Signal { .. }
         | Command::Read { .. }
         | Command::Cancel { .. } => Scope::Write,
@@ -96,6 +101,25 @@ fn check_scope(context: &Context, command: &Command) -> Outcome<()> {
     };
     let caller = context.conn.caller.borrow();
     caller.as_ref().map_or(Ok(()), |caller| caller.check_scope(scope))
+}
+
+/// Tells whether a command is a sign that somebody is there. Clients that come back by themselves
+/// log in, follow rooms and refresh tokens by themselves, too.
+fn is_done_by_people(command: &Command) -> bool {
+    match command {
+        Command::Publish { .. }
+        | Command::Typing { on: true, .. }
+        | Command::Signal { .. }
+        | Command::Read { .. }
+        | Command::Cancel { .. } => true,
+        Command::Hello { .. }
+        | Command::Subscribe { .. }
+        | Command::Unsubscribe { .. }
+        | Command::Typing { on: false, .. }
+        | Command::Presence { .. }
+        | Command::Refresh { .. }
+        | Command::Ping {} => false,
+    }
 }
 
 fn accepted(re: Option<String>) -> Frame {
@@ -115,15 +139,24 @@ fn followed(conn: &Conn, room: &RoomRef) -> Option<RoomId> {
     }
 }
 
-fn hello(context: &Context, token: String, deltas: Option<Deltas>) -> Action {
+fn hello(
+    context: &Context,
+    token: String,
+    deltas: Option<Deltas>,
+    intents: Option<&[SignalFamily]>,
+) -> Action {
     if context.conn.caller.borrow().is_some() {
         let detail = "The connection is authenticated already; use `refresh` for a new token.";
         return refused(None, Refusal::new(Code::BadRequest, detail));
     }
     let (shard, conn) = (Rc::clone(&context.shard), Rc::clone(&context.conn));
-    if let Some(deltas) = deltas {
-        conn.options.set(ConnOptions { deltas, ..conn.options.get() });
+    let mut options = conn.options.get();
+    options.deltas = deltas.unwrap_or(options.deltas);
+    match intents.map(Intents::new).transpose() {
+        Ok(intents) => options.intents = intents.unwrap_or(options.intents),
+        Err(refusal) => return refused(None, refusal),
     }
+    conn.options.set(options);
     let places = Rc::clone(&context.places);
     Action::Serial(Box::pin(async move {
         match shard.node.authenticate(&token).await {
@@ -174,6 +207,7 @@ fn publish(context: &Context, id: Option<String>, room: RoomRef, draft: Draft) -
     if let Some(room) = known {
         return match enqueue(&node, &caller, address, room, message) {
             Ok(pending) => {
+                context.shard.end_typing(room, &caller.user);
                 Action::Commit(Box::pin(async move { Some(conclude(pending.wait().await, id)) }))
             }
             Err(refusal) => refused(id, refusal),
@@ -224,6 +258,27 @@ fn conclude(outcome: Outcome<Appended>, re: Option<String>) -> Frame {
     Frame::Ok(Accepted { re, seq: Some(event.seq), message: event.body.message(), duplicate })
 }
 
+/// Takes down whether somebody is in front of the client.
+fn presence(context: &mut Context, id: Option<String>, idle: bool) -> Action {
+    let Some(caller) = context.caller() else { return Action::Done };
+    let node = Arc::clone(&context.shard.node);
+    if let Err(limited) = node.rate.signal.check(&caller.user.id) {
+        node.metrics.auth.rate_limited.with_label_values(&["signal"]).inc();
+        return refused(id, limited.into());
+    }
+    if !idle && !context.idle {
+        context.note_activity();
+    }
+    let is_news = std::mem::replace(&mut context.idle, idle) != idle;
+    Action::Serial(Box::pin(async move {
+        if is_news {
+            let told = node.presence.set_idle(caller.user.id, idle, node.now()).await;
+            node.announce_presence(told, &caller.user);
+        }
+        id.map(|id| accepted(Some(id)))
+    }))
+}
+
 /// What a client tells the others in a room.
 enum Sent {
     Typing(bool),
@@ -259,16 +314,17 @@ fn signal(context: &Context, id: Option<String>, room: RoomRef, sent: Sent) -> A
             SignalBody::App(App { user, data })
         }
     };
+    let shard = Rc::clone(&context.shard);
     let allowed = followed(&context.conn, &room)
-        .filter(|room| context.shard.may_signal(*room, context.conn.id) == Some(true));
+        .filter(|room| shard.may_signal(*room, context.conn.id) == Some(true));
     if let Some(room) = allowed {
-        node.bus.publish_signal(Signal { room, body });
+        shard.send_signal(room, body);
         return id.map_or(Action::Done, |id| Action::Answer(accepted(Some(id))));
     }
     Action::Serial(Box::pin(async move {
         match authorized(&node, &room, &caller, Deed::Write).await {
             Ok(room) => {
-                node.bus.publish_signal(Signal { room, body });
+                shard.send_signal(room, body);
                 id.map(|id| accepted(Some(id)))
             }
             Err(refusal) => Some(refusal.into_frame(id)),

@@ -30,6 +30,8 @@ pub(super) struct Context {
     pub(super) address: AddressKey,
     pub(super) places: Rc<Places>,
     pub(super) active_at: Option<Instant>,
+    /// The client has said that nobody is in front of it.
+    pub(super) idle: bool,
 }
 
 /// The places that a connection holds.
@@ -51,17 +53,24 @@ impl Context {
         self.shard.node.metrics.ws.commands.with_label_values(&[kind, outcome]).inc();
     }
 
-    /// Tells presence now and then that the user does something.
+    /// Tells presence now and then that the user does something, and at once when nobody seemed to
+    /// be there.
     pub(super) fn note_activity(&mut self) {
         let now = Instant::now();
-        if self.active_at.is_some_and(|at| now.duration_since(at) < ACTIVE_EVERY) {
+        let was_idle = std::mem::take(&mut self.idle);
+        if !was_idle && self.active_at.is_some_and(|at| now.duration_since(at) < ACTIVE_EVERY) {
             return;
         }
         self.active_at = Some(now);
         let Some(caller) = self.caller() else { return };
         let node = Arc::clone(&self.shard.node);
         drop(tokio::task::spawn_local(async move {
-            let transition = node.presence.active(caller.user.id, node.now()).await;
+            let user = caller.user.id;
+            let transition = if was_idle {
+                node.presence.set_idle(user, false, node.now()).await
+            } else {
+                node.presence.active(user, node.now()).await
+            };
             node.announce_presence(transition, &caller.user);
         }));
     }

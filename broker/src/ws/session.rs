@@ -100,7 +100,8 @@ impl Session {
     }
 
     async fn end(self, reason: CloseReason) {
-        let Context { shard, conn, places, .. } = &self.context;
+        let Context { shard, conn, places, idle, .. } = &self.context;
+        let idle = *idle;
         shard.node.metrics.ws.closed.with_label_values(&[reason.label()]).inc();
         let caller = conn.caller.borrow().clone();
         tracing::info!(
@@ -112,7 +113,7 @@ impl Session {
         );
         if let Some(caller) = caller {
             let node = &shard.node;
-            let transition = node.presence.disconnected(caller.user.id, node.now()).await;
+            let transition = node.presence.disconnected(caller.user.id, idle, node.now()).await;
             node.announce_presence(transition, &caller.user);
             node.last_seen.note(caller.user.id, node.now());
         }

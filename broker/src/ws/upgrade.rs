@@ -31,6 +31,7 @@ use crate::rate::AddressKey;
 use crate::refusal::{Outcome, Refusal};
 use crate::shard::Shard;
 use crate::shard::conn::{Conn, ConnOptions};
+use crate::shard::intents::Intents;
 use crate::shard::transport::Transport;
 use crate::shard::wire::Encoding;
 
@@ -100,6 +101,7 @@ pub(crate) async fn upgrade(
             address: AddressKey::from(address),
             places: Rc::new(places),
             active_at: None,
+            idle: false,
             shard: Rc::clone(&shard),
         };
         let session =
@@ -131,7 +133,8 @@ async fn accept(node: &Node, request: &Request<Incoming>) -> Result<Accepted, No
         Some(SUBPROTOCOL_MSGPACK) => Encoding::MessagePack,
         _ => Encoding::Json,
     };
-    let options = ConnOptions { encoding, deltas: read_deltas(query)? };
+    let options =
+        ConnOptions { encoding, deltas: read_deltas(query)?, intents: read_intents(query)? };
     let caller = authenticate(node, headers, query).await?;
     Ok(Accepted { key: derive_accept_key(key.as_bytes()), subprotocol, caller, options })
 }
@@ -243,6 +246,15 @@ fn read_deltas(query: &str) -> Outcome<Deltas> {
                 Refusal::new(Code::BadRequest, "`deltas` must be `gathered`, `live` or `none`.")
             })
         }
+    }
+}
+
+/// Reads which families of signals are to come, in the same way.
+fn read_intents(query: &str) -> Outcome<Intents> {
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    match pairs.find(|(name, _)| name == "intents") {
+        None => Ok(Intents::default()),
+        Some((_, list)) => Intents::parse(&list),
     }
 }
 

@@ -14,6 +14,7 @@ mod faults;
 mod harness;
 mod http;
 mod nodes;
+mod presence;
 mod regressions;
 mod session;
 mod storm;

@@ -2,7 +2,6 @@
 //! say.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use parlor_broker::start::Backends;
 use parlor_bus::{Bus, LocalBus};
@@ -23,8 +22,6 @@ pub(crate) mod nats;
 pub(crate) mod postgres;
 mod wait;
 
-/// A user who does nothing for so long is shown as idle.
-const IDLE_AFTER: Duration = Duration::from_mins(5);
 /// Tickets that may be open: each lives for seconds.
 const TICKETS_MAX: usize = 10_000;
 
@@ -144,7 +141,8 @@ async fn open_shared(
         let ClusterState { presence, tickets, limits, .. } = state;
         return Ok(Shared { presence, tickets, limits });
     }
-    let presence = LocalPresence::new(IDLE_AFTER).with_grace(config.cluster.presence_grace);
+    let presence =
+        LocalPresence::new(config.cluster.presence_idle).with_grace(config.cluster.presence_grace);
     Ok(Shared {
         presence: Arc::new(presence),
         tickets: Arc::new(LocalTickets::new(TICKETS_MAX)),

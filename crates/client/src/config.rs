@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use parlor_protocol::signal::SignalFamily;
 use url::Url;
 
 use crate::error::ClientError;
@@ -32,6 +33,8 @@ pub struct ClientConfig {
     pub write_timeout: Duration,
     /// Largest frame that is accepted, in bytes.
     pub frame_bytes: usize,
+    /// Families of signals that are to come; all of them when nothing is chosen.
+    pub intents: Option<Vec<SignalFamily>>,
     /// Frames that wait for the program; past it the network is not read.
     pub queued_frames: usize,
     /// Commands, and unacknowledged publishes, that wait for the network.
@@ -65,6 +68,7 @@ impl ClientConfig {
             command_timeout: Duration::from_secs(15),
             write_timeout: Duration::from_secs(10),
             frame_bytes: 8 << 20,
+            intents: None,
             queued_frames: 256,
             queued_commands: 256,
             backoff_base: Duration::from_millis(500),
@@ -89,6 +93,10 @@ impl ClientConfig {
         let scheme = if url.scheme() == "https" { "wss" } else { "ws" };
         // A web address can always become a socket address; `url` refuses other changes only.
         url.set_scheme(scheme).ok();
+        if let Some(intents) = &self.intents {
+            let names: Vec<&str> = intents.iter().map(|family| family.as_str()).collect();
+            url.query_pairs_mut().append_pair("intents", &names.join(","));
+        }
         url
     }
 }
@@ -103,6 +111,14 @@ mod tests {
         let url = config.url(["v1", "rooms", "a/b ?#"]);
         assert_eq!(url.as_str(), "https://example.com/chat/v1/rooms/a%2Fb%20%3F%23");
         assert_eq!(config.socket_url().as_str(), "wss://example.com/chat/v1/ws");
+    }
+
+    #[test]
+    fn chosen_families_of_signals_are_asked_for() {
+        let mut config = ClientConfig::new("http://example.com").unwrap();
+        config.intents = Some(vec![SignalFamily::Typing, SignalFamily::Deltas]);
+        let url = config.socket_url();
+        assert_eq!(url.as_str(), "ws://example.com/v1/ws?intents=typing%2Cdeltas");
     }
 
     #[test]

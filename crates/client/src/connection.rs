@@ -193,6 +193,7 @@ pub(crate) fn with_id(mut command: Command, new: String) -> Command {
         | Command::Unsubscribe { id, .. }
         | Command::Publish { id, .. }
         | Command::Typing { id, .. }
+        | Command::Presence { id, .. }
         | Command::Signal { id, .. }
         | Command::Read { id, .. }
         | Command::Cancel { id, .. }

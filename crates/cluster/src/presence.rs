@@ -3,6 +3,9 @@
 //! A user is there as long as any node has a connection of theirs, and for a grace time after the
 //! last one was lost: a page that is loaded again and a node that is restarted look like someone
 //! who leaves and comes back, and nobody wants to be told.
+//!
+//! Who does nothing for a while is idle, and so is who says so on each of their connections. Only
+//! doing something ends it: a connection that is opened may be one that came back by itself.
 
 use std::fmt::Debug;
 
@@ -48,11 +51,15 @@ pub trait Presence: Send + Sync + Debug {
     /// A connection was opened on this node.
     async fn connected(&self, user: UserId, now: Timestamp) -> Option<Transition>;
 
-    /// A connection of this node was closed.
-    async fn disconnected(&self, user: UserId, now: Timestamp) -> Option<Transition>;
+    /// A connection of this node was closed; `idle` when it was one that said so.
+    async fn disconnected(&self, user: UserId, idle: bool, now: Timestamp) -> Option<Transition>;
 
     /// The user did something on this node.
     async fn active(&self, user: UserId, now: Timestamp) -> Option<Transition>;
+
+    /// One connection of this node says that nobody is in front of it, or that somebody is there
+    /// again. To be called when that changes.
+    async fn set_idle(&self, user: UserId, idle: bool, now: Timestamp) -> Option<Transition>;
 
     /// Finds those who became idle, and those who are gone for longer than the grace time. Call it
     /// every few seconds.
@@ -63,4 +70,7 @@ pub trait Presence: Send + Sync + Debug {
 
     /// Returns the status of several users, in their order.
     async fn list(&self, users: &[UserId]) -> Vec<PresenceStatus>;
+
+    /// Returns those who are there, idle ones too, at most so many.
+    async fn list_present(&self, most: usize) -> Vec<UserId>;
 }

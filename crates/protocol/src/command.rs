@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::{MessageId, RoomRef};
+use crate::signal::SignalFamily;
 
 /// A position in a room's log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +41,16 @@ pub enum Deltas {
     None,
 }
 
+/// Whether somebody is in front of a client, as far as it can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientStatus {
+    /// Somebody is.
+    Online,
+    /// Nobody seems to be: the window is hidden, or nothing was touched for a while.
+    Idle,
+}
+
 /// One frame from a client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
@@ -54,6 +65,9 @@ pub enum Command {
         /// How the pieces of replies are to come; `gathered` without it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deltas: Option<Deltas>,
+        /// Which families of signals are to come; all without it. Events always come.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        intents: Option<Vec<SignalFamily>>,
     },
     /// Follows a room.
     Subscribe {
@@ -102,6 +116,14 @@ pub enum Command {
         room: RoomRef,
         /// Whether they write.
         on: bool,
+    },
+    /// Tells whether somebody is in front of the client.
+    Presence {
+        /// Echoed as `re`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// How the client stands.
+        status: ClientStatus,
     },
     /// Sends a signal of the client's own to all in the room.
     Signal {
@@ -153,6 +175,7 @@ impl Command {
             | Self::Unsubscribe { id, .. }
             | Self::Publish { id, .. }
             | Self::Typing { id, .. }
+            | Self::Presence { id, .. }
             | Self::Signal { id, .. }
             | Self::Read { id, .. }
             | Self::Cancel { id, .. }
@@ -169,6 +192,7 @@ impl Command {
             Self::Unsubscribe { .. } => "unsubscribe",
             Self::Publish { .. } => "publish",
             Self::Typing { .. } => "typing",
+            Self::Presence { .. } => "presence",
             Self::Signal { .. } => "signal",
             Self::Read { .. } => "read",
             Self::Cancel { .. } => "cancel",

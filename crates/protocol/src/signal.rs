@@ -41,6 +41,61 @@ pub enum SignalBody {
     App(App),
 }
 
+/// A family of signals, which a client may want or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalFamily {
+    /// Who writes: `typing`.
+    Typing,
+    /// Who comes and goes: `presence`.
+    Presence,
+    /// How far others have read: `receipt`.
+    Receipts,
+    /// Pieces of replies: `message.delta`.
+    Deltas,
+    /// What bots do: `bot.status`.
+    Bots,
+    /// What members' clients send: `app`.
+    App,
+    /// One that this version does not know.
+    #[serde(other)]
+    #[schemars(skip)]
+    Unknown,
+}
+
+impl SignalFamily {
+    /// All families that this version knows.
+    pub const ALL: [Self; 6] =
+        [Self::Typing, Self::Presence, Self::Receipts, Self::Deltas, Self::Bots, Self::App];
+
+    /// Returns the name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Typing => "typing",
+            Self::Presence => "presence",
+            Self::Receipts => "receipts",
+            Self::Deltas => "deltas",
+            Self::Bots => "bots",
+            Self::App => "app",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl SignalBody {
+    /// Returns the family that it belongs to.
+    pub const fn family(&self) -> SignalFamily {
+        match self {
+            Self::Typing(_) => SignalFamily::Typing,
+            Self::Presence(_) => SignalFamily::Presence,
+            Self::Receipt(_) => SignalFamily::Receipts,
+            Self::MessageDelta(_) => SignalFamily::Deltas,
+            Self::BotStatus(_) => SignalFamily::Bots,
+            Self::App(_) => SignalFamily::App,
+        }
+    }
+}
+
 /// Someone writes, or stopped writing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Typing {

@@ -407,6 +407,7 @@ pub fn with_id(mut command: Command, new: String) -> Command {
         | Command::Unsubscribe { id, .. }
         | Command::Publish { id, .. }
         | Command::Typing { id, .. }
+        | Command::Presence { id, .. }
         | Command::Signal { id, .. }
         | Command::Read { id, .. }
         | Command::Cancel { id, .. }

@@ -14,6 +14,7 @@ use parlor_protocol::event::EventBody;
 use parlor_protocol::http::{PublishAndReply, PublishRequest, Scope};
 use parlor_protocol::id::{MessageId, RoomRef};
 use parlor_protocol::message::Message;
+use parlor_protocol::signal::SignalFamily;
 use parlor_store::record::RoomRecord;
 use parlor_store::{Appended, Intent, NewMessage};
 use schemars::JsonSchema;
@@ -28,6 +29,7 @@ use crate::http::extract::{IdempotencyKey, InPath, InQuery, JsonBody};
 use crate::http::view::{append, find_room};
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
+use crate::shard::intents::Intents;
 use crate::stream::ShardHandle;
 
 pub(super) fn endpoint() -> Endpoint {
@@ -103,7 +105,8 @@ async fn publish(
         return Ok((status, Json(message)).into_response());
     }
     // Followed first, so that nothing of the reply can be missed.
-    let stream = shard.open_stream(&caller, room.id.into(), None).await?;
+    let deltas = Intents::NONE.with(SignalFamily::Deltas);
+    let stream = shard.open_stream(&caller, room.id.into(), None, deltas).await?;
     let (status, message, calls) = write(&node, &caller, &room, new).await?;
     let reply = Reply::new(Arc::clone(&node), &caller, message, calls, stream);
     if streams {

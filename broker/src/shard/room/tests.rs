@@ -64,9 +64,11 @@ fn told(step: &Step) -> Option<u64> {
             let frame: Value = serde_json::from_slice(&event.json).unwrap();
             frame["seq"].as_u64()
         }
-        Step::Signal(_) | Step::Delta(_) | Step::DeltaAfterHole(_) | Step::Fill | Step::Nothing => {
-            None
-        }
+        Step::Signal(..)
+        | Step::Delta(_)
+        | Step::DeltaAfterHole(_)
+        | Step::Fill
+        | Step::Nothing => None,
     }
 }
 

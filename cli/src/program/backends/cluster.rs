@@ -18,6 +18,7 @@ pub(crate) fn options(config: &Config) -> Option<ClusterOptions> {
     options.presence.expire = cluster.presence_expire;
     // Two renewals may fail before a user seems to be gone.
     options.presence.refresh = cluster.presence_expire / 3;
+    options.presence.idle_after = cluster.presence_idle;
     options.presence.grace = cluster.presence_grace;
     Some(options)
 }

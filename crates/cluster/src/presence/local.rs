@@ -23,6 +23,8 @@ pub struct LocalPresence {
 #[derive(Debug)]
 struct Entry {
     connections: u32,
+    /// Of these, how many say that nobody is in front of them.
+    said_idle: u32,
     last_active: Timestamp,
     idle: bool,
     /// When the last connection was closed.
@@ -59,6 +61,13 @@ impl Entry {
     const fn status(&self) -> PresenceStatus {
         if self.idle { PresenceStatus::Idle } else { PresenceStatus::Online }
     }
+
+    /// Makes the user idle when nobody is in front of any connection; tells whether that is new.
+    fn fall_idle(&mut self) -> bool {
+        let falls = !self.idle && self.connections > 0 && self.said_idle >= self.connections;
+        self.idle |= falls;
+        falls
+    }
 }
 
 fn has_passed(since: Timestamp, time: Duration, now: Timestamp) -> bool {
@@ -70,24 +79,25 @@ fn has_passed(since: Timestamp, time: Duration, now: Timestamp) -> bool {
 impl Presence for LocalPresence {
     async fn connected(&self, user: UserId, now: Timestamp) -> Option<Transition> {
         let mut users = self.users();
-        let entry = users.entry(user).or_insert(Entry {
-            connections: 0,
-            last_active: now,
-            idle: true,
-            gone_at: None,
-        });
-        let changed = entry.idle;
-        entry.connections += 1;
-        (entry.last_active, entry.idle, entry.gone_at) = (now, false, None);
-        changed.then_some(Transition { user, status: PresenceStatus::Online })
+        if let Some(entry) = users.get_mut(&user) {
+            entry.connections += 1;
+            entry.gone_at = None;
+            return None;
+        }
+        let entry =
+            Entry { connections: 1, said_idle: 0, last_active: now, idle: false, gone_at: None };
+        users.insert(user, entry);
+        Some(Transition { user, status: PresenceStatus::Online })
     }
 
-    async fn disconnected(&self, user: UserId, now: Timestamp) -> Option<Transition> {
+    async fn disconnected(&self, user: UserId, idle: bool, now: Timestamp) -> Option<Transition> {
         let mut users = self.users();
         let entry = users.get_mut(&user)?;
         entry.connections = entry.connections.saturating_sub(1);
+        entry.said_idle = entry.said_idle.saturating_sub(u32::from(idle));
         if entry.connections > 0 {
-            return None;
+            let falls = entry.fall_idle();
+            return falls.then_some(Transition { user, status: PresenceStatus::Idle });
         }
         if !self.grace.is_zero() {
             entry.gone_at.get_or_insert(now);
@@ -103,6 +113,20 @@ impl Presence for LocalPresence {
         entry.last_active = now;
         let changed = std::mem::replace(&mut entry.idle, false);
         changed.then_some(Transition { user, status: PresenceStatus::Online })
+    }
+
+    async fn set_idle(&self, user: UserId, idle: bool, now: Timestamp) -> Option<Transition> {
+        {
+            let mut users = self.users();
+            let entry = users.get_mut(&user)?;
+            if idle {
+                entry.said_idle += 1;
+                let falls = entry.fall_idle();
+                return falls.then_some(Transition { user, status: PresenceStatus::Idle });
+            }
+            entry.said_idle = entry.said_idle.saturating_sub(1);
+        }
+        self.active(user, now).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Vec<Transition> {
@@ -136,6 +160,10 @@ impl Presence for LocalPresence {
             .map(|user| known.get(user).map_or(PresenceStatus::Offline, Entry::status))
             .collect()
     }
+
+    async fn list_present(&self, most: usize) -> Vec<UserId> {
+        self.users().keys().take(most).copied().collect()
+    }
 }
 
 #[cfg(test)]
@@ -158,11 +186,11 @@ mod tests {
         let presence = LocalPresence::new(Duration::from_mins(5));
         assert_eq!(presence.connected(ADA, at(0)).await, Some(ONLINE));
         assert_eq!(presence.connected(ADA, at(1)).await, None);
-        assert_eq!(presence.disconnected(ADA, at(2)).await, None);
+        assert_eq!(presence.disconnected(ADA, false, at(2)).await, None);
         assert_eq!(presence.find(ADA).await.connections, 1);
-        assert_eq!(presence.disconnected(ADA, at(3)).await, Some(OFFLINE));
+        assert_eq!(presence.disconnected(ADA, false, at(3)).await, Some(OFFLINE));
         assert_eq!(presence.find(ADA).await.status, PresenceStatus::Offline);
-        assert_eq!(presence.disconnected(ADA, at(4)).await, None);
+        assert_eq!(presence.disconnected(ADA, false, at(4)).await, None);
     }
 
     #[tokio::test]
@@ -180,15 +208,52 @@ mod tests {
         let grace = Duration::from_millis(100);
         let presence = LocalPresence::new(Duration::from_mins(5)).with_grace(grace);
         presence.connected(ADA, at(0)).await;
-        assert_eq!(presence.disconnected(ADA, at(10)).await, None);
+        assert_eq!(presence.disconnected(ADA, false, at(10)).await, None);
         let seen = presence.find(ADA).await;
         assert_eq!((seen.status, seen.connections), (PresenceStatus::Online, 0));
         assert!(presence.sweep(at(109)).await.is_empty());
         assert_eq!(presence.connected(ADA, at(109)).await, None);
         assert!(presence.sweep(at(500)).await.is_empty());
 
-        presence.disconnected(ADA, at(600)).await;
+        presence.disconnected(ADA, false, at(600)).await;
         assert_eq!(presence.sweep(at(700)).await, [OFFLINE]);
         assert!(presence.sweep(at(800)).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn coming_back_does_not_end_idleness_but_doing_something_does() {
+        let grace = Duration::from_secs(1);
+        let presence = LocalPresence::new(Duration::from_millis(100)).with_grace(grace);
+        presence.connected(ADA, at(0)).await;
+        assert_eq!(presence.sweep(at(100)).await, [IDLE]);
+        presence.disconnected(ADA, false, at(200)).await;
+        assert_eq!(presence.connected(ADA, at(300)).await, None);
+        assert!(presence.sweep(at(2_000)).await.is_empty());
+        assert_eq!(presence.find(ADA).await.status, PresenceStatus::Idle);
+        assert_eq!(presence.active(ADA, at(2_100)).await, Some(ONLINE));
+    }
+
+    #[tokio::test]
+    async fn user_is_idle_when_nobody_is_in_front_of_any_connection() {
+        let presence = LocalPresence::new(Duration::from_mins(5));
+        presence.connected(ADA, at(0)).await;
+        presence.connected(ADA, at(1)).await;
+        assert_eq!(presence.set_idle(ADA, true, at(2)).await, None, "somebody is at the other");
+        assert_eq!(presence.set_idle(ADA, true, at(3)).await, Some(IDLE));
+        assert_eq!(presence.set_idle(ADA, false, at(4)).await, Some(ONLINE));
+        assert_eq!(presence.disconnected(ADA, false, at(5)).await, Some(IDLE), "the other is left");
+        assert_eq!(presence.set_idle(ADA, false, at(6)).await, Some(ONLINE));
+        assert_eq!(presence.disconnected(ADA, false, at(7)).await, Some(OFFLINE));
+    }
+
+    #[tokio::test]
+    async fn those_who_are_there_are_listed_up_to_a_bound() {
+        let presence = LocalPresence::new(Duration::from_mins(5));
+        for n in 0..10 {
+            presence.connected(UserId(Uuid::from_u128(n)), at(0)).await;
+        }
+        presence.disconnected(UserId(Uuid::from_u128(0)), false, at(1)).await;
+        assert_eq!(presence.list_present(100).await.len(), 9);
+        assert_eq!(presence.list_present(3).await.len(), 3);
     }
 }

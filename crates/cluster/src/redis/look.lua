@@ -9,6 +9,8 @@ for i = 1, #fields, 2 do
     active = tonumber(value)
   elseif name == 's' then
     said = value
+  elseif name == 'z' then
+    -- Nothing to tell.
   else
     local count, expires = string.match(value, '^(%d+) (%d+)')
     if tonumber(expires) > now then connections = connections + tonumber(count) end

@@ -1,7 +1,9 @@
 -- Shared by the scripts of presence.
 --
--- A user's hash says where the user is: n:<node> = "<connections> <expires at> <version>"; when the
--- user last did something: a; and what was last announced: s. The sorted set of those who are due
+-- A user's hash says where the user is: n:<node> = "<connections> <expires at> <version>", with "0 "
+-- before the version when nobody is in front of any of the connections; when the user last did
+-- something: a; when nobody was in front of any connection of all nodes: z; and what was last
+-- announced: s. The sorted set of those who are due
 -- says when something about a user may change by itself. All times are this server's, in
 -- milliseconds.
 local expire, grace, idle = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -18,17 +20,22 @@ local gone = 3600000
 -- a sweep to find that the user is gone.
 local function settle(key, due, user, later)
   local fields = redis.call('HGETALL', key)
-  local present, latest, active, said = false, 0, 0, nil
+  local present, awake, latest, active, slept, said = false, false, 0, 0, 0, nil
   for i = 1, #fields, 2 do
     local name, value = fields[i], fields[i + 1]
     if name == 'a' then
       active = tonumber(value)
+    elseif name == 'z' then
+      slept = tonumber(value)
     elseif name == 's' then
       said = value
     else
       local connections, expires = string.match(value, '^(%d+) (%d+)')
       expires = tonumber(expires)
-      if tonumber(connections) > 0 and expires > now then present = true end
+      if tonumber(connections) > 0 and expires > now then
+        present = true
+        if not string.find(value, '^%d+ %d+ 0 ') then awake = true end
+      end
       if expires > latest then latest = expires end
       if expires < now - expire - margin then redis.call('HDEL', key, name) end
     end
@@ -49,8 +56,13 @@ local function settle(key, due, user, later)
   end
   local status = said
   if present then
+    if not awake and slept < active then
+      -- It ends when the user does something, and not by another connection.
+      slept = math.max(now, active)
+      redis.call('HSET', key, 'z', string.format('%.0f', slept))
+    end
     status = 'idle'
-    if now - active < idle then
+    if now - active < idle and active > slept then
       status = 'online'
       look = math.min(look, active + idle)
     end

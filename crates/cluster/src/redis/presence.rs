@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::{Pipeline, RedisResult};
+use ::redis::{AsyncCommands as _, Pipeline, RedisResult};
 use async_trait::async_trait;
 use parlor_protocol::id::UserId;
 use parlor_protocol::time::Timestamp;
@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use self::here::{Here, Standing};
+use self::here::{Did, Here, Standing};
 use super::RedisConnection;
 use super::connection::Away;
 use super::script::{LOOK, SWEEP, TOUCH};
@@ -119,10 +119,10 @@ impl Presence for RedisPresence {
         }
     }
 
-    async fn disconnected(&self, user: UserId, now: Timestamp) -> Option<Transition> {
+    async fn disconnected(&self, user: UserId, idle: bool, now: Timestamp) -> Option<Transition> {
         let shared = &self.shared;
-        let alone = shared.local.disconnected(user, now).await;
-        let standing = shared.here.disconnected(user)?;
+        let alone = shared.local.disconnected(user, idle, now).await;
+        let standing = shared.here.disconnected(user, idle)?;
         match shared.touch(&[standing], false).await {
             Ok(touched) => {
                 shared.here.wrote(&standing);
@@ -145,6 +145,16 @@ impl Presence for RedisPresence {
         }
         let every = shared.options.active_every.min(shared.options.idle_after / 2);
         let standing = shared.here.active(user, every)?;
+        match shared.touch(&[standing], false).await {
+            Ok(touched) => to_transition(user, touched.first()?),
+            Err(Away) => shared.here.told(alone),
+        }
+    }
+
+    async fn set_idle(&self, user: UserId, idle: bool, now: Timestamp) -> Option<Transition> {
+        let shared = &self.shared;
+        let alone = shared.local.set_idle(user, idle, now).await;
+        let standing = shared.here.set_idle(user, idle)?;
         match shared.touch(&[standing], false).await {
             Ok(touched) => to_transition(user, touched.first()?),
             Err(Away) => shared.here.told(alone),
@@ -183,6 +193,13 @@ impl Presence for RedisPresence {
             Err(Away) => self.shared.local.list(users).await,
         }
     }
+
+    async fn list_present(&self, most: usize) -> Vec<UserId> {
+        match self.shared.present(most).await {
+            Ok(users) => users,
+            Err(Away) => self.shared.local.list_present(most).await,
+        }
+    }
 }
 
 impl Shared {
@@ -208,7 +225,12 @@ impl Shared {
             let user = standing.user.0.simple().to_string();
             touch.key(format!("{prefix}{user}")).arg(user);
             touch.arg(standing.connections).arg(standing.version);
-            touch.arg(standing.ago.map_or(-1, |ago| millis(ago).cast_signed()));
+            touch.arg(match standing.did {
+                Did::Nothing => -1,
+                Did::Came => -2,
+                Did::Something(ago) => millis(ago).cast_signed(),
+            });
+            touch.arg(u8::from(standing.idle));
         }
         let answers: Vec<String> = self
             .connection
@@ -284,6 +306,18 @@ impl Shared {
             }
         }
         Ok(statuses)
+    }
+
+    /// Returns those about whom something may still change, which are those who are there.
+    async fn present(&self, most: usize) -> Result<Vec<UserId>, Away> {
+        let due = self.due_key();
+        let last = isize::try_from(most).unwrap_or(isize::MAX) - 1;
+        let users: Vec<String> = self
+            .connection
+            .call("present", async |mut connection| connection.zrange(&due, 0, last).await)
+            .await?;
+        let to_user = |user: &String| Uuid::try_parse(user).ok().map(UserId);
+        Ok(users.iter().filter_map(to_user).collect())
     }
 
     /// Writes all users of this node.

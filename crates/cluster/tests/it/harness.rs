@@ -57,7 +57,11 @@ impl Node {
     }
 
     pub(crate) async fn disconnected(&self, user: UserId) -> Option<Transition> {
-        self.state.presence.disconnected(user, now()).await
+        self.state.presence.disconnected(user, false, now()).await
+    }
+
+    pub(crate) async fn set_idle(&self, user: UserId, idle: bool) -> Option<Transition> {
+        self.state.presence.set_idle(user, idle, now()).await
     }
 
     pub(crate) async fn wait_for(&self, status: ClusterStatus) {

@@ -99,6 +99,61 @@ async fn user_is_idle_when_idle_on_all_nodes_and_is_back_on_any() {
 }
 
 #[tokio::test]
+async fn idle_user_whose_node_is_restarted_stays_idle_until_they_do_something() {
+    let redis = Redis::start().await;
+    let start = async || {
+        Node::start_with(&redis.url(), |options| {
+            options.presence.idle_after = Duration::from_millis(600);
+        })
+        .await
+    };
+    let (watcher, mut node) = (start().await, start().await);
+    node.connected(ADA).await;
+    assert_eq!(sweep_until_change(&[&watcher, &node]).await, [idle(ADA)]);
+    node.disconnected(ADA).await;
+    drop(std::mem::replace(&mut node, start().await));
+    assert_eq!(node.connected(ADA).await, None);
+    let nothing = sweep_for(&[&watcher, &node], SETTLED).await;
+    assert!(nothing.is_empty(), "also when the node has said it again: {nothing:?}");
+    assert_eq!(watcher.status(ADA).await, PresenceStatus::Idle);
+    assert_eq!(node.state.presence.active(ADA, now()).await, Some(online(ADA)));
+}
+
+#[tokio::test]
+async fn user_is_idle_when_nobody_is_in_front_of_any_connection_of_any_node() {
+    let redis = Redis::start().await;
+    let (a, b) = (Node::start(&redis.url()).await, Node::start(&redis.url()).await);
+    a.connected(ADA).await;
+    b.connected(ADA).await;
+    assert_eq!(a.set_idle(ADA, true).await, None, "somebody may be at the other");
+    assert_eq!(b.set_idle(ADA, true).await, Some(idle(ADA)));
+    assert_eq!(a.status(ADA).await, PresenceStatus::Idle);
+    assert_eq!(a.connected(ADA).await, None, "another connection may be one that came back");
+    assert!(sweep_for(&[&a, &b], SETTLED).await.is_empty());
+
+    assert_eq!(b.set_idle(ADA, false).await, Some(online(ADA)));
+    assert_eq!(b.set_idle(ADA, true).await, None, "the new one of the other node");
+    assert_eq!(a.disconnected(ADA).await, Some(idle(ADA)));
+    assert_eq!(a.set_idle(ADA, false).await, Some(online(ADA)));
+    assert_eq!(a.set_idle(BOB, true).await, None, "nobody knows them");
+}
+
+#[tokio::test]
+async fn those_who_are_there_are_listed_on_any_node() {
+    let redis = Redis::start().await;
+    let (a, b) = (Node::start(&redis.url()).await, Node::start(&redis.url()).await);
+    a.connected(ADA).await;
+    b.connected(BOB).await;
+    let mut present = a.state.presence.list_present(10).await;
+    present.sort_unstable();
+    assert_eq!(present, [ADA, BOB]);
+    assert_eq!(b.state.presence.list_present(1).await.len(), 1);
+    b.disconnected(BOB).await;
+    sweep_until_change(&[&a, &b]).await;
+    assert_eq!(b.state.presence.list_present(10).await, [ADA]);
+}
+
+#[tokio::test]
 async fn activity_is_passed_on_now_and_then() {
     let redis = Redis::start().await;
     let node = Node::start(&redis.url()).await;

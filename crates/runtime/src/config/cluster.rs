@@ -18,6 +18,8 @@ section! {
         timeout: Duration = Duration::from_millis(250), where |d| (10..=30_000).contains(&d.as_millis()) => "must be from 10ms to 30s";
         /// A node that says nothing for so long takes its users' presence with it.
         presence_expire: Duration = Duration::from_secs(45), where |d| (15..=3_600).contains(&d.as_secs()) => "must be from 15s to 1h";
+        /// A user who does nothing for so long is shown as idle.
+        presence_idle: Duration = Duration::from_mins(5), where |d| (1..=86_400).contains(&d.as_secs()) => "must be from 1s to 1d";
         /// A user is shown as gone so long after the last connection was lost, because a restart looks the same.
         presence_grace: Duration = Duration::from_secs(15), where |d| d.as_secs() <= 3_600 => "must be at most 1h";
         /// File with the certificates (PEM) that the server's is checked against, in place of the well-known ones.

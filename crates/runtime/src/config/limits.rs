@@ -87,6 +87,8 @@ section! {
         commands_burst: u32 = 400, where |n| *n >= 1 => "must be at least 1";
         /// `typing` of one user in a second; more are dropped without an answer.
         typing_per_second: u32 = 2, where |n| *n >= 1 => "must be at least 1";
+        /// Who is told to be typing, and does not say it again, is told not to be after this.
+        typing_lasts: Duration = Duration::from_secs(8), where |d| (100..=60_000).contains(&d.as_millis()) => "must be from 100ms to 1m";
         /// `signal` of one user in a second.
         signals_per_second: u32 = 20, where |n| *n >= 1 => "must be at least 1";
         /// `signal` of one user at once after a pause.

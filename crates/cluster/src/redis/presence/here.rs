@@ -21,8 +21,21 @@ pub(super) struct Standing {
     pub(super) connections: u32,
     /// Grows with every change, because calls may overtake each other.
     pub(super) version: u64,
-    /// How long ago the user did something; without a connection, how long ago they left.
-    pub(super) ago: Option<Duration>,
+    /// What the user did last, as far as this node is to tell it.
+    pub(super) did: Did,
+    /// Nobody is in front of any of the connections.
+    pub(super) idle: bool,
+}
+
+/// What a user did last on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Did {
+    /// Nothing that is worth telling.
+    Nothing,
+    /// Came, which is doing something only for those who were not there.
+    Came,
+    /// Something, so long ago; without a connection, left so long ago.
+    Something(Duration),
 }
 
 #[derive(Debug, Default)]
@@ -41,41 +54,86 @@ struct State {
 #[derive(Debug)]
 struct User {
     connections: u32,
+    /// Of these, how many say that nobody is in front of them.
+    said_idle: u32,
     version: u64,
-    /// When they last did something, or left.
-    active_at: Instant,
-    noted_at: Instant,
+    /// When they last did something; nothing if they only came.
+    active_at: Option<Instant>,
+    /// When the last connection was closed.
+    left_at: Instant,
+    /// When it was last passed on that they did something.
+    noted_at: Option<Instant>,
+}
+
+impl User {
+    fn standing(&self, user: UserId, did: Did) -> Standing {
+        let idle = self.connections > 0 && self.said_idle >= self.connections;
+        Standing { user, connections: self.connections, version: self.version, did, idle }
+    }
 }
 
 impl Here {
     /// Counts one more connection.
     pub(super) fn connected(&self, user: UserId) -> Standing {
-        self.change(user, |connections| connections + 1, true)
+        self.change(user, |entry, _| {
+            entry.connections += 1;
+            Did::Came
+        })
     }
 
     /// Counts one connection less. `None` when there was none.
-    pub(super) fn disconnected(&self, user: UserId) -> Option<Standing> {
-        if self.lock().users.get(&user).is_none_or(|user| user.connections == 0) {
+    pub(super) fn disconnected(&self, user: UserId, idle: bool) -> Option<Standing> {
+        if !self.is_here(user) {
             return None;
         }
-        Some(self.change(user, |connections| connections.saturating_sub(1), false))
+        Some(self.change(user, |entry, now| {
+            entry.connections = entry.connections.saturating_sub(1);
+            entry.said_idle = entry.said_idle.saturating_sub(u32::from(idle));
+            if entry.connections > 0 {
+                return Did::Nothing;
+            }
+            entry.left_at = now;
+            Did::Something(Duration::ZERO)
+        }))
     }
 
-    fn change(&self, user: UserId, count: impl FnOnce(u32) -> u32, active: bool) -> Standing {
+    /// Notes what one connection says of who is in front of it. `None` when there is none.
+    pub(super) fn set_idle(&self, user: UserId, idle: bool) -> Option<Standing> {
+        if !self.is_here(user) {
+            return None;
+        }
+        Some(self.change(user, |entry, now| {
+            if idle {
+                entry.said_idle += 1;
+                return Did::Nothing;
+            }
+            entry.said_idle = entry.said_idle.saturating_sub(1);
+            (entry.active_at, entry.noted_at) = (Some(now), Some(now));
+            Did::Something(Duration::ZERO)
+        }))
+    }
+
+    fn is_here(&self, user: UserId) -> bool {
+        self.lock().users.get(&user).is_some_and(|user| user.connections > 0)
+    }
+
+    fn change(&self, user: UserId, change: impl FnOnce(&mut User, Instant) -> Did) -> Standing {
         let mut state = self.lock();
         state.version += 1;
         let version = state.version;
         let now = Instant::now();
-        let fresh = User { connections: 0, version, active_at: now, noted_at: now };
+        let fresh = User {
+            connections: 0,
+            said_idle: 0,
+            version,
+            active_at: None,
+            left_at: now,
+            noted_at: None,
+        };
         let entry = state.users.entry(user).or_insert(fresh);
-        entry.connections = count(entry.connections);
+        let did = change(entry, now);
         entry.version = version;
-        let matters = active || entry.connections == 0;
-        if matters {
-            (entry.active_at, entry.noted_at) = (now, now);
-        }
-        let ago = matters.then_some(Duration::ZERO);
-        let standing = Standing { user, connections: entry.connections, version, ago };
+        let standing = entry.standing(user, did);
         if standing.connections == 0 && state.users.len() > REMEMBERED_MAX {
             state.users.remove(&user);
         }
@@ -87,13 +145,12 @@ impl Here {
         let mut state = self.lock();
         let entry = state.users.get_mut(&user).filter(|entry| entry.connections > 0)?;
         let now = Instant::now();
-        entry.active_at = now;
-        if now - entry.noted_at < every {
+        entry.active_at = Some(now);
+        if entry.noted_at.is_some_and(|at| now - at < every) {
             return None;
         }
-        entry.noted_at = now;
-        let (connections, version) = (entry.connections, entry.version);
-        Some(Standing { user, connections, version, ago: Some(Duration::ZERO) })
+        entry.noted_at = Some(now);
+        Some(entry.standing(user, Did::Something(Duration::ZERO)))
     }
 
     /// Redis has heard how a user stands. Those who left are forgotten.
@@ -110,11 +167,13 @@ impl Here {
     /// Returns how all users stand, also those who left without Redis having heard of it.
     pub(super) fn all(&self) -> Vec<Standing> {
         let state = self.lock();
-        let to_standing = |(&user, entry): (&UserId, &User)| Standing {
-            user,
-            connections: entry.connections,
-            version: entry.version,
-            ago: Some(entry.active_at.elapsed()),
+        let to_standing = |(&user, entry): (&UserId, &User)| {
+            let did = match entry.active_at {
+                _ if entry.connections == 0 => Did::Something(entry.left_at.elapsed()),
+                Some(at) => Did::Something(at.elapsed()),
+                None => Did::Came,
+            };
+            entry.standing(user, did)
         };
         state.users.iter().map(to_standing).collect()
     }
@@ -178,7 +237,7 @@ mod tests {
         for n in 0..u128::try_from(REMEMBERED_MAX).unwrap() + 100 {
             let user = UserId(Uuid::from_u128(n));
             here.connected(user);
-            here.disconnected(user).unwrap();
+            here.disconnected(user, false).unwrap();
             here.told(Some(Transition { user, status: PresenceStatus::Offline }));
         }
         let all = here.all();
@@ -193,14 +252,14 @@ mod tests {
         let here = Here::default();
         let ada = UserId(Uuid::from_u128(1));
         here.connected(ada);
-        let left = here.disconnected(ada).unwrap();
+        let left = here.disconnected(ada, false).unwrap();
         assert_eq!((left.connections, here.all().len()), (0, 1));
         here.connected(ada);
         here.wrote(&left);
         assert_eq!(here.all().len(), 1, "they are back");
-        let left = here.disconnected(ada).unwrap();
+        let left = here.disconnected(ada, false).unwrap();
         here.wrote(&left);
         assert!(here.all().is_empty());
-        assert!(here.disconnected(ada).is_none());
+        assert!(here.disconnected(ada, false).is_none());
     }
 }
