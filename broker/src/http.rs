@@ -37,6 +37,7 @@ mod messages;
 mod observe;
 mod openapi;
 mod problem;
+mod reading;
 mod rooms;
 mod system;
 mod table;

@@ -10,6 +10,7 @@ use parlor_domain::naming::NameRefused;
 use parlor_domain::permission::Refused as RuleRefused;
 use parlor_protocol::code::{Code, FieldError, Problem};
 use parlor_protocol::frame;
+use parlor_protocol::limits::PINS_MAX;
 use parlor_store::record::{RoomConflict, UserConflict};
 use parlor_store::{AppendRefused, StoreError};
 
@@ -162,7 +163,7 @@ impl From<AppendRefused> for Refusal {
             AppendRefused::NoSuchMessage => Self::not_found("message"),
             AppendRefused::NotChangeable => Self::new(
                 Code::Forbidden,
-                "This message cannot be changed: it is not yours, or it was removed.",
+                "This message cannot be changed: it is not yours, it was removed, or it is being written.",
             ),
             AppendRefused::NoSuchUser => Self::not_found("user"),
             AppendRefused::Banned { until } => Self::new(
@@ -185,6 +186,10 @@ impl From<AppendRefused> for Refusal {
             AppendRefused::TooManyReactions => {
                 Self::new(Code::Conflict, "The message has as many reactions as it may have.")
             }
+            AppendRefused::TooManyPins => Self::new(
+                Code::Conflict,
+                format!("A room has at most {PINS_MAX} pinned messages; unpin another one first."),
+            ),
             AppendRefused::NotStorable => Self::new(
                 Code::ValidationFailed,
                 "There is something in it that cannot be stored, such as a zero byte.",

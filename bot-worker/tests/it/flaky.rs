@@ -264,6 +264,7 @@ macro_rules! unused {
 }
 
 mod programs;
+mod reading;
 
 type Conflicting<T> = std::result::Result<T, UserConflict>;
 type Refusable = std::result::Result<(), AppendRefused>;

@@ -159,7 +159,12 @@ async fn cancel_reply(
 }
 
 /// Takes one write from the budgets of author, address and room.
-fn charge(node: &Node, caller: &Caller, address: ClientAddress, room: RoomId) -> Outcome<()> {
+pub(super) fn charge(
+    node: &Node,
+    caller: &Caller,
+    address: ClientAddress,
+    room: RoomId,
+) -> Outcome<()> {
     let checked = node.rate.check_publish(caller.user.id, address.key(), room);
     checked.inspect_err(|_| {
         node.metrics.auth.rate_limited.with_label_values(&["publish"]).inc();

@@ -3,7 +3,7 @@
 use super::endpoint::Endpoint;
 use super::{
     admin, auth, bots, documents, events, export, invites, llm, members, memory, messages, problem,
-    rooms, system, tokens, users,
+    reading, rooms, system, tokens, users,
 };
 
 /// Returns every operation that is served and documented.
@@ -16,6 +16,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         members::endpoints(),
         invites::endpoints(),
         messages::endpoints(),
+        reading::endpoints(),
         events::endpoints(),
         export::endpoints(),
         bots::endpoints(),

@@ -2,7 +2,7 @@
 
 use parlor_domain::permission::{Action, Membership, Refused, RoomFacts, authorize};
 use parlor_protocol::id::{RoomId, RoomRef, UserId};
-use parlor_protocol::room::{NotificationLevel, Room, RoomSettings};
+use parlor_protocol::room::{Room, RoomSettings};
 use parlor_protocol::user::{User, Visibility};
 use parlor_store::record::{Account, RoomAccess, RoomListing, RoomRecord};
 use parlor_store::{Append, Appended, Intent};
@@ -69,7 +69,16 @@ pub(super) async fn show_room(node: &Node, room: RoomId, user: UserId) -> Outcom
 
 /// Returns a room of a list.
 pub(super) fn to_room(listing: RoomListing) -> Room {
-    let RoomListing { room, role, read_seq, unread, members, participants } = listing;
+    let RoomListing {
+        room,
+        role,
+        read_seq,
+        unread,
+        mentions,
+        notifications,
+        members,
+        participants,
+    } = listing;
     Room {
         id: room.id,
         slug: room.slug,
@@ -81,9 +90,9 @@ pub(super) fn to_room(listing: RoomListing) -> Room {
         seq: room.head.seq,
         role,
         unread,
-        mentions: 0,
+        mentions,
         read_seq,
-        notifications: NotificationLevel::default(),
+        notifications,
         settings: RoomSettings::default(),
         members,
         participants,

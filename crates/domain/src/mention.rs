@@ -1,5 +1,10 @@
 //! Mentions: `@name` in the text of a message.
 
+use parlor_protocol::room::Role;
+
+/// The name that stands for everyone in the room. No user may have it.
+const ROOM: &str = "room";
+
 /// Longest user name that is looked for.
 const NAME_MAX: usize = 32;
 /// Most mentions of one message that are followed.
@@ -35,6 +40,31 @@ pub fn mentions(body: &str) -> Vec<String> {
         }
     }
     names
+}
+
+/// Whom a text mentions, before it is known who is a member.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Named {
+    /// User names, lower-case, each once, in the order of appearance.
+    pub names: Vec<String>,
+    /// Whether `@room` is among them. It counts where [`may_name_room`] says so.
+    pub room: bool,
+}
+
+/// Returns whom a text mentions. Cheap for a text without `@`.
+pub fn named(body: &str) -> Named {
+    if !body.contains('@') {
+        return Named::default();
+    }
+    let mut names = mentions(body);
+    let before = names.len();
+    names.retain(|name| name != ROOM);
+    Named { room: names.len() != before, names }
+}
+
+/// Tells whether `@room` of someone with this role mentions everyone. Of others it is only text.
+pub fn may_name_room(role: Role) -> bool {
+    role >= Role::Moderator
 }
 
 fn is_name_char(c: char) -> bool {
@@ -90,6 +120,14 @@ mod tests {
     fn name_may_be_followed_by_punctuation() {
         assert_eq!(mentions("(@a_b-c.d)!"), ["a_b-c.d"]);
         assert_eq!(mentions("hi @guide."), ["guide"]);
+    }
+
+    #[test]
+    fn room_is_no_name_of_a_user() {
+        let both = named("@Room and @ada");
+        assert_eq!((both.names, both.room), (vec!["ada".to_owned()], true));
+        assert_eq!(named("`@room` me@room.org"), Named::default());
+        assert!(may_name_room(Role::Moderator) && !may_name_room(Role::Member));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub enum Action {
     RedactOwn,
     /// Remove another's message.
     RedactOthers,
+    /// Pin a message, or unpin it.
+    Pin,
     /// Stop or redo a bot's reply.
     SteerBot,
     /// Bring someone in, or make an invite link.
@@ -89,7 +91,7 @@ pub fn authorize(
     if member.role < least {
         return Err(Refused::Role(name));
     }
-    let writes = matches!(action, Action::Write | Action::EditOwn | Action::SteerBot);
+    let writes = matches!(action, Action::Write | Action::EditOwn | Action::Pin | Action::SteerBot);
     if writes && room.archived {
         return Err(Refused::Archived);
     }
@@ -107,9 +109,11 @@ fn least_role(kind: RoomKind, action: Action) -> (Role, &'static str) {
         Action::Read | Action::Write | Action::EditOwn | Action::RedactOwn | Action::SteerBot => {
             (Role::Member, "member")
         }
+        // Nobody keeps order in a conversation.
+        Action::Pin if kind == RoomKind::Direct => (Role::Member, "member"),
         // Everyone may enter a public room anyway.
         Action::Invite if kind == RoomKind::Public => (Role::Member, "member"),
-        Action::Invite | Action::RedactOthers | Action::Moderate | Action::Update => {
+        Action::Invite | Action::RedactOthers | Action::Pin | Action::Moderate | Action::Update => {
             (Role::Moderator, "moderator")
         }
         Action::Own => (Role::Owner, "owner"),
@@ -174,6 +178,7 @@ mod tests {
             Action::EditOwn,
             Action::RedactOwn,
             Action::RedactOthers,
+            Action::Pin,
             Action::SteerBot,
             Action::Invite,
             Action::Moderate,
@@ -194,5 +199,13 @@ mod tests {
         let invite =
             authorize(room(RoomKind::Direct), Some(member(Role::Owner)), Action::Invite, now());
         assert_eq!(invite, Err(Refused::Direct));
+    }
+
+    #[test]
+    fn pins_are_for_those_who_keep_order_and_in_a_conversation_for_all() {
+        let pin = |kind, role| authorize(room(kind), Some(member(role)), Action::Pin, now());
+        assert_eq!(pin(RoomKind::Public, Role::Member), Err(Refused::Role("moderator")));
+        assert_eq!(pin(RoomKind::Private, Role::Moderator), Ok(()));
+        assert_eq!(pin(RoomKind::Direct, Role::Member), Ok(()));
     }
 }

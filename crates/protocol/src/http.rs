@@ -5,6 +5,7 @@ mod bot;
 mod message;
 mod page;
 mod provider;
+mod reading;
 mod room;
 mod server;
 mod token;
@@ -18,6 +19,7 @@ pub use bot::{Bot, CreateBotRequest, MemoryStats, PatchBotRequest, Trigger};
 pub use message::{Cancelled, EditMessageRequest, PublishAndReply, PublishRequest};
 pub use page::Page;
 pub use provider::{ProviderHealth, ProviderSummary, TestPromptRequest, TestPromptResponse};
+pub use reading::{MessageVersion, NotificationsRequest, ReadRequest, ReadState};
 pub use room::{
     CreateInviteRequest, CreateRoomRequest, Invite, PatchRoomRequest, PutMemberRequest, Restriction,
 };

@@ -11,6 +11,12 @@ pub const PAGE_DEFAULT: u32 = 50;
 pub const CLIENT_ID_MAX: usize = 128;
 /// Longest reaction, in bytes: enough for any emoji sequence.
 pub const EMOJI_MAX: usize = 64;
+/// Unread messages and mentions are counted up to here; the number stands for itself or more.
+pub const UNREAD_MAX: u32 = 1_000;
+/// Most pinned messages of a room.
+pub const PINS_MAX: u32 = 50;
+/// Texts of a message that can be read again, the newest ones.
+pub const VERSIONS_MAX: u32 = 50;
 
 /// Limits and defaults of one connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -47,6 +47,13 @@ pub enum Intent {
         /// Whether it is added.
         add: bool,
     },
+    /// Pins a message, or unpins it.
+    Pin {
+        /// The message.
+        message: MessageId,
+        /// Whether it is pinned.
+        pin: bool,
+    },
     /// Becomes a member: of a public room, or by an invite code.
     Join {
         /// The invite code.
@@ -133,7 +140,8 @@ pub struct NewMessage {
     pub body: String,
     /// The message it answers; must be in the same room.
     pub reply_to: Option<MessageId>,
-    /// The message whose thread it belongs to; must be in the same room.
+    /// A message of the thread that it belongs to; must be in the same room. What is kept is the root
+    /// of that thread. Without it, an answer to a message of a thread belongs to that thread.
     pub thread: Option<MessageId>,
 }
 
@@ -223,6 +231,9 @@ pub enum AppendRefused {
     /// The message has as many different reactions as it may have.
     #[error("the message has too many different reactions")]
     TooManyReactions,
+    /// The room has as many pinned messages as it may have.
+    #[error("the room has too many pinned messages")]
+    TooManyPins,
     /// There is something in it that the store cannot hold, such as a text with a zero byte.
     #[error("this cannot be stored")]
     NotStorable,

@@ -10,12 +10,15 @@ pub mod jobs;
 pub mod log;
 pub mod many;
 pub mod members;
+pub mod mentions;
 pub mod messages;
 pub mod operations;
+pub mod reading;
 pub mod replay;
 pub mod rooms;
 pub mod sessions;
 pub mod tail;
+pub mod threads;
 pub mod tokens;
 pub mod users;
 pub mod world;
@@ -114,6 +117,13 @@ macro_rules! store_conformance {
                 mute_ends_by_itself_or_when_lifted,
                 removal_is_exact_in_the_order_of_the_log,
             });
+            $crate::store_conformance!(@tests $factory, mentions {
+                only_members_of_that_moment_are_mentioned,
+                messages_of_a_batch_have_their_own_mentions,
+                room_is_mentioned_by_those_who_keep_order,
+                edit_and_redaction_change_who_is_mentioned,
+                finished_reply_mentions_members,
+            });
             $crate::store_conformance!(@tests $factory, messages {
                 message_is_read_as_it_was_announced,
                 answer_to_another_room_is_refused,
@@ -130,6 +140,16 @@ macro_rules! store_conformance {
                 store_proves_that_it_works,
                 closed_store_has_written_what_was_queued,
                 first_pinned_value_stays,
+            });
+            $crate::store_conformance!(@tests $factory, reading {
+                counts_are_right_wherever_the_marker_is,
+                marker_that_was_set_back_goes_forward_again,
+                unread_is_counted_up_to_a_bound,
+                level_of_notifications_is_the_members_own,
+                history_is_read_around_a_position_and_a_time,
+                older_texts_are_listed,
+                messages_are_pinned_and_unpinned,
+                pins_of_a_room_are_bounded,
             });
             $crate::store_conformance!(@tests $factory, replay {
                 random_histories_agree_with_the_model_and_the_log,
@@ -165,6 +185,14 @@ macro_rules! store_conformance {
                 number_of_tokens_is_bounded,
                 tokens_end_with_all_logins,
                 last_use_of_a_token_never_moves_back,
+            });
+            $crate::store_conformance!(@tests $factory, threads {
+                thread_has_one_root,
+                thread_that_begins_in_a_batch_has_one_root,
+                thread_is_of_a_message_that_is_there,
+                root_counts_its_replies,
+                thread_is_read_in_pages,
+                reply_of_a_bot_is_in_the_thread_of_its_question,
             });
             $crate::store_conformance!(@tests $factory, users {
                 account_is_found_by_id_and_by_name_in_any_case,

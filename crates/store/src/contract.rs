@@ -1,5 +1,6 @@
 //! The contract of a store. See the crate's documentation for what every method guarantees.
 
+mod reading;
 mod tokens;
 
 pub use tokens::Tokens;
@@ -28,6 +29,8 @@ use crate::record::{
 };
 use crate::tail::{TailPage, TailPosition};
 
+pub use self::reading::Reading;
+
 /// The result of a call to the store.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
@@ -38,6 +41,7 @@ pub trait Store:
     + Tokens
     + Rooms
     + Log
+    + Reading
     + Many
     + Tail
     + Jobs
@@ -55,6 +59,7 @@ impl<T> Store for T where
         + Tokens
         + Rooms
         + Log
+        + Reading
         + Many
         + Tail
         + Jobs

@@ -1,9 +1,11 @@
 //! Events and messages as documents in columns, the same in every backend.
 
-use parlor_protocol::event::{EventBody, MemberChange, PinChange, ReactionChange};
-use parlor_protocol::id::UserId;
-use parlor_protocol::message::{Message, Reaction};
-use parlor_protocol::user::UserRef;
+use std::collections::HashMap;
+
+use parlor_protocol::event::{Event, EventBody, MemberChange, PinChange, ReactionChange};
+use parlor_protocol::id::{MessageId, UserId};
+use parlor_protocol::message::{Message, Reaction, Replies};
+use parlor_protocol::user::{UserKind, UserRef};
 
 /// Most user names that a reaction lists.
 const REACTION_USERS_MAX: usize = 20;
@@ -136,5 +138,48 @@ pub(crate) fn add_reactions(
         if reaction.users.len() < REACTION_USERS_MAX {
             reaction.users.push(username);
         }
+    }
+}
+
+/// Makes a mention of which only the id is stored. [`name_mentions`] gives it its names.
+pub(crate) fn unnamed(id: UserId) -> UserRef {
+    let (username, display_name) = (String::new(), String::new());
+    UserRef { id, username, display_name, kind: UserKind::User }
+}
+
+/// Returns the mentions that an event tells of.
+pub(crate) fn mentions_of(event: &mut Event) -> Option<&mut Vec<UserRef>> {
+    let mentions = match &mut event.body {
+        EventBody::MessageCreated(message) => &mut message.mentions,
+        EventBody::MessageEdited(edited) => &mut edited.mentions,
+        EventBody::MessageCompleted(completed) => &mut completed.mentions,
+        _ => return None,
+    };
+    (!mentions.is_empty()).then_some(mentions)
+}
+
+/// Gives mentioned users the names of today; those who are gone are mentioned no longer.
+pub(crate) fn name_mentions<'a>(
+    mentions: impl IntoIterator<Item = &'a mut Vec<UserRef>>,
+    users: &HashMap<UserId, UserRef>,
+) {
+    for mentions in mentions {
+        mentions.retain_mut(|mentioned| match users.get(&mentioned.id) {
+            Some(user) => {
+                mentioned.clone_from(user);
+                true
+            }
+            None => false,
+        });
+    }
+}
+
+/// Adds what the replies of threads amount to, given by the roots, to messages.
+pub(crate) fn add_replies(messages: &mut [Message], mut replies: HashMap<MessageId, Replies>) {
+    if replies.is_empty() {
+        return;
+    }
+    for message in messages {
+        message.replies = replies.remove(&message.id);
     }
 }

@@ -21,7 +21,8 @@ mod word;
 
 pub use append::{Append, AppendRefused, Appended, Intent, NewMessage, QueuedJob, ReplyEnd};
 pub use contract::{
-    Bots, Jobs, Log, MANY_MAX, Many, Operations, Rooms, Sessions, Store, Tail, Tokens, Users,
+    Bots, Jobs, Log, MANY_MAX, Many, Operations, Reading, Rooms, Sessions, Store, Tail, Tokens,
+    Users,
 };
 pub use error::StoreError;
 pub use postgres::{PostgresOptions, PostgresStore};

@@ -22,6 +22,7 @@ mod open;
 mod operations;
 mod pools;
 mod query;
+mod reading;
 mod rooms;
 mod rows;
 mod schema;

@@ -1,5 +1,6 @@
 //! What the store holds, as far as it is not part of the wire.
 
+mod reading;
 mod tokens;
 
 pub use tokens::{NewToken, TokenConflict, TokenRecord};
@@ -9,9 +10,11 @@ use parlor_domain::permission::Membership;
 use parlor_protocol::http::Trigger;
 use parlor_protocol::id::{JobId, MessageId, RoomId, SessionId, UserId};
 use parlor_protocol::message::Message;
-use parlor_protocol::room::{Role, RoomKind};
+use parlor_protocol::room::{NotificationLevel, Role, RoomKind};
 use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::{ServerRole, User, UserKind, UserRef, Visibility};
+
+pub use self::reading::Marked;
 
 /// A new account.
 #[derive(Clone)]
@@ -257,8 +260,13 @@ pub struct RoomListing {
     pub role: Option<Role>,
     /// The user's read marker.
     pub read_seq: u64,
-    /// Messages by others after the read marker.
+    /// Messages by others after the read marker, up to a bound; see
+    /// [`Reading`](crate::contract::Reading).
     pub unread: u64,
+    /// Those of them that mention the user, or everyone; up to the same bound.
+    pub mentions: u64,
+    /// Which messages the user wants to be told of.
+    pub notifications: NotificationLevel,
     /// How many members there are.
     pub members: u64,
     /// In a direct room: the other participants.
@@ -326,6 +334,14 @@ pub enum Window {
     After(u64),
     /// The newest ones after leaving out this many.
     Offset(u64),
+    /// Half of them before this `seq`, the others from it on.
+    Around(u64),
+    /// The same around the first one of this time or later.
+    At(Timestamp),
+    /// Messages of a thread, without its root: the newest ones before this `seq`.
+    ThreadBefore(MessageId, Option<u64>),
+    /// The oldest ones of a thread after this `seq`.
+    ThreadAfter(MessageId, u64),
 }
 
 /// A bot.

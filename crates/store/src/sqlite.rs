@@ -16,6 +16,7 @@ mod open;
 mod operations;
 mod query;
 mod readers;
+mod reading;
 mod rooms;
 mod rows;
 mod schema;

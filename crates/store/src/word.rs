@@ -2,7 +2,7 @@
 
 use parlor_protocol::http::{Scope, Scopes, Trigger};
 use parlor_protocol::message::MessageStatus;
-use parlor_protocol::room::{Role, RoomKind};
+use parlor_protocol::room::{NotificationLevel, Role, RoomKind};
 use parlor_protocol::user::{ServerRole, UserKind, Visibility};
 
 /// An enum that is stored as a word.
@@ -39,6 +39,7 @@ words! {
     Visibility { Public = "public", Private = "private", }
     RoomKind { Public = "public", Private = "private", Direct = "direct", }
     Role { Member = "member", Moderator = "moderator", Owner = "owner", }
+    NotificationLevel { All = "all", Mentions = "mentions", None = "none", }
     Trigger { Mention = "mention", Always = "always", Direct = "direct", Never = "never", }
     MessageStatus {
         Complete = "complete",

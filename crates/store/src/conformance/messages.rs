@@ -124,8 +124,9 @@ pub async fn redacted_text_is_nowhere_any_more(factory: &dyn Factory) {
     let room = world.public(&ada, &[&guide]).await;
     let long = "lang ".repeat(3000);
     let texts = ["erster wortlaut", "zweiter wortlaut", "antwort-wortlaut", "zwischenstand"];
-    let message = world.said(room, &ada, &format!("{} {long} @guide", texts[0])).await;
-    world.add(room, &ada, edit(message, &format!("{} {long}", texts[1]))).await;
+    let message = world.said(room, &ada, &format!("{} {long} @guide @ada @room", texts[0])).await;
+    world.add(room, &ada, Intent::Pin { message, pin: true }).await;
+    world.add(room, &ada, edit(message, &format!("{} {long} @room", texts[1]))).await;
     let job = world.claim().await.unwrap();
     let reply = MessageId(Uuid::new_v4());
     world.add(room, &guide, start(job.id, 1, reply)).await;
@@ -138,6 +139,12 @@ pub async fn redacted_text_is_nowhere_any_more(factory: &dyn Factory) {
     world.add(room, &ada, Intent::Redact { message }).await;
     world.add(room, &ada, Intent::Redact { message: reply }).await;
 
+    for message in [message, reply] {
+        let versions = world.store().list_versions(room, message).await.unwrap();
+        assert_eq!(versions, Some(Vec::new()), "there is no older text either");
+        let now = world.message(room, message).await;
+        assert!(now.mentions.is_empty() && !now.mentions_room && now.pinned.is_none());
+    }
     let log = serde_json::to_string(&world.events(room).await).unwrap();
     let messages = serde_json::to_string(&world.messages(room).await).unwrap();
     assert_eq!(world.message(room, kept).await.body, "was bleibt");
@@ -294,6 +301,8 @@ pub async fn renamed_author_is_shown_with_the_new_name(factory: &dyn Factory) {
     let room = world.public(&ada, &[&bob]).await;
     let message = world.said(room, &bob, "hi").await;
     world.add(room, &bob, react(message, "👍", true)).await;
+    let named = world.said(room, &ada, "hi @bob").await;
+    world.add(room, &ada, edit(named, "ho @bob")).await;
     world.add(room, &ada, Intent::SetRole { user: bob.id, role: Role::Moderator }).await;
 
     let change = crate::record::ProfileChange {

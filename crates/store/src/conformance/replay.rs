@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use parlor_protocol::event::{Event, EventBody};
 use parlor_protocol::id::{MessageId, RoomId};
-use parlor_protocol::message::{Message, Reaction};
+use parlor_protocol::message::{Message, Pin, Reaction, Replies};
 use parlor_protocol::user::UserRef;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -15,15 +15,18 @@ use crate::append::{Append, AppendRefused, Appended, Intent};
 
 /// The owner, two members, and someone who is not.
 const ACTORS: [&str; 4] = ["ada", "bob", "carol", "eve"];
+/// Whom [`body`] mentions, in its order.
+const MENTIONED: [usize; 2] = [3, 1];
 const EMOJIS: [&str; 3] = ["👍", "🎉", "👀"];
 
 /// One step; messages are named by the order in which they were tried.
 #[derive(Debug, Clone)]
 enum Step {
-    Publish { actor: usize, key: Option<u8> },
+    Publish { actor: usize, key: Option<u8>, thread: Option<usize>, mention: bool },
     Edit { actor: usize, message: usize, body: u8 },
     Redact { actor: usize, message: usize },
     React { actor: usize, message: usize, emoji: usize, add: bool },
+    Pin { actor: usize, message: usize, pin: bool },
     Join { actor: usize },
     Leave { actor: usize },
     Reset { actor: usize },
@@ -33,12 +36,19 @@ fn step() -> impl Strategy<Value = Step> {
     let actor = 0..ACTORS.len();
     let message = 0..12_usize;
     prop_oneof![
-        6 => (actor.clone(), prop::option::of(0..4_u8))
-            .prop_map(|(actor, key)| Step::Publish { actor, key }),
+        6 => (
+            actor.clone(),
+            prop::option::of(0..4_u8),
+            prop::option::weighted(0.3, message.clone()),
+            any::<bool>(),
+        )
+            .prop_map(|(actor, key, thread, mention)| Step::Publish { actor, key, thread, mention }),
         3 => (actor.clone(), message.clone(), 0..3_u8)
             .prop_map(|(actor, message, body)| Step::Edit { actor, message, body }),
         2 => (actor.clone(), message.clone())
             .prop_map(|(actor, message)| Step::Redact { actor, message }),
+        2 => (actor.clone(), message.clone(), any::<bool>())
+            .prop_map(|(actor, message, pin)| Step::Pin { actor, message, pin }),
         4 => (actor.clone(), message, 0..EMOJIS.len(), any::<bool>())
             .prop_map(|(actor, message, emoji, add)| Step::React { actor, message, emoji, add }),
         1 => actor.clone().prop_map(|actor| Step::Join { actor }),
@@ -63,8 +73,23 @@ struct Written {
     seq: u64,
     body: String,
     redacted: bool,
+    pinned: bool,
+    /// The step that wrote the root of its thread.
+    thread: Option<usize>,
+    /// Whom the text mentions.
+    mentions: Vec<usize>,
     /// Emoji and actor, in the order of their events.
     reactions: Vec<(usize, usize)>,
+}
+
+/// What a new message says of its thread.
+#[derive(Debug, Clone, Copy)]
+enum Thread {
+    None,
+    /// It names a message that nobody has tried to write.
+    Nowhere,
+    /// It names what a step has tried to write.
+    Of(usize),
 }
 
 /// What a room is, in the fewest words.
@@ -93,13 +118,20 @@ impl Model {
             | Step::Edit { actor, .. }
             | Step::Redact { actor, .. }
             | Step::React { actor, .. }
+            | Step::Pin { actor, .. }
             | Step::Leave { actor }
             | Step::Reset { actor }
                 if !self.members.contains(&actor) =>
             {
                 Came::Refused
             }
-            Step::Publish { actor, key } => self.publish(n, actor, key),
+            Step::Publish { actor, key, thread, mention } => {
+                let thread = match thread.map(named) {
+                    None => Thread::None,
+                    Some(named) => named.map_or(Thread::Nowhere, Thread::Of),
+                };
+                self.publish(n, (actor, key), thread, mention)
+            }
             Step::Edit { actor, message, body } => {
                 let named = named(message).and_then(|named| self.messages.get_mut(&named));
                 let body = format!("edit {body}");
@@ -109,6 +141,7 @@ impl Model {
                             return Came::Unchanged;
                         }
                         written.body = body;
+                        written.mentions.clear();
                         self.add()
                     }
                     _ => Came::Refused,
@@ -123,26 +156,18 @@ impl Model {
                         }
                         written.redacted = true;
                         written.body.clear();
+                        written.mentions.clear();
+                        written.pinned = false;
                         self.add()
                     }
                     _ => Came::Refused,
                 }
             }
             Step::React { actor, message, emoji, add } => {
-                let named = named(message).and_then(|named| self.messages.get_mut(&named));
-                let Some(written) = named.filter(|written| !written.redacted) else {
-                    return Came::Refused;
-                };
-                let given = written.reactions.iter().position(|r| *r == (emoji, actor));
-                match (given, add) {
-                    (Some(_), true) | (None, false) => return Came::Unchanged,
-                    (Some(at), false) => {
-                        written.reactions.remove(at);
-                    }
-                    (None, true) => written.reactions.push((emoji, actor)),
-                }
-                self.add()
+                self.react(named(message), actor, emoji, add)
             }
+            // Only the owner keeps order.
+            Step::Pin { actor: 0, message, pin } => self.pin(named(message), pin),
             Step::Leave { actor } => {
                 self.members.remove(&actor);
                 self.add()
@@ -151,11 +176,44 @@ impl Model {
                 self.messages.clear();
                 self.add()
             }
-            Step::Reset { .. } => Came::Refused,
+            Step::Pin { .. } | Step::Reset { .. } => Came::Refused,
         }
     }
 
-    fn publish(&mut self, n: usize, author: usize, key: Option<u8>) -> Came {
+    fn react(&mut self, named: Option<usize>, actor: usize, emoji: usize, add: bool) -> Came {
+        let named = named.and_then(|named| self.messages.get_mut(&named));
+        let Some(written) = named.filter(|written| !written.redacted) else {
+            return Came::Refused;
+        };
+        let given = written.reactions.iter().position(|r| *r == (emoji, actor));
+        match (given, add) {
+            (Some(_), true) | (None, false) => return Came::Unchanged,
+            (Some(at), false) => {
+                written.reactions.remove(at);
+            }
+            (None, true) => written.reactions.push((emoji, actor)),
+        }
+        self.add()
+    }
+
+    fn pin(&mut self, named: Option<usize>, pin: bool) -> Came {
+        match named.and_then(|named| self.messages.get_mut(&named)) {
+            Some(written) if written.pinned == pin => Came::Unchanged,
+            Some(written) if !written.redacted => {
+                written.pinned = pin;
+                self.add()
+            }
+            _ => Came::Refused,
+        }
+    }
+
+    fn publish(
+        &mut self,
+        n: usize,
+        (author, key): (usize, Option<u8>),
+        thread: Thread,
+        mention: bool,
+    ) -> Came {
         let first = self
             .messages
             .values()
@@ -163,10 +221,25 @@ impl Model {
         if let Some(first) = first {
             return Came::Repeat(first.seq);
         }
+        let thread = match thread {
+            Thread::None => None,
+            Thread::Nowhere => return Came::Refused,
+            Thread::Of(named) => match self.messages.get(&named) {
+                Some(written) => Some(written.thread.unwrap_or(named)),
+                None => return Came::Refused,
+            },
+        };
+        let mentions: Vec<usize> = if mention {
+            MENTIONED.into_iter().filter(|actor| self.members.contains(actor)).collect()
+        } else {
+            Vec::new()
+        };
         let came = self.add();
-        let (seq, body) = (self.seq, format!("text {n}"));
-        let reactions = Vec::new();
-        self.messages.insert(n, Written { author, key, seq, body, redacted: false, reactions });
+        let (seq, body) = (self.seq, body(n, mention));
+        let (redacted, pinned, reactions) = (false, false, Vec::new());
+        let written =
+            Written { author, key, seq, body, redacted, pinned, thread, mentions, reactions };
+        self.messages.insert(n, written);
         came
     }
 
@@ -181,10 +254,19 @@ impl Model {
                 .map(|(emoji, actor)| (EMOJIS[*emoji].to_owned(), ACTORS[*actor].to_owned()))
                 .collect();
             let author = ACTORS[written.author];
-            format!("{} {author} {:?} {:?}", written.seq, written.body, group(&reactions))
+            let (seq, body, pinned) = (written.seq, &written.body, written.pinned);
+            let thread = written.thread.and_then(|root| Some(self.messages.get(&root)?.seq));
+            let mentions: Vec<_> = written.mentions.iter().map(|actor| ACTORS[*actor]).collect();
+            let reactions = group(&reactions);
+            format!("{seq} {author} {body:?} {thread:?} {pinned} {mentions:?} {reactions:?}")
         });
         lines.collect()
     }
+}
+
+/// What a step writes.
+fn body(n: usize, mention: bool) -> String {
+    if mention { format!("text {n} for @eve and @bob") } else { format!("text {n}") }
 }
 
 /// Groups reactions as the contract does.
@@ -217,17 +299,28 @@ pub fn fold(events: &[Event]) -> Vec<Message> {
             (EventBody::MessageEdited(edited), Some(message)) => {
                 message.body.clone_from(&edited.body);
                 message.edited_at = Some(edited.edited_at);
+                message.edits += 1;
+                message.mentions.clone_from(&edited.mentions);
+                message.mentions_room = edited.mentions_room;
             }
             (EventBody::MessageRedacted(_), Some(message)) => {
                 message.body.clear();
                 message.redacted_at = Some(event.at);
+                message.mentions.clear();
+                message.mentions_room = false;
+                message.pinned = None;
             }
             (EventBody::MessageCompleted(completed), Some(message)) => {
                 message.body.clone_from(&completed.body);
                 message.status = completed.status;
+                message.mentions.clone_from(&completed.mentions);
                 message.usage = Some(completed.usage);
                 message.error.clone_from(&completed.error);
             }
+            (EventBody::MessagePinned(change), Some(message)) => {
+                message.pinned = Some(Pin { by: change.user.clone(), at: event.at });
+            }
+            (EventBody::MessageUnpinned(_), Some(message)) => message.pinned = None,
             (EventBody::ReactionAdded(change), Some(_)) => {
                 let user = change.user.username.clone();
                 reactions.push((change.message, change.emoji.clone(), user));
@@ -248,6 +341,16 @@ pub fn fold(events: &[Event]) -> Vec<Message> {
         let own: Vec<_> = own.map(|(_, emoji, user)| (emoji.clone(), user.clone())).collect();
         message.reactions = group(&own);
     }
+    let all = messages.clone();
+    for root in &mut messages {
+        let count =
+            all.iter().filter(|one| one.thread == Some(root.id) && one.redacted_at.is_none());
+        root.replies = count.clone().next_back().map(|newest| Replies {
+            count: u64::try_from(count.count()).unwrap(),
+            last_seq: newest.seq,
+            last_at: newest.created_at,
+        });
+    }
     messages
 }
 
@@ -257,13 +360,20 @@ fn intent(step: &Step, n: usize, id: MessageId, tried: &[(usize, MessageId)]) ->
         None => id,
     };
     match step {
-        Step::Publish { actor, key } => {
-            let body = format!("text {n}");
+        Step::Publish { actor, key, thread, mention } => {
+            let body = body(n, *mention);
             let message = match key {
                 Some(key) => text_as(&format!("key {key}"), &body),
                 None => text(&body),
             };
-            (*actor, Intent::Publish(crate::append::NewMessage { id, ..message }))
+            (
+                *actor,
+                Intent::Publish(crate::append::NewMessage {
+                    id,
+                    thread: thread.map(named),
+                    ..message
+                }),
+            )
         }
         Step::Edit { actor, message, body } => {
             (*actor, Intent::Edit { message: named(*message), body: format!("edit {body}") })
@@ -272,6 +382,9 @@ fn intent(step: &Step, n: usize, id: MessageId, tried: &[(usize, MessageId)]) ->
         Step::React { actor, message, emoji, add } => {
             let emoji = EMOJIS[*emoji].to_owned();
             (*actor, Intent::React { message: named(*message), emoji, add: *add })
+        }
+        Step::Pin { actor, message, pin } => {
+            (*actor, Intent::Pin { message: named(*message), pin: *pin })
         }
         Step::Join { actor } => (*actor, Intent::Join { invite: None }),
         Step::Leave { actor } => (*actor, Intent::Leave),
@@ -332,7 +445,11 @@ async fn check_history(world: &World, actors: &[UserRef], steps: &[Step], batch:
         .iter()
         .map(|message| {
             let (author, reactions) = (&message.sender.username, &message.reactions);
-            format!("{} {author} {:?} {reactions:?}", message.seq, message.body)
+            let (seq, body, pinned) = (message.seq, &message.body, message.pinned.is_some());
+            let root = |id| messages.iter().find(|one| one.id == id).map(|root| root.seq);
+            let thread = message.thread.and_then(root);
+            let mentions: Vec<_> = message.mentions.iter().map(|user| &user.username).collect();
+            format!("{seq} {author} {body:?} {thread:?} {pinned} {mentions:?} {reactions:?}")
         })
         .collect();
     assert_eq!(lines.len(), model.lines().len());

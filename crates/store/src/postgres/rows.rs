@@ -4,7 +4,7 @@ use parlor_domain::log::Head;
 use parlor_domain::permission::Membership;
 use parlor_protocol::event::{Event, EventBody};
 use parlor_protocol::id::{MessageId, RoomId, UserId};
-use parlor_protocol::message::{BotReply, Message, MessageStatus, ReplyError, Usage};
+use parlor_protocol::message::{BotReply, Message, MessageStatus, Pin, ReplyError, Usage};
 use parlor_protocol::user::{User, UserRef};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use super::codec::{
 use super::fault::{Fault, Outcome};
 use super::pools::Server;
 use super::query::{self, Params};
+use super::reading;
 use super::sql::{members, messages as sql, rooms, users};
 use crate::document;
 use crate::record::{Account, BotRecord, RoomRecord, SessionRecord};
@@ -122,7 +123,7 @@ pub(super) fn bot(row: &Row) -> Outcome<BotRecord> {
     })
 }
 
-/// Reads the columns of a message; its reactions are read by [`list_with_reactions`].
+/// Reads the columns of a message; what else belongs to it is read by [`complete`].
 fn message(row: &Row) -> Outcome<Message> {
     let usage = match small_opt(row, 18)? {
         Some(prompt_tokens) => Some(Usage {
@@ -142,6 +143,10 @@ fn message(row: &Row) -> Outcome<Message> {
         }
         None => None,
     };
+    let pinned = match (user_ref_opt(row, 27)?, time_opt(row, 26)?) {
+        (Some(by), Some(at)) => Some(Pin { by, at }),
+        _ => None,
+    };
     Ok(Message {
         id: id(row, 0)?,
         room: id(row, 1)?,
@@ -157,16 +162,22 @@ fn message(row: &Row) -> Outcome<Message> {
         redacted_at: time_opt(row, 14)?,
         reactions: Vec::new(),
         attachments: Vec::new(),
-        mentions: Vec::new(),
-        mentions_room: false,
+        mentions: mentions(row, 23)?,
+        mentions_room: value(row, 24)?,
         emote: false,
-        edits: 0,
+        edits: small(row, 25)?,
         replies: None,
-        pinned: None,
+        pinned,
         bot,
         usage,
         error,
     })
+}
+
+/// Reads ids of mentioned users, which [`complete`] gives their names.
+fn mentions(row: &Row, column: usize) -> Outcome<Vec<UserRef>> {
+    let ids = value::<Option<Vec<Uuid>>>(row, column)?.unwrap_or_default();
+    Ok(ids.into_iter().map(|id| document::unnamed(UserId(id))).collect())
 }
 
 /// Finds a message of a room by id.
@@ -179,7 +190,7 @@ pub(super) async fn find_message(
     let Some(found) = query::find(conn, sql::FIND, params, message).await? else {
         return Ok(None);
     };
-    Ok(list_with_reactions(conn, room, vec![found]).await?.pop())
+    Ok(complete(conn, room, vec![found]).await?.pop())
 }
 
 /// Finds a message of a room by the position of its event.
@@ -192,7 +203,7 @@ pub(super) async fn find_message_at(
     let Some(found) = query::find(conn, sql::FIND_BY_SEQ, params, message).await? else {
         return Ok(None);
     };
-    Ok(list_with_reactions(conn, room, vec![found]).await?.pop())
+    Ok(complete(conn, room, vec![found]).await?.pop())
 }
 
 /// Reads messages in ascending order of `seq`, whatever the order of the statement.
@@ -204,23 +215,25 @@ pub(super) async fn list_messages(
 ) -> Outcome<Vec<Message>> {
     let mut found = query::list(conn, statement, params, message).await?;
     found.sort_by_key(|message| message.seq);
-    list_with_reactions(conn, room, found).await
+    complete(conn, room, found).await
 }
 
-async fn list_with_reactions(
-    conn: &Server,
-    room: RoomId,
-    mut found: Vec<Message>,
-) -> Outcome<Vec<Message>> {
+/// Adds what is not in the rows of messages: reactions, replies, and the names of those mentioned.
+async fn complete(conn: &Server, room: RoomId, mut found: Vec<Message>) -> Outcome<Vec<Message>> {
     let (Some(first), Some(last)) = (found.first(), found.last()) else {
         return Ok(found);
     };
     let range: Params<'_> = &[&room.0, &integer(first.seq), &integer(last.seq)];
-    let rows = query::list(conn, sql::LIST_REACTIONS, range, |row| {
-        Ok((count(row, 0)?, value(row, 1)?, value(row, 2)?))
-    })
-    .await?;
-    document::add_reactions(&mut found, rows);
+    let (reactions, replies, users) = tokio::try_join!(
+        query::list(conn, sql::LIST_REACTIONS, range, |row| {
+            Ok((count(row, 0)?, value(row, 1)?, value(row, 2)?))
+        }),
+        reading::replies_of(conn, &found),
+        reading::users_of(conn, found.iter().map(|message| &message.mentions)),
+    )?;
+    document::add_reactions(&mut found, reactions);
+    document::add_replies(&mut found, replies);
+    document::name_mentions(found.iter_mut().map(|message| &mut message.mentions), &users);
     Ok(found)
 }
 
@@ -256,8 +269,8 @@ fn announced(row: &Row) -> Outcome<Message> {
         redacted_at: None,
         reactions: Vec::new(),
         attachments: Vec::new(),
-        mentions: Vec::new(),
-        mentions_room: false,
+        mentions: mentions(row, 18)?,
+        mentions_room: value::<Option<bool>>(row, 19)?.unwrap_or_default(),
         emote: false,
         edits: 0,
         replies: None,
@@ -276,7 +289,18 @@ pub(super) async fn list_events(
     limit: u32,
 ) -> Outcome<Vec<Event>> {
     let params: Params<'_> = &[&room.0, &integer(after), &i64::from(limit)];
-    query::list(conn, sql::LIST_EVENTS, params, event).await
+    let mut events = query::list(conn, sql::LIST_EVENTS, params, event).await?;
+    name_mentions(conn, events.iter_mut()).await?;
+    Ok(events)
+}
+
+async fn name_mentions(conn: &Server, events: impl Iterator<Item = &mut Event>) -> Outcome<()> {
+    let mut mentions: Vec<_> = events.filter_map(document::mentions_of).collect();
+    if !mentions.is_empty() {
+        let users = reading::users_of(conn, mentions.iter().map(|mentions| &**mentions)).await?;
+        document::name_mentions(mentions.iter_mut().map(|mentions| &mut **mentions), &users);
+    }
+    Ok(())
 }
 
 /// Reads events of several rooms, each with the place of the question that it answers.
@@ -284,11 +308,13 @@ pub(super) async fn list_events_of_rooms(
     conn: &Server,
     params: Params<'_>,
 ) -> Outcome<Vec<(usize, Event)>> {
-    query::list(conn, sql::LIST_EVENTS_OF_ROOMS, params, |row| {
-        let place = count(row, 18)?.saturating_sub(1);
+    let mut events = query::list(conn, sql::LIST_EVENTS_OF_ROOMS, params, |row| {
+        let place = count(row, 20)?.saturating_sub(1);
         Ok((usize::try_from(place).unwrap_or(usize::MAX), event(row)?))
     })
-    .await
+    .await?;
+    name_mentions(conn, events.iter_mut().map(|(_, event)| event)).await?;
+    Ok(events)
 }
 
 /// Reads one event, with its message as it is now when it is about a new one.
@@ -301,6 +327,7 @@ pub(super) async fn find_event_with_message(
     let mut event = query::find(conn, sql::FIND_EVENT, params, event)
         .await?
         .ok_or(Fault::Contradiction("messages.seq names no event"))?;
+    name_mentions(conn, std::iter::once(&mut event)).await?;
     if let EventBody::MessageCreated(message) = &mut event.body
         && let Some(now) = find_message_at(conn, room, seq).await?
     {
@@ -324,6 +351,12 @@ pub(super) async fn list_messages_at(
             Ok((id::<RoomId>(row, 0)?, (count(row, 1)?, value(row, 2)?, value(row, 3)?)))
         }),
     )?;
+    let (replies, users) = tokio::try_join!(
+        reading::replies_of(conn, &found),
+        reading::users_of(conn, found.iter().map(|message| &message.mentions)),
+    )?;
+    document::add_replies(&mut found, replies);
+    document::name_mentions(found.iter_mut().map(|message| &mut message.mentions), &users);
     if reactions.is_empty() {
         return Ok(found);
     }

@@ -16,6 +16,7 @@ pub(in crate::postgres) mod jobs;
 pub(in crate::postgres) mod members;
 pub(in crate::postgres) mod messages;
 pub(in crate::postgres) mod meta;
+pub(in crate::postgres) mod reading;
 pub(in crate::postgres) mod rooms;
 pub(in crate::postgres) mod sessions;
 pub(in crate::postgres) mod survey;
@@ -43,6 +44,7 @@ mod tests {
             super::members::ALL,
             super::messages::ALL,
             super::meta::ALL,
+            super::reading::ALL,
             super::rooms::ALL,
             super::sessions::ALL,
             super::survey::ALL,

@@ -4,7 +4,10 @@
 //! and changes the projections. A refusal is rolled back to the state before, so it leaves no hole.
 
 mod edit;
+mod erase;
 mod members;
+mod mentions;
+mod pins;
 mod publish;
 mod replies;
 mod reset;
@@ -82,6 +85,7 @@ fn carry_out(conn: &Connection, rules: &Rules, append: Append) -> Step<Appended>
         Intent::Edit { message, body } => edit::edit(&mut desk, message, body),
         Intent::Redact { message } => edit::redact(&mut desk, message),
         Intent::React { message, emoji, add } => edit::react(&mut desk, message, emoji, add),
+        Intent::Pin { message, pin } => pins::pin(&mut desk, message, pin),
         Intent::Join { invite } => members::join(&mut desk, invite.as_deref()),
         Intent::Invite { user } => members::invite(&mut desk, user),
         Intent::Leave => members::leave(&mut desk),
@@ -218,6 +222,11 @@ pub(super) struct MessageFacts {
     pub(super) redacted: bool,
     pub(super) hops: u32,
     pub(super) body: String,
+    /// The root of the thread that it belongs to.
+    pub(super) thread: Option<MessageId>,
+    /// Whether it mentions anybody.
+    pub(super) mentions: bool,
+    pub(super) pinned: bool,
 }
 
 impl MessageFacts {
@@ -229,6 +238,9 @@ impl MessageFacts {
             redacted: row.get::<_, Option<i64>>(3)?.is_some(),
             hops: row.get(4)?,
             body: row.get(5)?,
+            thread: super::codec::id_opt(row, 6)?,
+            mentions: row.get(7)?,
+            pinned: row.get(8)?,
         })
     }
 }

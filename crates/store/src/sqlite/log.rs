@@ -12,7 +12,7 @@ use rusqlite::{Connection, params};
 use super::SqliteStore;
 use super::codec::{count, id, integer};
 use super::fault::Outcome;
-use super::sql::{jobs, messages as sql, rooms};
+use super::sql::{jobs, messages as sql, reading, rooms};
 use super::{append, query, rows};
 use crate::append::{Append, AppendRefused, Appended};
 use crate::contract::{Log, Result};
@@ -55,16 +55,7 @@ impl Log for SqliteStore {
         window: Window,
         limit: u32,
     ) -> Result<Vec<Message>> {
-        let (statement, at) = match window {
-            Window::Before(before) => (sql::LIST_BEFORE, before.unwrap_or(u64::MAX)),
-            Window::After(after) => (sql::LIST_AFTER, after),
-            Window::Offset(offset) => (sql::LIST_OFFSET, offset),
-        };
-        self.read(move |conn| {
-            let params = params![room.0.as_bytes(), integer(at), limit];
-            Ok(rows::list_messages(conn, room, statement, params)?)
-        })
-        .await
+        self.read(move |conn| list_messages(conn, room, window, limit)).await
     }
 
     async fn find_message(&self, room: RoomId, message: MessageId) -> Result<Option<Message>> {
@@ -81,6 +72,43 @@ impl Log for SqliteStore {
 
     async fn list_streaming(&self, room: RoomId) -> Result<Vec<Checkpoint>> {
         self.read(move |conn| list_streaming(conn, room)).await
+    }
+}
+
+fn list_messages(
+    conn: &Connection,
+    room: RoomId,
+    window: Window,
+    limit: u32,
+) -> Outcome<Vec<Message>> {
+    let list = |statement, at, limit: u32| -> Outcome<Vec<Message>> {
+        let params = params![room.0.as_bytes(), integer(at), limit];
+        Ok(rows::list_messages(conn, room, statement, params)?)
+    };
+    let in_thread = |statement, at, root: MessageId| -> Outcome<Vec<Message>> {
+        let params = params![room.0.as_bytes(), integer(at), limit, root.0.as_bytes()];
+        Ok(rows::list_messages(conn, room, statement, params)?)
+    };
+    let around = |seq: u64| -> Outcome<Vec<Message>> {
+        let mut messages = list(sql::LIST_BEFORE, seq, limit / 2)?;
+        messages.extend(list(sql::LIST_FROM, seq, limit - limit / 2)?);
+        Ok(messages)
+    };
+    match window {
+        Window::Before(before) => list(sql::LIST_BEFORE, before.unwrap_or(u64::MAX), limit),
+        Window::After(after) => list(sql::LIST_AFTER, after, limit),
+        Window::Offset(offset) => list(sql::LIST_OFFSET, offset, limit),
+        Window::Around(seq) => around(seq),
+        Window::At(at) => {
+            let params = params![room.0.as_bytes(), at.as_millis()];
+            let seq =
+                query::find(conn, reading::FIND_POSITION_OF_TIME, params, |row| count(row, 0))?;
+            around(seq.unwrap_or(0))
+        }
+        Window::ThreadBefore(root, before) => {
+            in_thread(sql::LIST_THREAD_BEFORE, before.unwrap_or(u64::MAX), root)
+        }
+        Window::ThreadAfter(root, after) => in_thread(sql::LIST_THREAD_AFTER, after, root),
     }
 }
 

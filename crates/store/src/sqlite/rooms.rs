@@ -13,7 +13,7 @@ use rusqlite::{Connection, params};
 
 use super::SqliteStore;
 use super::append::{Desk, Step, add_member, room_state};
-use super::codec::{Word as _, count, id, integer, time, time_opt, word};
+use super::codec::{Word as _, count, id, integer, time, time_opt, word, word_opt};
 use super::fault::{Fault, Outcome, Stop};
 use super::sql::{members, rooms as sql};
 use super::{Rules, invites, query, rows};
@@ -193,6 +193,8 @@ fn find_listing(
             role: rows::role_opt(row, 10)?,
             read_seq: row.get::<_, Option<i64>>(11)?.map_or(0, i64::cast_unsigned),
             unread: count(row, 12)?,
+            mentions: count(row, 13)?,
+            notifications: word_opt(row, 14)?.unwrap_or_default(),
             participants: Vec::new(),
         })
     })?;

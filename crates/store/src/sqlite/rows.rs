@@ -4,14 +4,15 @@ use parlor_domain::log::Head;
 use parlor_domain::permission::Membership;
 use parlor_protocol::event::{Event, EventBody};
 use parlor_protocol::id::{MessageId, RoomId, UserId};
-use parlor_protocol::message::{BotReply, Message, ReplyError, Usage};
+use parlor_protocol::message::{BotReply, Message, Pin, ReplyError, Usage};
 use parlor_protocol::user::{User, UserRef};
 use rusqlite::{Connection, Row, params};
+use uuid::Uuid;
 
 use super::codec::{code_opt, count, id, id_opt, integer, time, time_opt, word, word_opt};
 use super::fault::{Fault, Outcome};
-use super::query;
 use super::sql::{members, messages as sql, rooms, users};
+use super::{query, reading};
 use crate::document;
 pub(super) use crate::document::{subject as event_subject, write as event_document};
 use crate::record::{Account, BotRecord, RoomRecord, SessionRecord};
@@ -126,7 +127,7 @@ pub(super) fn bot(row: &Row<'_>) -> rusqlite::Result<BotRecord> {
     })
 }
 
-/// Reads the columns of a message; its reactions are read by [`list_with_reactions`].
+/// Reads the columns of a message; what else belongs to it is read by [`complete`].
 fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let usage = match row.get::<_, Option<u32>>(18)? {
         Some(prompt_tokens) => {
@@ -141,6 +142,10 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let bot = match id_opt(row, 15)? {
         Some(trigger) => Some(BotReply { trigger, provider: row.get(16)?, model: row.get(17)? }),
         None => None,
+    };
+    let pinned = match (user_ref_opt(row, 27)?, time_opt(row, 26)?) {
+        (Some(by), Some(at)) => Some(Pin { by, at }),
+        _ => None,
     };
     Ok(Message {
         id: id(row, 0)?,
@@ -157,16 +162,23 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         redacted_at: time_opt(row, 14)?,
         reactions: Vec::new(),
         attachments: Vec::new(),
-        mentions: Vec::new(),
-        mentions_room: false,
+        mentions: mentions(row.get(23)?),
+        mentions_room: row.get(24)?,
         emote: false,
-        edits: 0,
+        edits: row.get(25)?,
         replies: None,
-        pinned: None,
+        pinned,
         bot,
         usage,
         error,
     })
+}
+
+/// Reads ids of mentioned users, which [`complete`] gives their names.
+fn mentions(column: Option<Vec<u8>>) -> Vec<UserRef> {
+    let ids = column.unwrap_or_default();
+    let ids = ids.as_chunks::<16>().0.iter();
+    ids.map(|id| document::unnamed(UserId(Uuid::from_bytes(*id)))).collect()
 }
 
 /// Finds a message of a room by id.
@@ -180,7 +192,7 @@ pub(super) fn find_message(
     let Some(found) = query::find(conn, sql, params, message)? else {
         return Ok(None);
     };
-    Ok(list_with_reactions(conn, room, vec![found])?.pop())
+    Ok(complete(conn, room, vec![found])?.pop())
 }
 
 /// Finds a message of a room by the position of its event.
@@ -193,7 +205,7 @@ pub(super) fn find_message_at(
     let Some(found) = query::find(conn, sql::FIND_BY_SEQ, params, message)? else {
         return Ok(None);
     };
-    Ok(list_with_reactions(conn, room, vec![found])?.pop())
+    Ok(complete(conn, room, vec![found])?.pop())
 }
 
 /// Reads messages in ascending order of `seq`, whatever the order of the statement.
@@ -205,10 +217,11 @@ pub(super) fn list_messages(
 ) -> rusqlite::Result<Vec<Message>> {
     let mut found = query::list(conn, statement, params, message)?;
     found.sort_by_key(|message| message.seq);
-    list_with_reactions(conn, room, found)
+    complete(conn, room, found)
 }
 
-fn list_with_reactions(
+/// Adds what is not in the rows of messages: reactions, replies, and the names of those mentioned.
+fn complete(
     conn: &Connection,
     room: RoomId,
     mut found: Vec<Message>,
@@ -221,6 +234,10 @@ fn list_with_reactions(
         Ok((count(row, 0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
     })?;
     document::add_reactions(&mut found, rows);
+    let replies = reading::replies_of(conn, room, &found)?;
+    document::add_replies(&mut found, replies);
+    let users = reading::users_of(conn, found.iter().map(|message| &message.mentions))?;
+    document::name_mentions(found.iter_mut().map(|message| &mut message.mentions), &users);
     Ok(found)
 }
 
@@ -256,7 +273,18 @@ pub(super) fn list_events(
 ) -> Outcome<Vec<Event>> {
     let params = params![room.0.as_bytes(), integer(after), limit];
     let stored = query::list(conn, sql::LIST_EVENTS, params, stored_event)?;
-    stored.into_iter().map(event).collect()
+    let mut events: Vec<Event> = stored.into_iter().map(event).collect::<Outcome<_>>()?;
+    name_mentions(conn, &mut events)?;
+    Ok(events)
+}
+
+fn name_mentions(conn: &Connection, events: &mut [Event]) -> rusqlite::Result<()> {
+    let mut mentions: Vec<_> = events.iter_mut().filter_map(document::mentions_of).collect();
+    if !mentions.is_empty() {
+        let users = reading::users_of(conn, mentions.iter().map(|mentions| &**mentions))?;
+        document::name_mentions(mentions.iter_mut().map(|mentions| &mut **mentions), &users);
+    }
+    Ok(())
 }
 
 /// Reads one event, with its message as it is now when it is about a new one.
@@ -265,6 +293,7 @@ pub(super) fn find_event_with_message(conn: &Connection, room: RoomId, seq: u64)
     let stored = query::find(conn, sql::FIND_EVENT, params, stored_event)?
         .ok_or(Fault::Contradiction("messages.seq names no row of events"))?;
     let mut event = event(stored)?;
+    name_mentions(conn, std::slice::from_mut(&mut event))?;
     if let EventBody::MessageCreated(message) = &mut event.body
         && let Some(now) = find_message_at(conn, room, seq)?
     {

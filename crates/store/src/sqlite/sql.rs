@@ -15,6 +15,7 @@ pub(in crate::sqlite) mod jobs;
 pub(in crate::sqlite) mod members;
 pub(in crate::sqlite) mod messages;
 pub(in crate::sqlite) mod meta;
+pub(in crate::sqlite) mod reading;
 pub(in crate::sqlite) mod rooms;
 pub(in crate::sqlite) mod sessions;
 pub(in crate::sqlite) mod tokens;
@@ -30,6 +31,10 @@ mod tests {
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V1__initial.sql")).unwrap();
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V2__hand_overs.sql"))
             .unwrap();
+        conn.execute_batch(include_str!(
+            "../../../../migrations/sqlite/V6__mentions_threads_pins.sql"
+        ))
+        .unwrap();
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V10__hooks.sql")).unwrap();
         conn.execute_batch("CREATE TABLE refinery_schema_history (version INTEGER)").unwrap();
 
@@ -39,6 +44,7 @@ mod tests {
             super::members::ALL,
             super::messages::ALL,
             super::meta::ALL,
+            super::reading::ALL,
             super::rooms::ALL,
             super::sessions::ALL,
             super::tokens::ALL,

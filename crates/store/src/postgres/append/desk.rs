@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::Step;
 use crate::append::{Append, AppendRefused, Appended, QueuedJob};
-use crate::postgres::codec::{count, id, small, value, word};
+use crate::postgres::codec::{count, id, id_opt, small, value, word};
 use crate::postgres::fault::Outcome;
 use crate::postgres::pools::Server;
 use crate::postgres::sql::messages;
@@ -186,8 +186,13 @@ pub(super) struct MessageFacts {
     pub(super) redacted: bool,
     pub(super) hops: u32,
     pub(super) body: String,
+    /// The root of the thread that it belongs to.
+    pub(super) thread: Option<MessageId>,
     /// Whether the event that announced it has a row of its own.
     pub(super) logged: bool,
+    /// Whether it mentions anybody.
+    pub(super) mentions: bool,
+    pub(super) pinned: bool,
 }
 
 impl MessageFacts {
@@ -199,7 +204,10 @@ impl MessageFacts {
             redacted: value::<Option<i64>>(row, 3)?.is_some(),
             hops: small(row, 4)?,
             body: value(row, 5)?,
+            thread: id_opt(row, 6)?,
             logged: value(row, 7)?,
+            mentions: value(row, 8)?,
+            pinned: value(row, 9)?,
         })
     }
 }

@@ -5,11 +5,13 @@ use parlor_protocol::event::{Event, EventBody, MessageEdited, MessageRedacted, R
 use parlor_protocol::id::MessageId;
 use parlor_protocol::message::{Message, MessageStatus};
 
+use super::erase::erase_body;
+use super::mentions::Mentions;
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended};
 use crate::postgres::codec::{integer, value};
 use crate::postgres::fault::Fault;
-use crate::postgres::sql::{jobs, messages as sql};
+use crate::postgres::sql::{jobs, messages as sql, reading};
 use crate::postgres::{events, query, rows};
 
 /// Most different emojis on one message.
@@ -28,15 +30,20 @@ pub(super) async fn edit(desk: &mut Desk<'_>, message: MessageId, body: String) 
     if !facts.logged {
         log_first_words(desk, message).await?;
     }
-    let (room, seq, at) = (desk.room_key(), integer(facts.seq), desk.at.as_millis());
-    desk.write(sql::EDIT, &[&room, &seq, &body, &at]).await?;
-    let edited_at = desk.at;
+    let mentions = Mentions::resolve(desk, &body).await?;
+    let (room, seq, edited_at) = (desk.room_key(), integer(facts.seq), desk.at);
+    let (at, mentioned) = (edited_at.as_millis(), mentions.column());
+    desk.write(sql::EDIT, &[&room, &seq, &body, &at, &mentioned, &mentions.room]).await?;
+    if facts.mentions {
+        desk.write(reading::DELETE_MENTIONS_OF_MESSAGE, &[&room, &seq]).await?;
+    }
+    mentions.note(desk, facts.seq).await?;
     desk.add_event(EventBody::MessageEdited(MessageEdited {
         message,
         body,
         edited_at,
-        mentions: Vec::new(),
-        mentions_room: false,
+        mentions: mentions.users,
+        mentions_room: mentions.room,
     }));
     Ok(desk.added())
 }
@@ -69,15 +76,7 @@ pub(super) async fn redact(desk: &mut Desk<'_>, message: MessageId) -> Step<Appe
     if facts.status == MessageStatus::Streaming {
         return Err(AppendRefused::NotChangeable.into());
     }
-    desk.flush().await?;
-    let (room, seq, at) = (desk.room_key(), integer(facts.seq), desk.at.as_millis());
-    desk.write(sql::REDACT, &[&room, &seq, &at]).await?;
-    #[cfg(feature = "planted-bugs")]
-    if parlor_domain::planted::is("redaction-keeps-events") {
-        desk.add_event(EventBody::MessageRedacted(MessageRedacted { message }));
-        return Ok(desk.added());
-    }
-    desk.write(sql::REDACT_EVENTS, &[&message.0]).await?;
+    erase_body(desk, message, facts.seq).await?;
     // Nobody needs an answer to what is gone. The workers end these replies as cancelled.
     desk.write(jobs::REQUEST_CANCEL_OF_TRIGGER, &[&message.0]).await?;
     desk.add_event(EventBody::MessageRedacted(MessageRedacted { message }));

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use parlor_domain::mention::{Named, named};
 use parlor_domain::permission::{Action, Membership, RoomFacts, authorize};
 use parlor_protocol::event::{Event, EventBody};
-use parlor_protocol::id::{RoomId, UserId};
+use parlor_protocol::id::{MessageId, RoomId, UserId};
 use parlor_protocol::message::{Message, MessageStatus};
 use parlor_protocol::room::Role;
-use parlor_protocol::user::UserRef;
+use parlor_protocol::user::{UserKind, UserRef};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -15,7 +16,7 @@ use super::Answer;
 use super::called::{Called, Facts};
 use super::publish::job_id;
 use crate::append::{Append, AppendRefused, Appended, Intent, NewMessage, QueuedJob};
-use crate::postgres::codec::{count, id_opt, time_opt, value, word_opt};
+use crate::postgres::codec::{count, id, id_opt, time_opt, value, word, word_opt};
 use crate::postgres::fault::{Fault, Outcome};
 use crate::postgres::pools::Server;
 use crate::postgres::query::Params;
@@ -72,17 +73,20 @@ impl Call<'_> {
         let mut verdicts: Vec<Option<Verdict>> = Vec::new();
         verdicts.resize_with(wishes.len(), || None);
         let mut jobs: HashMap<usize, Vec<QueuedJob>> = HashMap::new();
+        let mut mentioned: HashMap<usize, Vec<(u64, UserRef)>> = HashMap::new();
         for row in &self.ask(conn).await? {
             let nth = usize::try_from(value::<i64>(row, 0)? - 1).unwrap_or(usize::MAX);
             let wish =
                 wishes.get(nth).ok_or(Fault::Contradiction("a message has no such number"))?;
             if let Some(bot) = id_opt(row, 12)? {
                 jobs.entry(nth).or_default().extend(job(facts, wish, bot, count(row, 13)?));
+            } else if id_opt::<UserId>(row, 16)?.is_some() {
+                mentioned.entry(nth).or_default().push((count(row, 13)?, member(row)?));
             } else if let Some(verdict) = verdicts.get_mut(nth) {
                 *verdict = Some(Verdict::read(row, wish)?);
             }
         }
-        answer(conn, facts, wishes, verdicts, jobs).await
+        answer(conn, facts, wishes, verdicts, Extras { jobs, mentioned }).await
     }
 
     async fn ask(&self, conn: &Server) -> Outcome<Vec<Row>> {
@@ -95,6 +99,11 @@ impl Call<'_> {
             })
             .collect();
         let (rooms, marks): (Vec<Uuid>, Vec<Uuid>) = marks.into_iter().unzip();
+        let named: Vec<Named> = column(wishes, |wish| named(&wish.message.body));
+        let names = (1_i64..)
+            .zip(&named)
+            .flat_map(|(nth, named)| named.names.iter().map(move |name| (nth, name.as_str())));
+        let (named_in, names): (Vec<i64>, Vec<&str>) = names.unzip();
         let params: Params<'_> = &[
             &rooms,
             &marks,
@@ -106,6 +115,9 @@ impl Call<'_> {
             &column(wishes, |wish| wish.message.body.as_str()),
             &column(wishes, |wish| wish.message.reply_to.map(|message| message.0)),
             &column(wishes, |wish| wish.message.thread.map(|message| message.0)),
+            &column(&named, |named| named.room),
+            &named_in,
+            &names,
             &column(called, |(nth, _)| *nth),
             &column(called, |(_, called)| called.job),
             &column(called, |(_, called)| called.bot),
@@ -123,18 +135,20 @@ async fn answer(
     facts: &Facts,
     wishes: &[Wish<'_>],
     verdicts: Vec<Option<Verdict>>,
-    mut jobs: HashMap<usize, Vec<QueuedJob>>,
+    mut extras: Extras,
 ) -> Outcome<Vec<Came>> {
     let mut repeated = Vec::new();
     let mut came: Vec<Came> = Vec::with_capacity(wishes.len());
     for (nth, (wish, verdict)) in wishes.iter().zip(verdicts).enumerate() {
         let verdict = verdict.ok_or(Fault::Contradiction("a message has no answer"))?;
         came.push(match verdict {
-            Verdict::Written { seq, username, display_name } => {
+            Verdict::Written(written) => {
+                let mut mentioned = extras.mentioned.remove(&nth).unwrap_or_default();
+                mentioned.sort_unstable_by_key(|(place, _)| *place);
+                let mentions = mentioned.into_iter().map(|(_, user)| user).collect();
                 let kind = facts.kind(wish.append.actor);
-                let sender = UserRef { id: wish.append.actor, username, display_name, kind };
-                let events = vec![written(wish, seq, sender)];
-                let jobs = jobs.remove(&nth).unwrap_or_default();
+                let events = vec![written.into_event(wish, kind, mentions)];
+                let jobs = extras.jobs.remove(&nth).unwrap_or_default();
                 Came::Answered(Ok(Appended::New { events, jobs }))
             }
             Verdict::Repeated(seq) => {
@@ -166,10 +180,17 @@ fn column<'a, T, V>(rows: &'a [T], value: impl FnMut(&'a T) -> V) -> Vec<V> {
     rows.iter().map(value).collect()
 }
 
+/// What messages have led to, by their numbers.
+struct Extras {
+    jobs: HashMap<usize, Vec<QueuedJob>>,
+    /// Members who are mentioned, with their places.
+    mentioned: HashMap<usize, Vec<(u64, UserRef)>>,
+}
+
 /// What the database says of a message.
 enum Verdict {
     /// It was written.
-    Written { seq: u64, username: String, display_name: String },
+    Written(Written),
     /// It had been written before.
     Repeated(u64),
     /// It was not written.
@@ -183,8 +204,13 @@ enum Verdict {
 impl Verdict {
     fn read(row: &Row, wish: &Wish<'_>) -> Outcome<Self> {
         if let Some(seq) = value::<Option<i64>>(row, 1)? {
-            let (username, display_name) = (value(row, 4)?, value(row, 5)?);
-            return Ok(Self::Written { seq: seq.cast_unsigned(), username, display_name });
+            return Ok(Self::Written(Written {
+                seq: seq.cast_unsigned(),
+                username: value(row, 4)?,
+                display_name: value(row, 5)?,
+                thread: id_opt(row, 14)?,
+                mentions_room: value(row, 15)?,
+            }));
         }
         if value(row, 3)? {
             return Ok(Self::Stale);
@@ -211,35 +237,54 @@ impl Verdict {
     }
 }
 
-fn written(wish: &Wish<'_>, seq: u64, sender: UserRef) -> Event {
-    let (Append { room, at, .. }, message) = (wish.append, wish.message);
-    let message = Message {
-        id: message.id,
-        room: *room,
-        seq,
-        sender: sender.clone(),
-        client_id: message.client_id.clone(),
-        body: message.body.clone(),
-        status: MessageStatus::Complete,
-        reply_to: message.reply_to,
-        thread: message.thread,
-        created_at: *at,
-        edited_at: None,
-        redacted_at: None,
-        reactions: Vec::new(),
-        attachments: Vec::new(),
-        mentions: Vec::new(),
-        mentions_room: false,
-        emote: false,
-        edits: 0,
-        replies: None,
-        pinned: None,
-        bot: None,
-        usage: None,
-        error: None,
-    };
-    let body = EventBody::MessageCreated(Box::new(message));
-    Event { room: *room, seq, at: *at, actor: Some(sender), body }
+/// What the database says of a message that was written.
+struct Written {
+    seq: u64,
+    username: String,
+    display_name: String,
+    thread: Option<MessageId>,
+    mentions_room: bool,
+}
+
+impl Written {
+    fn into_event(self, wish: &Wish<'_>, kind: UserKind, mentions: Vec<UserRef>) -> Event {
+        let Self { seq, username, display_name, thread, mentions_room } = self;
+        let (Append { room, at, .. }, message) = (wish.append, wish.message);
+        let sender = UserRef { id: wish.append.actor, username, display_name, kind };
+        let message = Message {
+            id: message.id,
+            room: *room,
+            seq,
+            sender: sender.clone(),
+            client_id: message.client_id.clone(),
+            body: message.body.clone(),
+            status: MessageStatus::Complete,
+            reply_to: message.reply_to,
+            thread,
+            created_at: *at,
+            edited_at: None,
+            redacted_at: None,
+            reactions: Vec::new(),
+            attachments: Vec::new(),
+            mentions,
+            mentions_room,
+            emote: false,
+            edits: 0,
+            replies: None,
+            pinned: None,
+            bot: None,
+            usage: None,
+            error: None,
+        };
+        let body = EventBody::MessageCreated(Box::new(message));
+        Event { room: *room, seq, at: *at, actor: Some(sender), body }
+    }
+}
+
+/// Reads a member who is mentioned.
+fn member(row: &Row) -> Outcome<UserRef> {
+    let (username, display_name) = (value(row, 4)?, value(row, 5)?);
+    Ok(UserRef { id: id(row, 16)?, username, display_name, kind: word(row, 7)? })
 }
 
 fn job(facts: &Facts, wish: &Wish<'_>, bot: UserId, place: u64) -> Option<QueuedJob> {

@@ -8,6 +8,7 @@ use parlor_protocol::message::{BotReply, Message, MessageStatus};
 use parlor_protocol::user::{UserKind, UserRef};
 use uuid::Uuid;
 
+use super::mentions::Mentions;
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended, NewMessage, QueuedJob};
 use crate::postgres::codec::{Word as _, count, id, integer, word};
@@ -24,8 +25,13 @@ pub(super) async fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Append
         return desk.repeat(seq).await;
     }
     desk.authorize(Action::Write)?;
-    let (answered, _) =
+    let (answered, named) =
         tokio::try_join!(desk.message_facts_opt(new.reply_to), desk.message_facts_opt(new.thread))?;
+    let thread = match (&named, &answered) {
+        (Some(named), _) => named.thread.or(new.thread),
+        (None, answered) => answered.as_ref().and_then(|answered| answered.thread),
+    };
+    let mentions = Mentions::resolve(desk, &new.body).await?;
     let hops = match desk.actor.kind {
         UserKind::Bot => answered.as_ref().map_or(0, |answered| answered.hops) + 1,
         UserKind::User | UserKind::Integration => 0,
@@ -39,14 +45,14 @@ pub(super) async fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Append
         body: new.body,
         status: MessageStatus::Complete,
         reply_to: new.reply_to,
-        thread: new.thread,
+        thread,
         created_at: desk.at,
         edited_at: None,
         redacted_at: None,
         reactions: Vec::new(),
         attachments: Vec::new(),
         mentions: Vec::new(),
-        mentions_room: false,
+        mentions_room: mentions.room,
         emote: false,
         edits: 0,
         replies: None,
@@ -55,7 +61,9 @@ pub(super) async fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Append
         usage: None,
         error: None,
     };
-    insert(desk, &message, hops).await?;
+    insert(desk, &message, &mentions, hops).await?;
+    mentions.note(desk, message.seq).await?;
+    let message = Message { mentions: mentions.users, ..message };
     let call = Call {
         author: desk.actor.id,
         author_kind: desk.actor.kind,
@@ -90,7 +98,12 @@ async fn find_first(desk: &Desk<'_>, new: &NewMessage) -> Step<Option<u64>> {
 }
 
 /// Adds a message to the projection.
-pub(super) async fn insert(desk: &mut Desk<'_>, message: &Message, hops: u32) -> Outcome<()> {
+pub(super) async fn insert(
+    desk: &mut Desk<'_>,
+    message: &Message,
+    mentions: &Mentions,
+    hops: u32,
+) -> Outcome<()> {
     let bot: Option<&BotReply> = message.bot.as_ref();
     let room = desk.room_key();
     let params: Params<'_> = &[
@@ -110,6 +123,8 @@ pub(super) async fn insert(desk: &mut Desk<'_>, message: &Message, hops: u32) ->
         &message.body,
         // A reply changes while it is written; any other message is its own event.
         &bot.is_some(),
+        &mentions.column(),
+        &mentions.room,
     ];
     desk.write(sql::INSERT, params).await?;
     Ok(())

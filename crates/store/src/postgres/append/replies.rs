@@ -6,13 +6,14 @@ use parlor_protocol::id::{JobId, MessageId, RoomId, UserId};
 use parlor_protocol::message::{BotReply, Message, MessageStatus, ReplyError};
 use parlor_protocol::user::UserKind;
 
+use super::mentions::Mentions;
 use super::publish::{call_bots, insert};
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended, ReplyEnd};
 use crate::postgres::codec::{Word as _, code_word, count, id, id_opt, integer, small, value};
 use crate::postgres::fault::Outcome;
 use crate::postgres::query::{self, Params};
-use crate::postgres::sql::{jobs, messages as sql};
+use crate::postgres::sql::{jobs, messages as sql, reading};
 
 /// What a worker says it holds.
 pub(super) struct Claim {
@@ -63,6 +64,12 @@ pub(super) async fn complete(desk: &mut Desk<'_>, claim: &Claim, end: ReplyEnd) 
     };
     write_end(desk, seq, &end).await?;
     desk.write(jobs::END, &[&claim.job.0, &reply.0]).await?;
+    let mentions = Mentions { room: false, ..Mentions::resolve(desk, &end.body).await? };
+    if !mentions.users.is_empty() {
+        let (room, mentioned) = (desk.room_key(), mentions.column());
+        desk.write(reading::SET_MENTIONS, &[&room, &integer(seq), &mentioned]).await?;
+        mentions.note(desk, seq).await?;
+    }
     // Only what a bot meant to say calls others, not what was cut short.
     if end.status == MessageStatus::Completed {
         let call = Call {
@@ -75,8 +82,8 @@ pub(super) async fn complete(desk: &mut Desk<'_>, claim: &Claim, end: ReplyEnd) 
         call_bots(desk, reply, &call).await?;
     }
     let ReplyEnd { status, body, usage, error, .. } = end;
-    let completed =
-        MessageCompleted { message: reply, body, status, usage, error, mentions: Vec::new() };
+    let mentions = mentions.users;
+    let completed = MessageCompleted { message: reply, body, status, usage, error, mentions };
     desk.add_event(EventBody::MessageCompleted(completed));
     Ok(desk.added())
 }
@@ -194,7 +201,7 @@ async fn create(
         usage: None,
         error: None,
     };
-    insert(desk, &message, job.hops).await?;
+    insert(desk, &message, &Mentions::default(), job.hops).await?;
     desk.add_event(EventBody::MessageCreated(Box::new(message)));
     Ok(seq)
 }

@@ -6,7 +6,7 @@ use parlor_protocol::event::{EventBody, HistoryReset};
 use super::{Desk, Step};
 use crate::append::Appended;
 use crate::postgres::codec::integer;
-use crate::postgres::sql::{jobs, messages as sql, rooms};
+use crate::postgres::sql::{jobs, messages as sql, reading, rooms};
 
 pub(super) async fn reset_history(desk: &mut Desk<'_>) -> Step<Appended> {
     desk.authorize(Action::Own)?;
@@ -14,9 +14,13 @@ pub(super) async fn reset_history(desk: &mut Desk<'_>) -> Step<Appended> {
     let through = desk.room.head.seq;
     let room = desk.room_key();
     // Jobs too: what they were to answer is gone. Whoever holds one finds that it is lost.
-    for statement in
-        [sql::DELETE_REACTIONS, sql::DELETE_ALL, sql::DELETE_EVENTS, jobs::DELETE_OF_ROOM]
-    {
+    for statement in [
+        sql::DELETE_REACTIONS,
+        reading::DELETE_MENTIONS,
+        sql::DELETE_ALL,
+        sql::DELETE_EVENTS,
+        jobs::DELETE_OF_ROOM,
+    ] {
         desk.write(statement, &[&room]).await?;
     }
     desk.write(rooms::SET_RESET, &[&room, &integer(through)]).await?;

@@ -7,7 +7,7 @@ use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use super::desk::{Desk, Ledger, Rules};
-use super::{Answer, Step, edit, members, publish, replies, reset, room};
+use super::{Answer, Step, edit, members, pins, publish, replies, reset, room};
 use crate::append::{Append, AppendRefused, Appended, Intent};
 use crate::postgres::PostgresStore;
 use crate::postgres::codec::{integer, value};
@@ -211,6 +211,7 @@ async fn dispatch(desk: &mut Desk<'_>, intent: Intent) -> Step<Appended> {
         Intent::Edit { message, body } => edit::edit(desk, message, body).await,
         Intent::Redact { message } => edit::redact(desk, message).await,
         Intent::React { message, emoji, add } => edit::react(desk, message, emoji, add).await,
+        Intent::Pin { message, pin } => pins::pin(desk, message, pin).await,
         Intent::Join { invite } => members::join(desk, invite.as_deref()).await,
         Intent::Invite { user } => members::invite(desk, user).await,
         Intent::Leave => members::leave(desk).await,

@@ -101,8 +101,13 @@ impl PostgresStore {
     }
 
     async fn purge_room(&self, room: RoomId) -> Result<()> {
-        for step in [sql::PURGE_REACTIONS, sql::PURGE_MESSAGES, sql::PURGE_EVENTS, sql::PURGE_JOBS]
-        {
+        for step in [
+            sql::PURGE_REACTIONS,
+            sql::PURGE_MENTIONS,
+            sql::PURGE_MESSAGES,
+            sql::PURGE_EVENTS,
+            sql::PURGE_JOBS,
+        ] {
             loop {
                 let removed: Result<u64> = committing!(self, |conn| {
                     query::execute(conn, step, &[&room.0, &STEP]).await

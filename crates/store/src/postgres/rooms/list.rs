@@ -6,7 +6,7 @@ use parlor_protocol::user::UserRef;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::postgres::codec::{count, id, value};
+use crate::postgres::codec::{count, id, value, word_opt};
 use crate::postgres::fault::Outcome;
 use crate::postgres::pools::Server;
 use crate::postgres::query::Params;
@@ -31,6 +31,8 @@ pub(super) async fn find(
             role: rows::role_opt(row, 10)?,
             read_seq: value::<Option<i64>>(row, 11)?.map_or(0, i64::cast_unsigned),
             unread: count(row, 12)?,
+            mentions: count(row, 13)?,
+            notifications: word_opt(row, 14)?.unwrap_or_default(),
             participants: Vec::new(),
         })
     })

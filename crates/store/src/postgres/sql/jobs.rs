@@ -49,6 +49,7 @@ statements! {
     LIST_STREAMING_OF_ALL = "SELECT room, reply, turn, chunk, checkpoint FROM bot_jobs \
                              WHERE room = ANY($1) AND state <> 'done' AND reply IS NOT NULL \
                              ORDER BY num";
+    ERASE_CHECKPOINT = "UPDATE bot_jobs SET checkpoint = '' WHERE reply = $1 AND checkpoint <> ''";
     DELETE_OF_ROOM = "DELETE FROM bot_jobs WHERE room = $1";
     /// The open jobs of a room that nobody holds, with their places: those that are held come first.
     LIST_WAITING = "SELECT id, user_id, username, display_name, kind, place FROM ( \

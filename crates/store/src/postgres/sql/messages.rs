@@ -5,7 +5,9 @@ macro_rules! message {
         "m.id, m.room, m.seq, u.id, u.username, u.display_name, u.kind, m.client_id, m.body, \
          m.status, m.reply_to, m.thread, m.created_at, m.edited_at, m.redacted_at, m.bot_trigger, \
          m.bot_provider, m.bot_model, m.prompt_tokens, m.completion_tokens, m.usage_estimated, \
-         m.error_code, m.error_detail FROM messages m JOIN users u ON u.id = m.sender"
+         m.error_code, m.error_detail, m.mentions, m.mentions_room, m.edits, m.pinned_at, \
+         p.id, p.username, p.display_name, p.kind FROM messages m JOIN users u ON u.id = m.sender \
+         LEFT JOIN users p ON p.id = m.pinned_by"
     };
 }
 
@@ -14,7 +16,8 @@ macro_rules! event {
     () => {
         "e.room, e.seq AS seq, e.at, e.type, e.data, a.id, a.username, a.display_name, a.kind, \
          s.id, s.username, s.display_name, s.kind, \
-         NULL::uuid, NULL::text, NULL::text, NULL::uuid, NULL::uuid FROM events e \
+         NULL::uuid, NULL::text, NULL::text, NULL::uuid, NULL::uuid, NULL::uuid[], NULL::boolean \
+         FROM events e \
          LEFT JOIN users a ON a.id = e.actor LEFT JOIN users s ON s.id = e.subject"
     };
 }
@@ -23,8 +26,8 @@ macro_rules! event {
 macro_rules! announcement {
     () => {
         "m.room, m.seq, m.created_at, 'message.created', NULL, u.id, u.username, u.display_name, \
-         u.kind, NULL, NULL, NULL, NULL, m.id, m.client_id, m.body, m.reply_to, m.thread \
-         FROM messages m JOIN users u ON u.id = m.sender"
+         u.kind, NULL, NULL, NULL, NULL, m.id, m.client_id, m.body, m.reply_to, m.thread, \
+         m.mentions, m.mentions_room FROM messages m JOIN users u ON u.id = m.sender"
     };
 }
 
@@ -53,13 +56,14 @@ statements! {
         "SELECT ", event!(), " WHERE e.room = $1 AND e.seq = $2 UNION ALL SELECT ",
         announcement!(), " WHERE m.room = $1 AND m.seq = $2 AND NOT m.logged"
     );
-    REDACT_EVENTS = "UPDATE events SET data = jsonb_set(data::jsonb, '{body}', '\"\"')::text \
-                     WHERE message = $1 AND type IN \
+    REDACT_EVENTS = "UPDATE events SET data = (jsonb_set(data::jsonb, '{body}', '\"\"') \
+                     - '{mentions,mentions_room}'::text[])::text WHERE message = $1 AND type IN \
                      ('message.created', 'message.edited', 'message.completed')";
     DELETE_EVENTS = "DELETE FROM events WHERE room = $1";
     INSERT = "INSERT INTO messages (room, seq, id, sender, client_id, status, reply_to, thread, \
-              created_at, hops, bot_trigger, bot_provider, bot_model, body, logged) \
-              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+              created_at, hops, bot_trigger, bot_provider, bot_model, body, logged, mentions, \
+              mentions_room) \
+              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
     FIND = concat!("SELECT ", message!(), " WHERE m.id = $1 AND m.room = $2");
     LIST_AT = concat!(
         "SELECT ", message!(), " JOIN unnest($1::uuid[], $2::bigint[]) AS named (room, seq) \
@@ -67,7 +71,8 @@ statements! {
     );
     FIND_BY_SEQ = concat!("SELECT ", message!(), " WHERE m.room = $1 AND m.seq = $2");
     /// What deciding about a message needs.
-    FIND_FACTS = "SELECT seq, sender, status, redacted_at, hops, body, thread, logged FROM messages \
+    FIND_FACTS = "SELECT seq, sender, status, redacted_at, hops, body, thread, logged, \
+                  mentions IS NOT NULL OR mentions_room, pinned_at IS NOT NULL FROM messages \
                   WHERE id = $1 AND room = $2";
     FIND_END = "SELECT seq FROM events WHERE message = $1 AND type = 'message.completed'";
     FIND_FIRST_OF_CLIENT = "SELECT seq FROM messages \
@@ -80,14 +85,30 @@ statements! {
     LIST_AFTER = concat!(
         "SELECT ", message!(), " WHERE m.room = $1 AND m.seq > $2 ORDER BY m.seq LIMIT $3"
     );
+    LIST_FROM = concat!(
+        "SELECT ", message!(), " WHERE m.room = $1 AND m.seq >= $2 ORDER BY m.seq LIMIT $3"
+    );
     LIST_OFFSET = concat!(
         "SELECT ", message!(), " WHERE m.room = $1 ORDER BY m.seq DESC LIMIT $3 OFFSET $2"
     );
     LIST_REPLIES = concat!(
         "SELECT ", message!(), " WHERE m.bot_trigger = $1 AND m.room = $2 ORDER BY m.seq"
     );
-    EDIT = "UPDATE messages SET body = $3, edited_at = $4, logged = true WHERE room = $1 AND seq = $2";
-    REDACT = "UPDATE messages SET body = '', redacted_at = $3 WHERE room = $1 AND seq = $2";
+    LIST_THREAD_BEFORE = concat!(
+        "SELECT ", message!(), " WHERE m.thread = $4 AND m.room = $1 AND m.seq < $2 \
+         ORDER BY m.seq DESC LIMIT $3"
+    );
+    LIST_THREAD_AFTER = concat!(
+        "SELECT ", message!(), " WHERE m.thread = $4 AND m.room = $1 AND m.seq > $2 \
+         ORDER BY m.seq LIMIT $3"
+    );
+    LIST_PINNED = concat!(
+        "SELECT ", message!(), " WHERE m.room = $1 AND m.pinned_at IS NOT NULL"
+    );
+    EDIT = "UPDATE messages SET body = $3, edited_at = $4, edits = edits + 1, mentions = $5, \
+            mentions_room = $6, logged = true WHERE room = $1 AND seq = $2";
+    REDACT = "UPDATE messages SET body = '', redacted_at = $3, mentions = NULL, \
+              mentions_room = false, pinned_at = NULL, pinned_by = NULL WHERE room = $1 AND seq = $2";
     COMPLETE = "UPDATE messages SET body = $3, status = $4, prompt_tokens = $5, \
                 completion_tokens = $6, usage_estimated = $7, error_code = $8, error_detail = $9, \
                 bot_provider = $10, bot_model = $11 WHERE room = $1 AND seq = $2";

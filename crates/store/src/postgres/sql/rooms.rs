@@ -1,5 +1,7 @@
 //! Rooms.
 
+use super::reading::{unread, unread_mentions};
+
 macro_rules! room {
     () => {
         "r.id, r.slug, r.name, r.kind, r.topic, r.archived, r.reset_through, r.last_seq, \
@@ -42,6 +44,8 @@ statements! {
     END_PURGE = "DELETE FROM purges WHERE room = $1";
     PURGE_REACTIONS = "DELETE FROM reactions WHERE ctid = ANY(ARRAY( \
                        SELECT ctid FROM reactions WHERE room = $1 LIMIT $2))";
+    PURGE_MENTIONS = "DELETE FROM mentions WHERE ctid = ANY(ARRAY( \
+                      SELECT ctid FROM mentions WHERE room = $1 LIMIT $2))";
     PURGE_MESSAGES = "DELETE FROM messages WHERE room = $1 AND seq <= (SELECT max(seq) FROM ( \
                       SELECT seq FROM messages WHERE room = $1 ORDER BY seq LIMIT $2) AS step)";
     PURGE_EVENTS = "DELETE FROM events WHERE room = $1 AND seq <= (SELECT max(seq) FROM ( \
@@ -51,9 +55,8 @@ statements! {
     /// Rooms as one user sees them; their membership may be absent.
     LIST_LISTINGS = concat!(
         "SELECT ", room!(), ", r.member_count, m.role, m.read_seq, \
-         CASE WHEN m.user_id IS NULL THEN 0 ELSE (SELECT count(*) FROM messages x \
-         WHERE x.room = r.id AND x.seq > m.read_seq AND x.sender <> $2 \
-         AND x.redacted_at IS NULL) END \
+         CASE WHEN m.user_id IS NULL THEN 0 ELSE ", unread!(), " END, \
+         CASE WHEN m.user_id IS NULL THEN 0 ELSE ", unread_mentions!(), " END, m.notifications \
          FROM rooms r LEFT JOIN members m ON m.room = r.id AND m.user_id = $2 \
          WHERE r.id = ANY($1) ORDER BY r.slug"
     );

@@ -6,11 +6,13 @@ use parlor_protocol::id::MessageId;
 use parlor_protocol::message::MessageStatus;
 use rusqlite::params;
 
+use super::erase::erase_body;
+use super::mentions::Mentions;
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended};
 use crate::sqlite::codec::integer;
 use crate::sqlite::query;
-use crate::sqlite::sql::{jobs, messages as sql};
+use crate::sqlite::sql::{jobs, messages as sql, reading};
 
 /// Most different emojis on one message.
 const EMOJIS_MAX: u32 = 20;
@@ -25,18 +27,23 @@ pub(super) fn edit(desk: &mut Desk<'_>, message: MessageId, body: String) -> Ste
     if facts.body == body {
         return Ok(Appended::Unchanged);
     }
+    let mentions = Mentions::resolve(desk, &body)?;
+    let (room, seq, edited_at) = (desk.room_key(), integer(facts.seq), desk.at);
     query::execute(
         desk.conn,
         sql::EDIT,
-        params![desk.room_key(), integer(facts.seq), body, desk.at.as_millis()],
+        params![room, seq, body, edited_at.as_millis(), mentions.column(), mentions.room],
     )?;
-    let edited_at = desk.at;
+    if facts.mentions {
+        query::execute(desk.conn, reading::DELETE_MENTIONS_OF_MESSAGE, params![room, seq])?;
+    }
+    mentions.note(desk, facts.seq)?;
     desk.add_event(EventBody::MessageEdited(MessageEdited {
         message,
         body,
         edited_at,
-        mentions: Vec::new(),
-        mentions_room: false,
+        mentions: mentions.users,
+        mentions_room: mentions.room,
     }))?;
     Ok(desk.added())
 }
@@ -53,10 +60,7 @@ pub(super) fn redact(desk: &mut Desk<'_>, message: MessageId) -> Step<Appended> 
     if facts.status == MessageStatus::Streaming {
         return Err(AppendRefused::NotChangeable.into());
     }
-    let at = desk.at.as_millis();
-    let key = params![desk.room_key(), integer(facts.seq), at];
-    query::execute(desk.conn, sql::REDACT, key)?;
-    query::execute(desk.conn, sql::REDACT_EVENTS, [message.0.as_bytes()])?;
+    erase_body(desk, message, facts.seq)?;
     // Nobody needs an answer to what is gone. The workers end these replies as cancelled.
     query::execute(desk.conn, jobs::REQUEST_CANCEL_OF_TRIGGER, [message.0.as_bytes()])?;
     desk.add_event(EventBody::MessageRedacted(MessageRedacted { message }))?;

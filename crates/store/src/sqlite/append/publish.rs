@@ -9,6 +9,7 @@ use parlor_protocol::user::{UserKind, UserRef};
 use rusqlite::params;
 use uuid::Uuid;
 
+use super::mentions::Mentions;
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended, NewMessage, QueuedJob};
 use crate::sqlite::codec::{Word as _, bytes, count, id, integer, word};
@@ -24,9 +25,11 @@ pub(super) fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Appended> {
     }
     desk.authorize(Action::Write)?;
     let answered = new.reply_to.map(|message| desk.message_facts(message)).transpose()?;
-    if let Some(thread) = new.thread {
-        desk.message_facts(thread)?;
-    }
+    let thread = match new.thread {
+        Some(named) => Some(desk.message_facts(named)?.thread.unwrap_or(named)),
+        None => answered.as_ref().and_then(|answered| answered.thread),
+    };
+    let mentions = Mentions::resolve(desk, &new.body)?;
     let hops = match desk.actor.kind {
         UserKind::Bot => answered.as_ref().map_or(0, |answered| answered.hops) + 1,
         UserKind::User | UserKind::Integration => 0,
@@ -40,14 +43,14 @@ pub(super) fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Appended> {
         body: new.body,
         status: MessageStatus::Complete,
         reply_to: new.reply_to,
-        thread: new.thread,
+        thread,
         created_at: desk.at,
         edited_at: None,
         redacted_at: None,
         reactions: Vec::new(),
         attachments: Vec::new(),
         mentions: Vec::new(),
-        mentions_room: false,
+        mentions_room: mentions.room,
         emote: false,
         edits: 0,
         replies: None,
@@ -56,7 +59,9 @@ pub(super) fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Appended> {
         usage: None,
         error: None,
     };
-    insert(desk, &message, hops)?;
+    insert(desk, &message, &mentions, hops)?;
+    mentions.note(desk, message.seq)?;
+    let message = Message { mentions: mentions.users, ..message };
     call_bots(
         desk,
         message.id,
@@ -94,7 +99,12 @@ fn find_first(desk: &Desk<'_>, new: &NewMessage) -> Step<Option<u64>> {
 }
 
 /// Adds a message to the projection.
-pub(super) fn insert(desk: &Desk<'_>, message: &Message, hops: u32) -> Step<()> {
+pub(super) fn insert(
+    desk: &Desk<'_>,
+    message: &Message,
+    mentions: &Mentions,
+    hops: u32,
+) -> Step<()> {
     let bot = message.bot.as_ref();
     query::execute(
         desk.conn,
@@ -114,6 +124,8 @@ pub(super) fn insert(desk: &Desk<'_>, message: &Message, hops: u32) -> Step<()> 
             bot.map(|bot| &bot.provider),
             bot.map(|bot| &bot.model),
             message.body,
+            mentions.column(),
+            mentions.room,
         ],
     )?;
     Ok(())

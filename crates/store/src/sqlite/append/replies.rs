@@ -7,12 +7,13 @@ use parlor_protocol::message::{BotReply, Message, MessageStatus};
 use parlor_protocol::user::UserKind;
 use rusqlite::params;
 
+use super::mentions::Mentions;
 use super::publish::{call_bots, insert};
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended, ReplyEnd};
 use crate::sqlite::codec::{Word as _, code_word, count, id, id_opt, integer};
 use crate::sqlite::query;
-use crate::sqlite::sql::{jobs, messages as sql};
+use crate::sqlite::sql::{jobs, messages as sql, reading};
 
 /// What a worker says it holds.
 pub(super) struct Claim {
@@ -77,6 +78,12 @@ pub(super) fn complete(desk: &mut Desk<'_>, claim: &Claim, end: ReplyEnd) -> Ste
         ],
     )?;
     query::execute(desk.conn, jobs::END, params![claim.job.0.as_bytes(), reply.0.as_bytes()])?;
+    let mentions = Mentions { room: false, ..Mentions::resolve(desk, &end.body)? };
+    if !mentions.users.is_empty() {
+        let row = params![desk.room_key(), integer(seq), mentions.column()];
+        query::execute(desk.conn, reading::SET_MENTIONS, row)?;
+        mentions.note(desk, seq)?;
+    }
     // Only what a bot meant to say calls others, not what was cut short.
     if end.status == MessageStatus::Completed {
         let asker = Some(desk.message_facts(job.trigger)?.sender);
@@ -97,7 +104,7 @@ pub(super) fn complete(desk: &mut Desk<'_>, claim: &Claim, end: ReplyEnd) -> Ste
         status,
         usage,
         error,
-        mentions: Vec::new(),
+        mentions: mentions.users,
     }))?;
     Ok(desk.added())
 }
@@ -177,7 +184,7 @@ fn create(
         usage: None,
         error: None,
     };
-    insert(desk, &message, job.hops)?;
+    insert(desk, &message, &Mentions::default(), job.hops)?;
     desk.add_event(EventBody::MessageCreated(Box::new(message)))?;
     Ok(seq)
 }

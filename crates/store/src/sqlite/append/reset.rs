@@ -8,16 +8,20 @@ use super::{Desk, Step};
 use crate::append::Appended;
 use crate::sqlite::codec::integer;
 use crate::sqlite::query;
-use crate::sqlite::sql::{jobs, messages as sql, rooms};
+use crate::sqlite::sql::{jobs, messages as sql, reading, rooms};
 
 pub(super) fn reset_history(desk: &mut Desk<'_>) -> Step<Appended> {
     desk.authorize(Action::Own)?;
     let through = desk.room.head.seq;
     let room = desk.room_key();
     // Jobs too: what they were to answer is gone. Whoever holds one finds that it is lost.
-    for statement in
-        [sql::DELETE_REACTIONS, sql::DELETE_ALL, sql::DELETE_EVENTS, jobs::DELETE_OF_ROOM]
-    {
+    for statement in [
+        sql::DELETE_REACTIONS,
+        reading::DELETE_MENTIONS,
+        sql::DELETE_ALL,
+        sql::DELETE_EVENTS,
+        jobs::DELETE_OF_ROOM,
+    ] {
         query::execute(desk.conn, statement, [room])?;
     }
     query::execute(desk.conn, rooms::SET_RESET, params![room, integer(through)])?;

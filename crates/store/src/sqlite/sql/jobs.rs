@@ -82,6 +82,7 @@ statements! {
                       WHERE room = ?1 AND state <> 'done' AND reply IS NOT NULL ORDER BY num";
     LIST_OPEN_OF_BOT = "SELECT id, room, reply, checkpoint FROM bot_jobs \
                         WHERE bot = ?1 AND state <> 'done' ORDER BY num";
+    ERASE_CHECKPOINT = "UPDATE bot_jobs SET checkpoint = '' WHERE reply = ?1 AND checkpoint <> ''";
     DELETE = "DELETE FROM bot_jobs WHERE id = ?1";
     DELETE_OF_ROOM = "DELETE FROM bot_jobs WHERE room = ?1";
     /// The open jobs of a room, those that are held first, with whether that is so.

@@ -1,5 +1,7 @@
 //! Rooms.
 
+use super::reading::{unread, unread_mentions};
+
 macro_rules! room {
     () => {
         "r.id, r.slug, r.name, r.kind, r.topic, r.archived, r.reset_through, r.last_seq, \
@@ -26,9 +28,8 @@ statements! {
     /// A room as one user sees it; their membership may be absent.
     FIND_LISTING = concat!(
         "SELECT ", room!(), ", r.member_count, m.role, m.read_seq, \
-         CASE WHEN m.user IS NULL THEN 0 ELSE (SELECT count(*) FROM messages x \
-         WHERE x.room = r.id AND x.seq > m.read_seq AND x.sender <> ?2 \
-         AND x.redacted_at IS NULL) END \
+         CASE WHEN m.user IS NULL THEN 0 ELSE ", unread!(), " END, \
+         CASE WHEN m.user IS NULL THEN 0 ELSE ", unread_mentions!(), " END, m.notifications \
          FROM rooms r LEFT JOIN members m ON m.room = r.id AND m.user = ?2 WHERE r.id = ?1"
     );
     /// Rooms that a user may see, by slug, for a filter that looks at them one by one.
