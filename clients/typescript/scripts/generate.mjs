@@ -22,6 +22,7 @@ export function generate() {
   return new Map([
     ['schemas.ts', schemas(http, socket)],
     ['operations.ts', operations(http)],
+    ['names.ts', names(http)],
   ]);
 }
 
@@ -78,6 +79,23 @@ export type RawBody = Blob | Uint8Array<ArrayBuffer> | string;
 /** Every call of the HTTP API: what goes in, and what comes out. */
 export interface Operations {
 ${rows.join('')}}
+`;
+}
+
+function names(http) {
+  const rows = [];
+  for (const [path, methods] of Object.entries(http.paths)) {
+    for (const method of METHODS.filter((method) => method in methods)) {
+      const { operationId, summary } = methods[method];
+      const name = operationId.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
+      rows.push([name, `${doc(summary, '  ')}  ${name}: '${method.toUpperCase()} ${path}',\n`]);
+    }
+  }
+  rows.sort(([a], [b]) => (a < b ? -1 : 1));
+  return `${NOTICE}
+/** The calls of the HTTP API by name. */
+export const OPERATION_NAMES = {
+${rows.map(([, row]) => row).join('')}} as const;
 `;
 }
 

@@ -1,5 +1,6 @@
-/** Any call of the HTTP API by its method and path, typed from the published specs. */
+/** Any call of the HTTP API by its method and path or its name, typed from the published specs. */
 
+import { OPERATION_NAMES } from './generated/names.js';
 import type { HttpClient } from './http.js';
 import type { Operations, RawBody } from './types.js';
 
@@ -63,4 +64,49 @@ export async function call<K extends OperationKey>(
 
 function isRaw(body: unknown): body is RawBody {
   return typeof body === 'string' || body instanceof Blob || body instanceof Uint8Array;
+}
+
+type Names = typeof OPERATION_NAMES;
+
+/** Every call as a method of its own. */
+export type Calls = {
+  readonly [Name in keyof Names]: (
+    ...options: CallArguments<Names[Name]>
+  ) => Promise<Operations[Names[Name]]['answer']>;
+};
+
+/** Returns every call as a method. */
+export function callsOf(http: HttpClient): Calls {
+  const methods = Object.entries(OPERATION_NAMES).map(([name, operation]) => {
+    return [name, (options?: object) => call(http, operation, options as never)];
+  });
+  return Object.fromEntries(methods) as Calls;
+}
+
+/** The calls that answer with one page of a list. */
+export type ListKey = {
+  [K in OperationKey]: Operations[K]['answer'] extends { items: unknown[] } ? K : never;
+}[OperationKey];
+
+export type ItemOf<K extends ListKey> = Operations[K]['answer'] extends { items: (infer T)[] }
+  ? T
+  : never;
+
+/** Loops over a whole list, page by page. */
+export async function* listAll<K extends ListKey>(
+  http: HttpClient,
+  operation: K,
+  ...[options]: CallArguments<K>
+): AsyncGenerator<ItemOf<K>, void, undefined> {
+  const given = (options ?? {}) as Loose;
+  let cursor: string | null | undefined;
+  do {
+    const query = { ...given.query, ...(cursor && { cursor }) };
+    const page = (await call(http, operation, { ...given, query } as never)) as {
+      items: ItemOf<K>[];
+      next?: string | null;
+    };
+    yield* page.items;
+    cursor = page.next;
+  } while (cursor);
 }

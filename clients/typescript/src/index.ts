@@ -2,7 +2,7 @@
 
 export { Api, type ExportFormat, type HistoryQuery, type NewRoom } from './api.js';
 export type { Backoff } from './backoff.js';
-export type { CallArguments, CallOptions, OperationKey } from './call.js';
+export type { CallArguments, CallOptions, Calls, ItemOf, ListKey, OperationKey } from './call.js';
 export { ParlorClient, type ClientOptions } from './client.js';
 export { mayReconnect } from './close-codes.js';
 export { Connection, type ConnectionState, type Wishes } from './connection.js';

@@ -10,7 +10,16 @@
  */
 
 import { Api } from './api.js';
-import { call, type CallArguments, type OperationKey } from './call.js';
+import {
+  call,
+  callsOf,
+  listAll,
+  type CallArguments,
+  type Calls,
+  type ItemOf,
+  type ListKey,
+  type OperationKey,
+} from './call.js';
 import { Connection, type ConnectionState, type Wishes } from './connection.js';
 import { Emitter } from './emitter.js';
 import { ParlorError } from './errors.js';
@@ -43,10 +52,11 @@ interface Abortable {
 }
 
 export class Parlor extends Emitter<ParlorEvents> {
-  /** Calls by name. `call` makes any other. */
-  readonly api: Api;
+  /** Every call of the HTTP API, by name. */
+  readonly calls: Calls;
   readonly connection: Connection;
 
+  readonly #api: Api;
   readonly #http: HttpClient;
   readonly #rooms = new Map<string, ParlorRoom>();
   readonly #ports: Ports;
@@ -59,13 +69,14 @@ export class Parlor extends Emitter<ParlorEvents> {
     this.#options = options;
     this.#ports = { ...platformPorts(options), ...options.ports };
     this.#http = new HttpClient(base, this.#ports);
-    this.api = new Api(this.#http);
+    this.calls = callsOf(this.#http);
+    this.#api = new Api(this.#http);
     const { deltas, intents } = options;
     this.connection = new Connection({
       url: `${base.replace(/^http/, 'ws')}/v1/ws`,
       ports: this.#ports,
       vault: this.#http.vault,
-      ticket: () => this.api.wsTicket(),
+      ticket: () => this.#api.wsTicket(),
       proof: 'hello',
       client: options.client ?? 'parlor-typescript/0.1',
       ...(deltas && { deltas }),
@@ -90,11 +101,11 @@ export class Parlor extends Emitter<ParlorEvents> {
   }
 
   async login(username: string, password: string, { signal }: Abortable = {}): Promise<User> {
-    return (await this.api.login(username, password, signal)).user;
+    return (await this.#api.login(username, password, signal)).user;
   }
 
   async register(username: string, password: string, { signal }: Abortable = {}): Promise<User> {
-    return (await this.api.register(username, password, undefined, signal)).user;
+    return (await this.#api.register(username, password, undefined, signal)).user;
   }
 
   /** Uses an access token that was made elsewhere; it is not renewed. */
@@ -109,7 +120,7 @@ export class Parlor extends Emitter<ParlorEvents> {
   /** Ends the login on the server and forgets it here. */
   async logout(): Promise<void> {
     this.close();
-    await this.api.logout();
+    await this.#api.logout();
   }
 
   /** Connects and returns what the server says of itself. Rooms do this by themselves. */
@@ -154,7 +165,7 @@ export class Parlor extends Emitter<ParlorEvents> {
     name: string,
     options: Abortable & { invite?: string; since?: Cursor } = {},
   ): Promise<ParlorRoom> {
-    await this.api.join(name, 'me', options.invite, options.signal);
+    await this.#api.join(name, 'me', options.invite, options.signal);
     return this.open(name, options);
   }
 
@@ -164,6 +175,14 @@ export class Parlor extends Emitter<ParlorEvents> {
     ...options: CallArguments<K>
   ): Promise<Operations[K]['answer']> {
     return call(this.#http, operation, ...options);
+  }
+
+  /** Loops over a whole list, page by page, such as `GET /v1/rooms`. */
+  all<K extends ListKey>(
+    operation: K,
+    ...options: CallArguments<K>
+  ): AsyncGenerator<ItemOf<K>, void, undefined> {
+    return listAll(this.#http, operation, ...options);
   }
 
   /** Ends the connection and all loops. The login stays. */
@@ -178,7 +197,7 @@ export class Parlor extends Emitter<ParlorEvents> {
     // The position that the server told is the start: what happens until then is not missed.
     const room = new ParlorRoom(wire, since ?? { epoch: wire.epoch, seq: wire.seq }, {
       ports: this.#ports,
-      api: this.api,
+      api: this.#api,
       connection: this.connection,
       me: () => this.user?.id ?? '',
       ...(this.#options.outbox && { outbox: this.#options.outbox }),

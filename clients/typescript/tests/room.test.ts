@@ -272,3 +272,18 @@ test('an access token that was made elsewhere is used until it is refused', asyn
   valid = false;
   await expect(parlor.call('GET /v1/users/me')).rejects.toMatchObject({ code: 'unauthenticated' });
 });
+
+test('calls have names, and whole lists are loops over their pages', async () => {
+  world.on('GET /v1/rooms', ({ query }) => {
+    const second = query.get('cursor') === 'c2';
+    const items = [{ ...wire, slug: second ? 'two' : 'one' }];
+    return reply({ items, next: second ? null : 'c2' });
+  });
+  const slugs = [];
+  for await (const { slug } of parlor.all('GET /v1/rooms', { query: { mine: true } })) slugs.push(slug);
+  expect(slugs).toEqual(['one', 'two']);
+  expect(world.calls.at(-1)?.query.get('mine')).toBe('true');
+  world.on('DELETE /v1/rooms/r1/members/bob', () => reply(null, 204));
+  const path = { room: 'r1', username: 'bob' };
+  expect(await parlor.calls.deleteMember({ path })).toBeUndefined();
+});

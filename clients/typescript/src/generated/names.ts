@@ -1,0 +1,121 @@
+// Generated from the published specs by `npm run generate`. Do not edit.
+
+/** The calls of the HTTP API by name. */
+export const OPERATION_NAMES = {
+  /** React to a message */
+  addReaction: 'PUT /v1/rooms/{room}/messages/{message}/reactions/{emoji}',
+  /** List logins that have not ended, newest first */
+  adminListSessions: 'GET /v1/admin/sessions',
+  /** List all users */
+  adminListUsers: 'GET /v1/admin/users',
+  /** Deactivate or reactivate a user, or give them a role */
+  adminPatchUser: 'PATCH /v1/admin/users/{username}',
+  /** Stop a bot's reply */
+  cancelReply: 'POST /v1/rooms/{room}/messages/{message}/cancel',
+  /** Make a bot */
+  createBot: 'POST /v1/bots',
+  /** Make an invite link */
+  createInvite: 'POST /v1/rooms/{room}/invites',
+  /** Make a room */
+  createRoom: 'POST /v1/rooms',
+  /** Make a personal access token */
+  createToken: 'POST /v1/users/me/tokens',
+  /** Make a ticket that opens one WebSocket */
+  createWsTicket: 'POST /v1/auth/ws-ticket',
+  /** Delete a bot */
+  deleteBot: 'DELETE /v1/bots/{bot}',
+  /** Leave a room, or remove a member from it */
+  deleteMember: 'DELETE /v1/rooms/{room}/members/{username}',
+  /** Delete a room with all that is in it */
+  deleteRoom: 'DELETE /v1/rooms/{room}',
+  /** Delete all rooms that only the caller owns */
+  deleteRooms: 'DELETE /v1/rooms',
+  /** End a personal access token */
+  deleteToken: 'DELETE /v1/users/me/tokens/{token}',
+  /** Change the text of one's own message */
+  editMessage: 'PATCH /v1/rooms/{room}/messages/{message}',
+  /** Download a room's history */
+  exportRoom: 'GET /v1/rooms/{room}/export',
+  /** Follow a room as server-sent events */
+  followRoom: 'GET /v1/rooms/{room}/events',
+  /** Return the description of the WebSocket */
+  getAsyncapi: 'GET /asyncapi.json',
+  /** Return a bot */
+  getBot: 'GET /v1/bots/{bot}',
+  /** Tell whether the process is alive */
+  getHealth: 'GET /healthz',
+  /** Tell what this server is, and its limits */
+  getInfo: 'GET /info',
+  /** Tell what an invite link leads to */
+  getInvite: 'GET /v1/invites/{code}',
+  /** Return one's own profile */
+  getMe: 'GET /v1/users/me',
+  /** Tell what the bots of a room can remember */
+  getMemory: 'GET /v1/rooms/{room}/memory',
+  /** Return metrics in the text format of Prometheus */
+  getMetrics: 'GET /metrics',
+  /** Return this document */
+  getOpenapi: 'GET /openapi.json',
+  /** Tell whether someone is there */
+  getPresence: 'GET /v1/users/{username}/presence',
+  /** Explain an error code */
+  getProblemType: 'GET /problems/{code}',
+  /** Tell whether the providers can be reached */
+  getProviderHealth: 'GET /v1/llm/health',
+  /** Tell whether the node takes work */
+  getReadiness: 'GET /readyz',
+  /** Return a room */
+  getRoom: 'GET /v1/rooms/{room}',
+  /** Return the JSON Schema of all frames */
+  getSchema: 'GET /schema.json',
+  /** Return who is logged in, and how */
+  getSession: 'GET /v1/auth/session',
+  /** Return the state of the server */
+  getStatus: 'GET /v1/admin/status',
+  /** Return a profile */
+  getUser: 'GET /v1/users/{username}',
+  /** List the bots */
+  listBots: 'GET /v1/bots',
+  /** List the members of a room */
+  listMembers: 'GET /v1/rooms/{room}/members',
+  /** Read a room's history */
+  listMessages: 'GET /v1/rooms/{room}/messages',
+  /** List the configured providers and their models */
+  listProviders: 'GET /v1/llm/providers',
+  /** List rooms: public ones, and those that the caller is a member of */
+  listRooms: 'GET /v1/rooms',
+  /** List one's own personal access tokens */
+  listTokens: 'GET /v1/users/me/tokens',
+  /** Log in with user name or e-mail address, and password */
+  logIn: 'POST /v1/auth/token',
+  /** End this login everywhere */
+  logOut: 'POST /v1/auth/logout',
+  /** Open the WebSocket */
+  openWebsocket: 'GET /v1/ws',
+  /** Change a bot */
+  patchBot: 'PATCH /v1/bots/{bot}',
+  /** Change one's own profile */
+  patchMe: 'PATCH /v1/users/me',
+  /** Rename, retopic, archive or reopen a room */
+  patchRoom: 'PATCH /v1/rooms/{room}',
+  /** Write a message */
+  publish: 'POST /v1/rooms/{room}/messages',
+  /** Join, invite, or change a member */
+  putMember: 'PUT /v1/rooms/{room}/members/{username}',
+  /** Change one's own password */
+  putPassword: 'PUT /v1/users/me/password',
+  /** Remove the text of a message */
+  redactMessage: 'DELETE /v1/rooms/{room}/messages/{message}',
+  /** Exchange a refresh token for a new pair */
+  refresh: 'POST /v1/auth/refresh',
+  /** Make an account and log in to it */
+  register: 'POST /v1/auth/register',
+  /** Take a reaction back */
+  removeReaction: 'DELETE /v1/rooms/{room}/messages/{message}/reactions/{emoji}',
+  /** Remove everything that was written in a room */
+  resetHistory: 'DELETE /v1/rooms/{room}/messages',
+  /** Make the first administrator */
+  setUp: 'POST /v1/auth/setup',
+  /** Send one prompt through a provider */
+  testPrompt: 'POST /v1/llm/test',
+} as const;
