@@ -34,7 +34,12 @@ export function outOfDate() {
 function spec(name) {
   const file = new URL(`parlor_broker__http__${name}__tests__${name}.snap`, SPECS);
   // A snapshot begins with a few lines on where it comes from.
-  return JSON.parse(readFileSync(file, 'utf8').split(/^---\n/m).slice(2).join('---\n'));
+  return JSON.parse(
+    readFileSync(file, 'utf8')
+      .split(/^---\n/m)
+      .slice(2)
+      .join('---\n'),
+  );
 }
 
 function read(name) {
@@ -68,7 +73,10 @@ function operations(http) {
       rows.push(operation(`${method.toUpperCase()} ${path}`, methods[method], refer));
     }
   }
-  const names = [...used].sort().map((name) => `  ${name},\n`).join('');
+  const names = [...used]
+    .sort()
+    .map((name) => `  ${name},\n`)
+    .join('');
   return `${NOTICE}
 import type {
 ${names}} from './schemas.js';
@@ -132,7 +140,8 @@ function answer(responses, refer) {
   for (const [status, { content = {} }] of Object.entries(responses)) {
     if (!status.startsWith('2')) continue;
     if (Object.keys(content).length === 0) types.add('undefined');
-    else if (content['application/json']?.schema) types.add(refer(content['application/json'].schema));
+    else if (content['application/json']?.schema)
+      types.add(refer(content['application/json'].schema));
     else types.add('Response');
   }
   return [...types].join(' | ') || 'Response';
@@ -141,7 +150,8 @@ function answer(responses, refer) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const late = outOfDate();
   if (process.argv.includes('--check')) {
-    for (const name of late) console.error(`src/generated/${name} is out of date: npm run generate`);
+    for (const name of late)
+      console.error(`src/generated/${name} is out of date: npm run generate`);
     process.exitCode = late.length > 0 ? 1 : 0;
   } else {
     for (const [name, text] of generate()) writeFileSync(new URL(name, OUT), text);

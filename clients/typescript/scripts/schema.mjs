@@ -15,14 +15,18 @@ export function declaration(name, schema) {
   const about = doc(schema.description);
   const plain = schema.type === 'object' && !variants(schema) && schema.properties;
   if (plain) return `${about}export interface ${name} ${members(schema, new Set(), '')}\n`;
-  return `${about}export type ${name} = ${typeOf(schema, new Set(), '')};\n`.replace(' = \n', ' =\n');
+  return `${about}export type ${name} = ${typeOf(schema, new Set(), '')};\n`.replace(
+    ' = \n',
+    ' =\n',
+  );
 }
 
 /** Returns the type of a schema; names that it refers to are added to `used`. */
 export function typeOf(schema, used, indent) {
   if (schema === true) return 'unknown';
   for (const key of Object.keys(schema)) {
-    if (!KNOWN.has(key) && !key.startsWith('x-')) throw new Error(`the generator does not know ${key}`);
+    if (!KNOWN.has(key) && !key.startsWith('x-'))
+      throw new Error(`the generator does not know ${key}`);
   }
   const parts = [];
   if (schema.$ref) {
@@ -36,7 +40,8 @@ export function typeOf(schema, used, indent) {
   for (const part of schema.allOf ?? []) parts.push(typeOf(part, used, indent));
   if (parts.length > 0) return parts.join(' & ');
   if ('const' in schema) return JSON.stringify(schema.const).replaceAll('"', "'");
-  if (schema.enum) return schema.enum.map((value) => typeOf({ const: value }, used, indent)).join(' | ');
+  if (schema.enum)
+    return schema.enum.map((value) => typeOf({ const: value }, used, indent)).join(' | ');
   return simple(schema, used, indent);
 }
 

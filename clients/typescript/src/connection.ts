@@ -20,21 +20,11 @@ import {
 } from './close-codes.js';
 import { asParlorError, ParlorError } from './errors.js';
 import { Notifier } from './notifier.js';
+import { isTooLarge, open, type ConnectionOptions, type Opened } from './opening.js';
 import type { Ports, SocketLike } from './ports.js';
 import { TimerSet } from './timer-set.js';
-import type { TokenVault } from './tokens.js';
-import type {
-  Command,
-  Deltas,
-  ErrorFrame,
-  Hello,
-  Intent,
-  Notice,
-  ServerFrame,
-  WelcomeFrame,
-} from './types.js';
+import type { Command, ErrorFrame, Notice, ServerFrame, WelcomeFrame } from './types.js';
 
-const PROTOCOL = 'parlor.v1';
 const WELCOME_TIMEOUT_MS = 12_000;
 /** A connection that lasted this long ends the count of failed attempts. */
 const STABLE_MS = 5_000;
@@ -48,26 +38,6 @@ export type ConnectionState =
   | { phase: 'open'; welcome: WelcomeFrame }
   | { phase: 'waiting'; attempt: number; retryAt: number; reason: string }
   | { phase: 'closed'; code: number; error: ParlorError };
-
-/** What a connection wants to be told of. */
-export interface Wishes {
-  /** How the pieces of replies come; `gathered` when absent. */
-  deltas?: Deltas;
-  /** The families of signals; all when absent. */
-  intents?: readonly Intent[];
-}
-
-export interface ConnectionOptions extends Wishes {
-  url: string;
-  ports: Ports;
-  vault: TokenVault;
-  /** How a connection proves who it is for. */
-  ticket: () => Promise<{ ticket: string }>;
-  /** `hello` sends the access token as first frame in place of asking for a ticket. */
-  proof?: 'ticket' | 'hello';
-  /** The name and version of the program, for `hello`. */
-  client?: string;
-}
 
 export class Connection {
   readonly onState = new Notifier<ConnectionState>();
@@ -88,6 +58,7 @@ export class Connection {
   /** The server does not want to be asked before this time. */
   #notBefore = 0;
   #drainAt: number | null = null;
+  #renewedProof = false;
 
   constructor(private readonly options: ConnectionOptions) {
     this.#ports = options.ports;
@@ -127,23 +98,31 @@ export class Connection {
       const refused = new ParlorError('closed', 'there is no connection');
       return { id, answer: Promise.reject(refused) };
     }
+    const frame = JSON.stringify({ ...command, id });
+    if (isTooLarge(frame, this.state.welcome)) {
+      // The server would end the connection over it, for good.
+      const refused = new ParlorError('payload_too_large', 'this is larger than a frame may be');
+      return { id, answer: Promise.reject(refused) };
+    }
     const answer = this.#answers.expect(id);
-    this.#socket.send(JSON.stringify({ ...command, id }));
+    this.#socket.send(frame);
     return { id, answer };
   }
 
-  /** Sends what needs no answer; says nothing when there is no connection. */
+  /** Sends what needs no answer; does nothing when there is no connection or it is too large. */
   notice(notice: Notice): void {
-    if (this.state.phase === 'open') this.#socket?.send(JSON.stringify(notice));
+    if (this.state.phase !== 'open') return;
+    const frame = JSON.stringify(notice);
+    if (!isTooLarge(frame, this.state.welcome)) this.#socket?.send(frame);
   }
 
   async #connect(): Promise<void> {
     this.#leave(1000);
     const generation = this.#generation;
     this.#setState({ phase: 'connecting', attempt: this.#attempt });
-    let opened: { socket: SocketLike; hello: Hello | null };
+    let opened: Opened;
     try {
-      opened = await this.#open();
+      opened = await open(this.options);
     } catch (error) {
       if (generation === this.#generation) this.#refused(asParlorError(error));
       return;
@@ -162,25 +141,11 @@ export class Connection {
     this.#timers.set('welcome', WELCOME_TIMEOUT_MS, () => this.#closed(HEARTBEAT_TIMEOUT));
   }
 
-  /** Opens a socket, with the proof in the address or in a `hello` that is still to be sent. */
-  async #open(): Promise<{ socket: SocketLike; hello: Hello | null }> {
-    const { url, proof, deltas, intents, client } = this.options;
-    if (proof === 'hello') {
-      const token = await this.options.vault.accessToken();
-      const wishes = { ...(client && { client }), ...(deltas && { deltas }) };
-      const hello: Hello = { op: 'hello', token, ...wishes, ...(intents && { intents: [...intents] }) };
-      return { socket: this.#ports.openSocket(url, PROTOCOL), hello };
-    }
-    const query = new URLSearchParams({ ticket: (await this.options.ticket()).ticket });
-    if (deltas) query.set('deltas', deltas);
-    if (intents) query.set('intents', intents.join(','));
-    return { socket: this.#ports.openSocket(`${url}?${query}`, PROTOCOL), hello: null };
-  }
-
   /** The ticket or a new token was not given. Only a refused login is final. */
   #refused(error: ParlorError): void {
     if (error.status === 401) this.#setState({ phase: 'closed', code: UNAUTHENTICATED, error });
-    else if (error.code === 'unsupported') this.#setState({ phase: 'closed', code: BAD_FRAME, error });
+    else if (error.code === 'unsupported')
+      this.#setState({ phase: 'closed', code: BAD_FRAME, error });
     else this.#retry(error.detail, error.retryAfterMs ?? 0);
   }
 
@@ -203,6 +168,7 @@ export class Connection {
     this.#timers.clear('welcome');
     this.#openedAt = this.#now();
     this.#pingedAt = null;
+    this.#renewedProof = false;
     this.#setState({ phase: 'open', welcome });
     this.#scheduleHeartbeat(Math.max(1_000, welcome.heartbeat_ms));
     this.#scheduleRenewal();
@@ -270,20 +236,30 @@ export class Connection {
   }
 
   #closed(code: number): void {
+    const neverOpen = this.#openedAt === null;
     const lasted = this.#openedAt === null ? 0 : this.#now() - this.#openedAt;
     if (lasted >= STABLE_MS) this.#attempt = 0;
     const drainAt = this.#drainAt;
     this.#leave(1000);
-    if (!mayReconnect(code)) {
+    // A token that this device takes for fresh can have ended by the server's clock.
+    const mayRenew = code === UNAUTHENTICATED && neverOpen && this.#mayRenewProof();
+    if (!mayReconnect(code) && !mayRenew) {
       const name = code === UNAUTHENTICATED ? 'unauthenticated' : 'closed';
       this.#setState({ phase: 'closed', code, error: new ParlorError(name, closeText(code)) });
-    } else if (code === TOKEN_EXPIRED) {
+    } else if (code === TOKEN_EXPIRED || mayRenew) {
       void this.#renewThenConnect();
     } else if (drainAt !== null) {
       this.#wait(Math.max(0, drainAt - this.#now()), closeText(4000));
     } else {
       this.#retry(closeText(code), Math.max(0, this.#notBefore - this.#now()));
     }
+  }
+
+  /** Once between two connections, where the token itself was the proof. */
+  #mayRenewProof(): boolean {
+    if (this.options.proof !== 'hello' || this.#renewedProof) return false;
+    this.#renewedProof = true;
+    return true;
   }
 
   async #renewThenConnect(): Promise<void> {

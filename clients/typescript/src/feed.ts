@@ -24,15 +24,7 @@ import {
 } from './subscription.js';
 import { Timeline } from './timeline.js';
 import { TimerSet } from './timer-set.js';
-import type {
-  Cursor,
-  EventFrame,
-  Member,
-  Message,
-  Page,
-  RoomFrame,
-  SignalFrame,
-} from './types.js';
+import type { Cursor, EventFrame, Member, Message, Page, RoomFrame, SignalFrame } from './types.js';
 
 const PAGE = 50;
 /** An open feed lets its oldest messages go beyond this number; they can be read again. */

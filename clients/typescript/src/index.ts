@@ -5,7 +5,7 @@ export type { Backoff } from './backoff.js';
 export type { CallArguments, CallOptions, Calls, ItemOf, ListKey, OperationKey } from './call.js';
 export { ParlorClient, type ClientOptions } from './client.js';
 export { mayReconnect } from './close-codes.js';
-export { Connection, type ConnectionState, type Wishes } from './connection.js';
+export { Connection, type ConnectionState } from './connection.js';
 export { Directory } from './directory.js';
 export type { ListenOptions } from './emitter.js';
 export { asParlorError, ParlorError, type FieldError } from './errors.js';
@@ -19,6 +19,7 @@ export {
   type PublishFields,
   type PublishState,
 } from './outbox.js';
+export type { ConnectionOptions, Wishes } from './opening.js';
 export { Parlor, type ParlorEvents, type ParlorOptions } from './parlor.js';
 export {
   browserPorts,
@@ -32,14 +33,8 @@ export {
   type Timers,
 } from './ports.js';
 export type { ReplyProgress } from './reply-watch.js';
-export {
-  ParlorRoom,
-  type LoopOptions,
-  type RoomEvents,
-  type RoomItem,
-  type SendOptions,
-  type Sent,
-} from './room.js';
+export { ParlorRoom } from './room.js';
+export type { LoopOptions, RoomEvents, RoomItem, SendOptions, Sent } from './room-contract.js';
 export { Roster } from './roster.js';
 export { Subscription, type Started, type SubscriptionPhase } from './subscription.js';
 export { Timeline } from './timeline.js';

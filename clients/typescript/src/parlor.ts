@@ -20,15 +20,24 @@ import {
   type ListKey,
   type OperationKey,
 } from './call.js';
-import { Connection, type ConnectionState, type Wishes } from './connection.js';
+import { Connection, type ConnectionState } from './connection.js';
 import { Emitter } from './emitter.js';
 import { ParlorError } from './errors.js';
 import { HttpClient } from './http.js';
 import type { OutboxLimits } from './outbox.js';
+import type { Wishes } from './opening.js';
 import { platformPorts, type PlatformOptions, type Ports } from './ports.js';
 import { ParlorRoom } from './room.js';
 import type { TokenVault } from './tokens.js';
-import type { Cursor, Operations, Room, ServerFrame, User, WelcomeFrame } from './types.js';
+import type {
+  ClientStatus,
+  Cursor,
+  Operations,
+  Room,
+  ServerFrame,
+  User,
+  WelcomeFrame,
+} from './types.js';
 
 export interface ParlorOptions extends PlatformOptions, Wishes {
   /** The name and version of the program. */
@@ -140,7 +149,10 @@ export class Parlor extends Emitter<ParlorEvents> {
         if (state.phase !== 'open' && state.phase !== 'closed' && state.phase !== 'idle') return;
         done();
         if (state.phase === 'open') resolve(state.welcome);
-        else reject(state.phase === 'closed' ? state.error : new ParlorError('closed', 'it was closed'));
+        else
+          reject(
+            state.phase === 'closed' ? state.error : new ParlorError('closed', 'it was closed'),
+          );
       };
       const off = this.on('state', look);
       signal?.addEventListener('abort', giveUp, { once: true });
@@ -167,6 +179,11 @@ export class Parlor extends Emitter<ParlorEvents> {
   ): Promise<ParlorRoom> {
     await this.#api.join(name, 'me', options.invite, options.signal);
     return this.open(name, options);
+  }
+
+  /** Says whether somebody is in front of this program; everything that is done says so too. */
+  presence(status: ClientStatus): void {
+    this.connection.notice({ op: 'presence', status });
   }
 
   /** Makes any call of the HTTP API; the operation is its method and path. */
@@ -201,7 +218,7 @@ export class Parlor extends Emitter<ParlorEvents> {
       connection: this.connection,
       me: () => this.user?.id ?? '',
       ...(this.#options.outbox && { outbox: this.#options.outbox }),
-      closed: (closed) => this.#rooms.delete(closed.id),
+      closed: (id) => this.#rooms.delete(id),
     });
     this.#rooms.set(wire.id, room);
     try {
@@ -223,7 +240,8 @@ export class Parlor extends Emitter<ParlorEvents> {
   }
 
   #frame(frame: ServerFrame): void {
-    if ('room' in frame && typeof frame.room === 'string') this.#rooms.get(frame.room)?.receive(frame);
+    if ('room' in frame && typeof frame.room === 'string')
+      this.#rooms.get(frame.room)?.receive(frame);
     this.emit('frame', frame);
   }
 }

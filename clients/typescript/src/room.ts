@@ -7,70 +7,28 @@
  * a loop is behind, events wait at the server; nothing is dropped but signals, nothing piles up here.
  */
 
-import type { Api } from './api.js';
 import { backoffMs } from './backoff.js';
-import type { Connection } from './connection.js';
 import { Emitter, type ListenOptions } from './emitter.js';
 import { asParlorError, ParlorError } from './errors.js';
 import { Gap, type Resynced } from './gap.js';
-import { Outbox, type OutboxLimits, type PublishFields } from './outbox.js';
+import { Outbox } from './outbox.js';
 import type { Unsubscribe } from './notifier.js';
-import type { Ports } from './ports.js';
 import { Queue } from './queue.js';
-import { ReplyWatch, type ReplyProgress } from './reply-watch.js';
+import { ReplyWatch } from './reply-watch.js';
+import type {
+  LoopOptions,
+  RoomEvents,
+  RoomItem,
+  RoomLink,
+  SendOptions,
+  Sent,
+} from './room-contract.js';
 import { Subscription, type Started, type SubscriptionPhase } from './subscription.js';
 import type { Cursor, EventFrame, Message, Room, RoomFrame, SignalFrame } from './types.js';
 
 /** Items that wait for a loop before the room waits at the server. */
 const CAPACITY = 1_024;
 const RETRY_FOREVER = { maxTries: Infinity };
-
-export interface RoomEvents {
-  /** An entry of the room's log. */
-  event: EventFrame;
-  /** Something that is not stored: who writes, who is there, pieces of replies. */
-  signal: SignalFrame;
-  /** A message that is complete: as written, or a bot's reply at its end. */
-  message: Message;
-  /** A reply has more text, or begins anew. */
-  reply: ReplyProgress;
-  /** The position was lost; these messages were written meanwhile. */
-  resync: Resynced;
-  phase: SubscriptionPhase;
-}
-
-/** What a loop over a room gets. */
-export type RoomItem = EventFrame | SignalFrame | Resynced;
-
-export interface LoopOptions {
-  /** Ends the loop with the signal's reason. */
-  signal?: AbortSignal | undefined;
-  /** How many items may wait for the loop. */
-  capacity?: number;
-}
-
-/** Where a message stands in the log. */
-export interface Sent {
-  clientId: string;
-  seq: number;
-  message: string;
-}
-
-export interface SendOptions extends PublishFields {
-  /** Gives the message up; one that is under way may be written all the same. */
-  signal?: AbortSignal | undefined;
-}
-
-export interface RoomLink {
-  ports: Ports;
-  api: Api;
-  connection: Connection;
-  /** The id of the user that this client is logged in as. */
-  me: () => string;
-  outbox?: OutboxLimits;
-  /** Forgets the room. */
-  closed: (room: ParlorRoom) => void;
-}
 
 export class ParlorRoom extends Emitter<RoomEvents> {
   readonly id: string;
@@ -145,7 +103,9 @@ export class ParlorRoom extends Emitter<RoomEvents> {
   }
 
   /** Loops over the complete messages of others; with `own` over mine too. */
-  messages(options: LoopOptions & { own?: boolean } = {}): AsyncIterableIterator<Message, undefined> {
+  messages(
+    options: LoopOptions & { own?: boolean } = {},
+  ): AsyncIterableIterator<Message, undefined> {
     return this.#loop<Message>(options, (push) => [
       this.on('message', (message) => {
         if (options.own || message.sender.id !== this.link.me()) push(message);
@@ -154,7 +114,9 @@ export class ParlorRoom extends Emitter<RoomEvents> {
   }
 
   /** Loops over the log, and over signals if asked to. A loop that is behind misses signals. */
-  items(options: LoopOptions & { signals?: boolean } = {}): AsyncIterableIterator<RoomItem, undefined> {
+  items(
+    options: LoopOptions & { signals?: boolean } = {},
+  ): AsyncIterableIterator<RoomItem, undefined> {
     return this.#loop<RoomItem>(options, (push, queue) => [
       this.on('event', push),
       this.on('resync', push),
@@ -185,7 +147,12 @@ export class ParlorRoom extends Emitter<RoomEvents> {
       clientId = this.#outbox.publish(body, reply_to, rest, (answer, error) => {
         signal?.removeEventListener('abort', giveUp);
         if (error || answer?.op !== 'ok') reject(error ?? new ParlorError('internal', 'no answer'));
-        else resolve({ clientId: clientId ?? '', seq: answer.seq ?? 0, message: answer.message ?? '' });
+        else
+          resolve({
+            clientId: clientId ?? '',
+            seq: answer.seq ?? 0,
+            message: answer.message ?? '',
+          });
       });
       if (clientId) signal?.addEventListener('abort', giveUp, { once: true });
       else reject(new ParlorError('outbox_full', 'too many messages wait to be written'));
@@ -256,7 +223,7 @@ export class ParlorRoom extends Emitter<RoomEvents> {
     for (const queue of [...this.#loops]) queue.end(error);
     this.#outbox.abandon(this.#closed);
     this.#subscription.pause();
-    this.link.closed(this);
+    this.link.closed(this.id);
   }
 
   /** The connection is open. */
@@ -302,7 +269,8 @@ export class ParlorRoom extends Emitter<RoomEvents> {
   /** The slowest reader sets the pace. */
   #pace(): void {
     if (this.#closed) return;
-    const behind = !this.#heard || this.#gap.isFull || [...this.#loops].some((queue) => queue.isFull);
+    const behind =
+      !this.#heard || this.#gap.isFull || [...this.#loops].some((queue) => queue.isFull);
     if (behind) this.#subscription.pause();
     else this.#subscription.resume();
   }

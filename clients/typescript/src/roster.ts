@@ -83,7 +83,8 @@ export class Roster {
   signal(frame: SignalFrame): void {
     switch (frame.type) {
       case 'typing':
-        if (frame.data.on) this.#start(this.#typing, frame.data.user.id, frame.data.user, TYPING_MS);
+        if (frame.data.on)
+          this.#start(this.#typing, frame.data.user.id, frame.data.user, TYPING_MS);
         else this.#stop(this.#typing, frame.data.user.id);
         break;
       case 'presence':

@@ -53,11 +53,8 @@ type CommandOf<Op extends AnyCommand['op']> = Extract<AnyCommand, { op: Op }>;
 /** What a client sends and is answered; `id` is added by the connection. */
 export type Command = CommandOf<'subscribe' | 'unsubscribe' | 'publish' | 'cancel' | 'refresh'>;
 
-/** A family of signals that a connection can want. */
-export type Intent = 'typing' | 'presence' | 'receipts' | 'deltas' | 'bots' | 'app';
-
 /** What a client sends without expecting an answer. */
-export type Notice = CommandOf<'typing' | 'read' | 'signal' | 'ping'>;
+export type Notice = CommandOf<'typing' | 'read' | 'signal' | 'presence' | 'ping'>;
 
 /** The first frame, where the upgrade request proved nothing. */
-export type Hello = CommandOf<'hello'> & { intents?: Intent[] };
+export type Hello = CommandOf<'hello'>;

@@ -43,7 +43,14 @@ let page: Message[];
 async function subscribed(change: Partial<SubscribedFrame> = {}): Promise<void> {
   const re = world.socket.last('subscribe').id!;
   const defaults = { epoch: 'e1', seq: 2, resumed: true, streaming: [] as StreamingReply[] };
-  await world.socket.says({ op: 'subscribed', re, room: ROOM, slug: 'general', ...defaults, ...change });
+  await world.socket.says({
+    op: 'subscribed',
+    re,
+    room: ROOM,
+    slug: 'general',
+    ...defaults,
+    ...change,
+  });
 }
 
 function subscribes(): unknown[] {
@@ -163,7 +170,11 @@ test('history that could not be read is tried again, also across a reconnect', a
 });
 
 test('a missing chunk makes the room subscribe again and take the text so far', async () => {
-  await world.socket.says(streamingReply(3), delta('m3', 1, 1, 'one '), delta('m3', 1, 3, 'three '));
+  await world.socket.says(
+    streamingReply(3),
+    delta('m3', 1, 1, 'one '),
+    delta('m3', 1, 3, 'three '),
+  );
   await world.socket.says(delta('m3', 1, 4, 'four '));
   expect(bodies().at(-1)).toBe('one ');
   expect(subscribes().at(-1)).toEqual({ epoch: 'e1', seq: 3 });

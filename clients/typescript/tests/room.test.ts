@@ -4,7 +4,18 @@ import { Parlor } from '../src/parlor.js';
 import type { ParlorRoom } from '../src/room.js';
 import type { EventFrame, Message, Room, StreamingReply, SubscribedFrame } from '../src/types.js';
 import { settle } from './support/clock.js';
-import { BOT, completed, created, delta, grant, message, reply, ROOM, streamingReply, World } from './support/world.js';
+import {
+  BOT,
+  completed,
+  created,
+  delta,
+  grant,
+  message,
+  reply,
+  ROOM,
+  streamingReply,
+  World,
+} from './support/world.js';
 
 const HISTORY = `GET /v1/rooms/${ROOM}/messages`;
 const wire: Room = {
@@ -30,7 +41,14 @@ let room: ParlorRoom;
 async function subscribed(change: Partial<SubscribedFrame> = {}): Promise<void> {
   const re = world.socket.last('subscribe').id!;
   const defaults = { epoch: 'e1', seq: 2, resumed: true, streaming: [] as StreamingReply[] };
-  await world.socket.says({ op: 'subscribed', re, room: ROOM, slug: 'general', ...defaults, ...change });
+  await world.socket.says({
+    op: 'subscribed',
+    re,
+    room: ROOM,
+    slug: 'general',
+    ...defaults,
+    ...change,
+  });
 }
 
 function subscribes(): unknown[] {
@@ -47,7 +65,10 @@ function bodies(found: readonly (Message | undefined)[]): string[] {
   return found.map((one) => one?.body ?? '');
 }
 
-async function take<T>(loop: AsyncIterator<T, undefined>, count: number): Promise<(T | undefined)[]> {
+async function take<T>(
+  loop: AsyncIterator<T, undefined>,
+  count: number,
+): Promise<(T | undefined)[]> {
   const taken = [];
   for (let n = 0; n < count; n += 1) taken.push((await loop.next()).value);
   return taken;
@@ -56,7 +77,11 @@ async function take<T>(loop: AsyncIterator<T, undefined>, count: number): Promis
 beforeEach(async () => {
   world = new World();
   world.on('GET /v1/rooms/general', () => reply(wire));
-  parlor = new Parlor('http://parlor.test', { ports: world.ports, deltas: 'live', intents: ['deltas', 'bots'] });
+  parlor = new Parlor('http://parlor.test', {
+    ports: world.ports,
+    deltas: 'live',
+    intents: ['deltas', 'bots'],
+  });
   parlor.vault.store(grant(1));
   const opening = parlor.open('general');
   await settle();
@@ -66,7 +91,11 @@ beforeEach(async () => {
 
 test('hello carries the token and what the program wants to be told', () => {
   expect(world.socket.url).toBe('ws://parlor.test/v1/ws');
-  expect(world.socket.last('hello')).toMatchObject({ token: 'a1', deltas: 'live', intents: ['deltas', 'bots'] });
+  expect(world.socket.last('hello')).toMatchObject({
+    token: 'a1',
+    deltas: 'live',
+    intents: ['deltas', 'bots'],
+  });
 });
 
 test('events wait at the server until somebody listens, and then come from where the room was opened', async () => {
@@ -81,7 +110,12 @@ test('events wait at the server until somebody listens, and then come from where
 test('a loop over messages leaves out my own and gives replies at their end', async () => {
   const loop = room.messages();
   await subscribed();
-  await world.socket.says(created(3), streamingReply(4), delta('m4', 1, 1, 'hel'), completed(5, 'm4', 'hello'));
+  await world.socket.says(
+    created(3),
+    streamingReply(4),
+    delta('m4', 1, 1, 'hel'),
+    completed(5, 'm4', 'hello'),
+  );
   await world.socket.says(created(6, { sender: BOT, body: 'done' }));
   const found = await take(loop, 2);
   expect(found).toMatchObject([{ id: 'm4', body: 'hello', status: 'completed' }, { body: 'done' }]);
@@ -132,8 +166,13 @@ test('what was missed while the position was lost comes from the history, before
   await world.socket.says(created(3));
   await reconnect();
   await subscribed({ seq: 6, resumed: false });
-  await world.socket.says({ op: 'resync', room: ROOM, from: 6, reason: 'too_far_behind' }, created(7));
-  answer(reply({ items: [message(2), message(3), message(4), message(6), message(7)], next: null }));
+  await world.socket.says(
+    { op: 'resync', room: ROOM, from: 6, reason: 'too_far_behind' },
+    created(7),
+  );
+  answer(
+    reply({ items: [message(2), message(3), message(4), message(6), message(7)], next: null }),
+  );
   await settle();
   const [before, gap, after] = await take(loop, 3);
   expect(before).toMatchObject({ seq: 3 });
@@ -152,16 +191,26 @@ test('history that cannot be read is tried again while events wait', async () =>
   up = true;
   await world.clock.advance(1_000);
   const found = await take(loop, 2);
-  expect(found).toMatchObject([{ op: 'resynced', complete: false, missed: [{ id: 'm3' }] }, { seq: 4 }]);
+  expect(found).toMatchObject([
+    { op: 'resynced', complete: false, missed: [{ id: 'm3' }] },
+    { seq: 4 },
+  ]);
 });
 
 test('a missed piece makes the room subscribe again and take the text so far', async () => {
   const texts: string[] = [];
   room.on('reply', ({ turn, text }) => texts.push(`${turn}: ${text}`));
   await subscribed();
-  await world.socket.says(streamingReply(3), delta('m3', 1, 1, 'one '), delta('m3', 1, 3, 'three '));
+  await world.socket.says(
+    streamingReply(3),
+    delta('m3', 1, 1, 'one '),
+    delta('m3', 1, 3, 'three '),
+  );
   expect(subscribes()).toHaveLength(2);
-  await subscribed({ seq: 3, streaming: [{ message: 'm3', turn: 1, chunk: 3, text: 'one two three ' }] });
+  await subscribed({
+    seq: 3,
+    streaming: [{ message: 'm3', turn: 1, chunk: 3, text: 'one two three ' }],
+  });
   await world.socket.says(delta('m3', 1, 4, 'four'), delta('m3', 2, 1, 'anew'));
   expect(texts).toEqual(['1: one ', '1: one two three four', '2: anew']);
   await world.socket.says(completed(4, 'm3', 'anew.'), delta('m3', 2, 3, 'late'));
@@ -240,7 +289,14 @@ test('loops end when the room is left, the login ends or the client is closed', 
   await subscribed();
   const data = { user: grant(1).user, role: 'member' as const };
   const at = '2026-01-01T00:00:00.000Z';
-  await world.socket.says({ op: 'event', room: ROOM, seq: 3, type: 'member.left', at, data } as EventFrame);
+  await world.socket.says({
+    op: 'event',
+    room: ROOM,
+    seq: 3,
+    type: 'member.left',
+    at,
+    data,
+  } as EventFrame);
   expect(await take(one, 1)).toMatchObject([{ type: 'member.left' }]);
   await expect(one.next()).rejects.toMatchObject({ code: 'not_a_member' });
 
@@ -257,7 +313,10 @@ test('loops end when the room is left, the login ends or the client is closed', 
 
 test('any call is made by its method and path', async () => {
   world.on('PATCH /v1/rooms/a%2Fb', ({ body }) => reply({ ...wire, ...body }));
-  const changed = await parlor.call('PATCH /v1/rooms/{room}', { path: { room: 'a/b' }, body: { topic: 'x' } });
+  const changed = await parlor.call('PATCH /v1/rooms/{room}', {
+    path: { room: 'a/b' },
+    body: { topic: 'x' },
+  });
   expect(changed.topic).toBe('x');
   const abort = AbortSignal.abort(new Error('enough'));
   await expect(parlor.call('GET /info', { auth: false, signal: abort })).rejects.toThrow('enough');
@@ -265,7 +324,9 @@ test('any call is made by its method and path', async () => {
 
 test('an access token that was made elsewhere is used until it is refused', async () => {
   let valid = true;
-  world.on('GET /v1/users/me', () => (valid ? reply(grant(1).user) : reply({ code: 'unauthenticated' }, 401)));
+  world.on('GET /v1/users/me', () =>
+    valid ? reply(grant(1).user) : reply({ code: 'unauthenticated' }, 401),
+  );
   expect((await parlor.useToken('pat')).username).toBe('ada');
   await parlor.call('GET /v1/users/me');
   expect(world.calls.at(-1)?.token).toBe('pat');
@@ -280,10 +341,33 @@ test('calls have names, and whole lists are loops over their pages', async () =>
     return reply({ items, next: second ? null : 'c2' });
   });
   const slugs = [];
-  for await (const { slug } of parlor.all('GET /v1/rooms', { query: { mine: true } })) slugs.push(slug);
+  for await (const { slug } of parlor.all('GET /v1/rooms', { query: { mine: true } }))
+    slugs.push(slug);
   expect(slugs).toEqual(['one', 'two']);
   expect(world.calls.at(-1)?.query.get('mine')).toBe('true');
   world.on('DELETE /v1/rooms/r1/members/bob', () => reply(null, 204));
   const path = { room: 'r1', username: 'bob' };
   expect(await parlor.calls.deleteMember({ path })).toBeUndefined();
+});
+
+test('what is larger than a frame is refused here, because the server would end the connection', async () => {
+  world.limits = { frame_bytes: 1_000 };
+  await reconnect();
+  await expect(room.send('ü'.repeat(600))).rejects.toMatchObject({ code: 'payload_too_large' });
+  room.signal('x'.repeat(2_000));
+  expect(world.socket.all('publish')).toEqual([]);
+  expect(world.socket.all('signal')).toEqual([]);
+});
+
+test('a hello that is refused is tried once with a new token', async () => {
+  world.on('POST /v1/auth/refresh', () => reply(grant(2)));
+  await world.socket.ends(1006);
+  await world.clock.advance(1_000);
+  world.socket.onopen?.();
+  await world.socket.ends(4501);
+  await world.clock.advance(1_000);
+  world.socket.onopen?.();
+  expect(world.socket.last('hello')['token']).toBe('a2');
+  await world.socket.ends(4501);
+  expect(parlor.state).toMatchObject({ phase: 'closed', code: 4501 });
 });

@@ -1,6 +1,15 @@
 import { expect, test } from 'vitest';
 
-import { BOT, completed, created, delta, ME, message, ROOM, streamingReply } from './support/world.js';
+import {
+  BOT,
+  completed,
+  created,
+  delta,
+  ME,
+  message,
+  ROOM,
+  streamingReply,
+} from './support/world.js';
 import { Timeline } from '../src/timeline.js';
 import type { Delta, EventFrame, ServerFrame } from '../src/types.js';
 
@@ -18,7 +27,14 @@ function shown(timeline: Timeline): string {
 }
 
 function event(seq: number, type: string, data: unknown): ServerFrame {
-  return { op: 'event', room: ROOM, seq, type, at: '2026-01-02T00:00:00.000Z', data } as ServerFrame;
+  return {
+    op: 'event',
+    room: ROOM,
+    seq,
+    type,
+    at: '2026-01-02T00:00:00.000Z',
+    data,
+  } as ServerFrame;
 }
 
 test('messages, edits and redactions end in the present state', () => {
@@ -101,7 +117,9 @@ test('reactions count each person once', () => {
   const on = event(2, 'reaction.added', { message: 'm1', emoji: '👍', user: ME });
   apply(timeline, created(1), on, on);
   apply(timeline, event(3, 'reaction.added', { message: 'm1', emoji: '👍', user: BOT }));
-  expect(timeline.get('m1')?.reactions).toEqual([{ emoji: '👍', count: 2, users: ['ada', 'guide'] }]);
+  expect(timeline.get('m1')?.reactions).toEqual([
+    { emoji: '👍', count: 2, users: ['ada', 'guide'] },
+  ]);
   apply(timeline, event(4, 'reaction.removed', { message: 'm1', emoji: '👍', user: ME }));
   apply(timeline, event(5, 'reaction.removed', { message: 'm1', emoji: '👍', user: BOT }));
   expect(timeline.get('m1')?.reactions).toEqual([]);

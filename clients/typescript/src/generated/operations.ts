@@ -297,7 +297,7 @@ export interface Operations {
   /** Follow a room as server-sent events */
   'GET /v1/rooms/{room}/events': {
     path: { room: string };
-    query: { since?: string };
+    query: { intents?: string; since?: string };
     body: undefined;
     answer: Response;
   };

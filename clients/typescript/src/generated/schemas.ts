@@ -165,6 +165,9 @@ export interface Cancelled {
   job: JobId;
 }
 
+/** Whether somebody is in front of a client, as far as it can tell. */
+export type ClientStatus = 'online' | 'idle';
+
 /** What went wrong, in a word that never changes. */
 export type Code =
   /** The request cannot be read. */
@@ -212,6 +215,8 @@ export type Command =
     client?: string | null;
     /** How the pieces of replies are to come; `gathered` without it. */
     deltas?: Deltas | null;
+    /** Which families of signals are to come; all without it. Events always come. */
+    intents?: SignalFamily[] | null;
     op: 'hello';
     /** The access token. */
     token: string;
@@ -259,6 +264,14 @@ export type Command =
     op: 'typing';
     /** The room. */
     room: RoomRef;
+  }
+  /** Tells whether somebody is in front of the client. */
+  | {
+    /** Echoed as `re`. */
+    id?: string | null;
+    op: 'presence';
+    /** How the client stands. */
+    status: ClientStatus;
   }
   /** Sends a signal of the client's own to all in the room. */
   | {
@@ -1360,6 +1373,9 @@ export type Signal = {
     type: 'app';
   }
 );
+
+/** A family of signals, which a client may want or not. */
+export type SignalFamily = 'typing' | 'presence' | 'receipts' | 'deltas' | 'bots' | 'app';
 
 /** Where a subscription continues. */
 export type Since = Position | number;

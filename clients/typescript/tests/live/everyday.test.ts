@@ -10,20 +10,28 @@ test('a wrong password and a short one are refused with the reason', async () =>
   await expect(wrong).rejects.toMatchObject({ code: 'unauthenticated', status: 401 });
   expect(stranger.user).toBeNull();
   const short = stranger.register(unique('eve'), 'short');
-  await expect(short).rejects.toMatchObject({ code: 'validation_failed', fields: [{ field: 'password' }] });
+  await expect(short).rejects.toMatchObject({
+    code: 'validation_failed',
+    fields: [{ field: 'password' }],
+  });
   await stranger.login(ada.user!.username, PASSWORD);
   expect(stranger.user?.id).toBe(ada.user?.id);
 });
 
 test('people write, answer, edit, react and remove, and both see it', async () => {
   const [ada, bob] = await Promise.all([register('ada'), register('bob')]);
-  const made = await ada.call('POST /v1/rooms', { body: { name: unique('Plans'), kind: 'public' } });
+  const made = await ada.call('POST /v1/rooms', {
+    body: { name: unique('Plans'), kind: 'public' },
+  });
   const [hers, his] = [await ada.open(made.id), await bob.join(made.slug)];
   const events = hers.items();
   const sent = await his.send('hello');
   const path = { room: made.id, message: sent.message };
   await hers.send('welcome', { reply_to: sent.message });
-  await bob.call('PATCH /v1/rooms/{room}/messages/{message}', { path, body: { body: 'hello all' } });
+  await bob.call('PATCH /v1/rooms/{room}/messages/{message}', {
+    path,
+    body: { body: 'hello all' },
+  });
   const emoji = { ...path, emoji: '👍' };
   await ada.call('PUT /v1/rooms/{room}/messages/{message}/reactions/{emoji}', { path: emoji });
   await bob.call('DELETE /v1/rooms/{room}/messages/{message}', { path });
@@ -32,9 +40,17 @@ test('people write, answer, edit, react and remove, and both see it', async () =
     if (item.op === 'event') types.push(item.type);
     if (types.at(-1) === 'message.redacted') break;
   }
-  expect(types.filter((type) => type.startsWith('message') || type.startsWith('reaction'))).toEqual([
-    ...['message.created', 'message.created', 'message.edited', 'reaction.added', 'message.redacted'],
-  ]);
+  expect(types.filter((type) => type.startsWith('message') || type.startsWith('reaction'))).toEqual(
+    [
+      ...[
+        'message.created',
+        'message.created',
+        'message.edited',
+        'reaction.added',
+        'message.redacted',
+      ],
+    ],
+  );
 });
 
 test('a question to the bot is answered, and the pieces joined are the reply', async () => {
@@ -104,9 +120,42 @@ test('what happened before a position is continued is not missed, in another pro
   ada.close();
   const again = client();
   await again.login(ada.user!.username, PASSWORD);
-  await again.call('POST /v1/rooms/{room}/messages', { path: { room: 'general' }, body: { body: 'second' } });
+  await again.call('POST /v1/rooms/{room}/messages', {
+    path: { room: 'general' },
+    body: { body: 'second' },
+  });
   const later = (await again.open('general', { since })).messages({ own: true });
   expect((await later.next()).value?.body).toBe('second');
+});
+
+test('a personal access token stands for a login, with what its scopes name', async () => {
+  const ada = await register('ada');
+  const body = { name: 'a script', scopes: ['read' as const, 'write' as const] };
+  const { secret } = await ada.calls.createToken({ body });
+  const script = client();
+  expect((await script.useToken(secret)).username).toBe(ada.user?.username);
+  const room = await script.open('general');
+  const said = room.messages({ own: true });
+  await room.send('from a script');
+  expect((await said.next()).value?.body).toBe('from a script');
+  const made = script.calls.createRoom({ body: { name: 'Mine', kind: 'private' } });
+  await expect(made).rejects.toMatchObject({ code: 'forbidden' });
+});
+
+test('who is told of nothing but what they want gets all events', async () => {
+  const [ada, bob] = await Promise.all([register('ada', { intents: ['app'] }), register('bob')]);
+  const [hers, his] = [await ada.open('general'), await bob.open('general')];
+  const items = hers.items({ signals: true });
+  await live(hers);
+  his.typing(true);
+  his.signal('here');
+  await his.send('done');
+  const seen: string[] = [];
+  for await (const item of items) {
+    if (item.op !== 'resynced' && item.type !== 'member.joined') seen.push(item.type);
+    if (seen.includes('app') && seen.includes('message.created')) break;
+  }
+  expect(new Set(seen)).toEqual(new Set(['app', 'message.created']));
 });
 
 test('logging out ends the login everywhere', async () => {

@@ -20,6 +20,13 @@ test('a connection and calls outlive the access token', async () => {
   expect(states).toEqual([]);
 });
 
+test('a connection whose token the server refuses is opened with a new one', async () => {
+  const ada = await register('ada');
+  const login = ada.vault.current()!;
+  ada.vault.store({ ...login, token_type: 'bearer', expires_in: 900, access_token: 'not a token' });
+  expect((await ada.connect()).user.id).toBe(ada.user?.id);
+});
+
 test('a token that the server refuses is renewed once, by many calls together', async () => {
   const ada = await register('ada');
   const login = ada.vault.current()!;

@@ -22,7 +22,8 @@ afterEach(() => {
 
 function needed(name: string): string {
   const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set; \`cargo test -p parlor-tests typescript\` sets it`);
+  if (!value)
+    throw new Error(`${name} is not set; \`cargo test -p parlor-tests typescript\` sets it`);
   return value;
 }
 
@@ -72,7 +73,11 @@ export async function live(room: ParlorRoom): Promise<void> {
 }
 
 /** Returns the next `wanted` messages that have this beginning. */
-export async function collect(room: ParlorRoom, prefix: string, wanted: number): Promise<Message[]> {
+export async function collect(
+  room: ParlorRoom,
+  prefix: string,
+  wanted: number,
+): Promise<Message[]> {
   const found: Message[] = [];
   for await (const message of room.messages({ own: true })) {
     if (message.body.startsWith(prefix)) found.push(message);

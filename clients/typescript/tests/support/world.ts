@@ -27,6 +27,7 @@ export class FakeSocket implements SocketLike {
   constructor(
     readonly url: string,
     readonly protocol: string,
+    private readonly world: { limits: Partial<Limits> },
   ) {}
 
   send(text: string): void {
@@ -55,7 +56,7 @@ export class FakeSocket implements SocketLike {
 
   async welcomes(): Promise<void> {
     this.onopen?.();
-    const limits = { subscriptions: 200 } as Limits;
+    const limits = { subscriptions: 200, ...this.world.limits } as Limits;
     const rest = { node: 'n1', heartbeat_ms: 25_000, limits };
     await this.says({ op: 'welcome', session: 's1', user: ME, ...rest });
   }
@@ -131,6 +132,8 @@ export class World {
   readonly ports: Ports;
   /** What the back-off draws; close to 1 gives the ceiling. */
   chance = 0.5;
+  /** What servers tell of their limits. */
+  limits: Partial<Limits> = {};
   #uuids = 0;
   #tickets = 0;
 
@@ -140,7 +143,7 @@ export class World {
     this.ports = {
       fetch: (url, init) => this.#fetch(url, init),
       openSocket: (url, protocol) => {
-        const socket = new FakeSocket(url, protocol);
+        const socket = new FakeSocket(url, protocol, this);
         this.sockets.push(socket);
         return socket;
       },
@@ -151,7 +154,9 @@ export class World {
       random: () => this.chance,
       uuid: () => `${shared.name ?? 'id'}-${++this.#uuids}`,
     };
-    this.on('POST /v1/auth/ws-ticket', () => reply({ ticket: `t${++this.#tickets}`, expires_in: 30 }));
+    this.on('POST /v1/auth/ws-ticket', () =>
+      reply({ ticket: `t${++this.#tickets}`, expires_in: 30 }),
+    );
   }
 
   on(route: string, responder: Responder): void {
