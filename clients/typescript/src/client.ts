@@ -141,7 +141,7 @@ export class ParlorClient {
 
   /** Says that I have read up to `seq`; told to the server after a moment, once. */
   markRead(room: string, seq: number): void {
-    this.directory.change(room, { unread: 0 });
+    this.directory.change(room, { unread: 0, mentions: 0 });
     if (seq <= (this.#read.get(room) ?? 0)) return;
     this.#read.set(room, seq);
     this.#unsentRead.set(room, seq);
@@ -231,7 +231,7 @@ export class ParlorClient {
   #receipt(room: string, { user, seq }: { user: { id: string }; seq: number }): void {
     if (user.id !== this.vault.current()?.user.id) return;
     const head = this.#feeds.get(room)?.cursor?.seq ?? 0;
-    if (seq >= head) this.directory.change(room, { unread: 0 });
+    if (seq >= head) this.directory.change(room, { unread: 0, mentions: 0 });
   }
 }
 

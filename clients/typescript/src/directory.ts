@@ -22,7 +22,8 @@ export class Directory {
   }
 
   replace(rooms: readonly Room[]): void {
-    this.#set(rooms.map((room) => (room.id === this.#reading ? { ...room, unread: 0 } : room)));
+    const read = { unread: 0, mentions: 0 };
+    this.#set(rooms.map((room) => (room.id === this.#reading ? { ...room, ...read } : room)));
   }
 
   put(room: Room): void {
@@ -37,7 +38,7 @@ export class Directory {
   /** Says which room a person is reading now; its messages are not counted. */
   reading(id: string | null): void {
     this.#reading = id;
-    if (id) this.change(id, { unread: 0 });
+    if (id) this.change(id, { unread: 0, mentions: 0 });
   }
 
   change(id: string, change: Partial<Room>): void {
@@ -58,11 +59,14 @@ export class Directory {
         break;
       case 'message.created':
         if (event.data.sender.id !== me && room.id !== this.#reading) {
-          this.change(room.id, { unread: room.unread + 1 });
+          const { mentions = [], mentions_room } = event.data;
+          const named = mentions_room || mentions.some((user) => user.id === me) ? 1 : 0;
+          const before = room.mentions ?? 0;
+          this.change(room.id, { unread: room.unread + 1, mentions: before + named });
         }
         break;
       case 'history.reset':
-        this.change(room.id, { unread: 0 });
+        this.change(room.id, { unread: 0, mentions: 0 });
         break;
       case 'member.role_changed':
         if (event.data.user.id === me) this.change(room.id, { role: event.data.role });

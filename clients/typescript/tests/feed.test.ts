@@ -266,13 +266,17 @@ test('a refused publish stays as failed and can be sent again as the same messag
   expect(feed.outbox.messages()).toEqual([]);
 });
 
-test('unread counts messages by others in rooms that nobody reads', async () => {
+test('unread counts messages by others, and those that name me, in rooms that nobody reads', async () => {
   feed.close();
+  const named = { sender: BOT, mentions: [ME] };
   await world.socket.says(created(3, { sender: BOT }), created(4));
-  expect(client.directory.find('general')?.unread).toBe(1);
+  expect(client.directory.find('general')).toMatchObject({ unread: 1, mentions: 0 });
   client.directory.reading(ROOM);
-  await world.socket.says(created(5, { sender: BOT }));
-  expect(client.directory.find('general')?.unread).toBe(0);
+  await world.socket.says(created(5, named));
+  expect(client.directory.find('general')).toMatchObject({ unread: 0, mentions: 0 });
+  client.directory.reading(null);
+  await world.socket.says(created(6, named), created(7, { sender: BOT, mentions_room: true }));
+  expect(client.directory.find('general')).toMatchObject({ unread: 2, mentions: 2 });
 });
 
 test('who is removed from a room hears no more and sees it leave the list', async () => {

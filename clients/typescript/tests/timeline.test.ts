@@ -149,3 +149,23 @@ test('older pages go before what is shown', () => {
   expect(timeline.trim(3)).toBe(true);
   expect(timeline.oldestSeq()).toBe(4);
 });
+
+test('pins, versions and answers in a thread show at their message', () => {
+  const timeline = new Timeline();
+  apply(
+    timeline,
+    created(1),
+    event(2, 'message.pinned', { message: 'm1', user: ME }),
+    event(3, 'message.edited', { message: 'm1', body: 'hi', edited_at: 'now', mentions: [BOT] }),
+    created(4, { thread: 'm1' }),
+    created(5, { thread: 'm1' }),
+  );
+  expect(timeline.get('m1')).toMatchObject({
+    pinned: { by: ME, at: '2026-01-02T00:00:00.000Z' },
+    edits: 1,
+    mentions: [BOT],
+    replies: { count: 2, last_seq: 5 },
+  });
+  apply(timeline, event(6, 'message.unpinned', { message: 'm1', user: ME }));
+  expect(timeline.get('m1')?.pinned).toBeNull();
+});

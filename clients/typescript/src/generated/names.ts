@@ -52,6 +52,8 @@ export const OPERATION_NAMES = {
   getMe: 'GET /v1/users/me',
   /** Tell what the bots of a room can remember */
   getMemory: 'GET /v1/rooms/{room}/memory',
+  /** Return a message */
+  getMessage: 'GET /v1/rooms/{room}/messages/{message}',
   /** Return metrics in the text format of Prometheus */
   getMetrics: 'GET /metrics',
   /** Return this document */
@@ -80,16 +82,22 @@ export const OPERATION_NAMES = {
   listMembers: 'GET /v1/rooms/{room}/members',
   /** Read a room's history */
   listMessages: 'GET /v1/rooms/{room}/messages',
+  /** List the pinned messages of a room */
+  listPins: 'GET /v1/rooms/{room}/pins',
   /** List the configured providers and their models */
   listProviders: 'GET /v1/llm/providers',
   /** List rooms: public ones, and those that the caller is a member of */
   listRooms: 'GET /v1/rooms',
   /** List one's own personal access tokens */
   listTokens: 'GET /v1/users/me/tokens',
+  /** List the texts that a message has had */
+  listVersions: 'GET /v1/rooms/{room}/messages/{message}/versions',
   /** Log in with user name or e-mail address, and password */
   logIn: 'POST /v1/auth/token',
   /** End this login everywhere */
   logOut: 'POST /v1/auth/logout',
+  /** Set the read marker */
+  markRead: 'PUT /v1/rooms/{room}/read',
   /** Open the WebSocket */
   openWebsocket: 'GET /v1/ws',
   /** Change a bot */
@@ -98,6 +106,8 @@ export const OPERATION_NAMES = {
   patchMe: 'PATCH /v1/users/me',
   /** Rename, retopic, archive or reopen a room */
   patchRoom: 'PATCH /v1/rooms/{room}',
+  /** Pin a message */
+  pinMessage: 'PUT /v1/rooms/{room}/messages/{message}/pin',
   /** Write a message */
   publish: 'POST /v1/rooms/{room}/messages',
   /** Join, invite, or change a member */
@@ -114,8 +124,12 @@ export const OPERATION_NAMES = {
   removeReaction: 'DELETE /v1/rooms/{room}/messages/{message}/reactions/{emoji}',
   /** Remove everything that was written in a room */
   resetHistory: 'DELETE /v1/rooms/{room}/messages',
+  /** Choose which messages of a room to be told of */
+  setNotifications: 'PUT /v1/rooms/{room}/notifications',
   /** Make the first administrator */
   setUp: 'POST /v1/auth/setup',
   /** Send one prompt through a provider */
   testPrompt: 'POST /v1/llm/test',
+  /** Unpin a message */
+  unpinMessage: 'DELETE /v1/rooms/{room}/messages/{message}/pin',
 } as const;

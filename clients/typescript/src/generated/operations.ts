@@ -21,7 +21,9 @@ import type {
   MemoryStatsPage,
   Message,
   MessagePage,
+  MessageVersionPage,
   NewPersonalToken,
+  NotificationsRequest,
   PatchBotRequest,
   PatchMeRequest,
   PatchRoomRequest,
@@ -35,6 +37,8 @@ import type {
   PublishRequest,
   PutMemberRequest,
   PutPasswordRequest,
+  ReadRequest,
+  ReadState,
   Readiness,
   RefreshRequest,
   RegisterRequest,
@@ -346,7 +350,7 @@ export interface Operations {
   /** Read a room's history */
   'GET /v1/rooms/{room}/messages': {
     path: { room: string };
-    query: { after?: number; before?: number; cursor?: string; limit?: number; offset?: number };
+    query: { after?: number; around?: number; at?: string; before?: number; cursor?: string; limit?: number; offset?: number; thread?: string };
     body: undefined;
     answer: MessagePage;
   };
@@ -363,6 +367,13 @@ export interface Operations {
     query: Record<never, never>;
     body: undefined;
     answer: undefined;
+  };
+  /** Return a message */
+  'GET /v1/rooms/{room}/messages/{message}': {
+    path: { room: string; message: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: Message;
   };
   /** Change the text of one's own message */
   'PATCH /v1/rooms/{room}/messages/{message}': {
@@ -385,6 +396,20 @@ export interface Operations {
     body: undefined;
     answer: Cancelled;
   };
+  /** Pin a message */
+  'PUT /v1/rooms/{room}/messages/{message}/pin': {
+    path: { room: string; message: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: undefined;
+  };
+  /** Unpin a message */
+  'DELETE /v1/rooms/{room}/messages/{message}/pin': {
+    path: { room: string; message: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: undefined;
+  };
   /** React to a message */
   'PUT /v1/rooms/{room}/messages/{message}/reactions/{emoji}': {
     path: { room: string; message: string; emoji: string };
@@ -398,6 +423,34 @@ export interface Operations {
     query: Record<never, never>;
     body: undefined;
     answer: undefined;
+  };
+  /** List the texts that a message has had */
+  'GET /v1/rooms/{room}/messages/{message}/versions': {
+    path: { room: string; message: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: MessageVersionPage;
+  };
+  /** Choose which messages of a room to be told of */
+  'PUT /v1/rooms/{room}/notifications': {
+    path: { room: string };
+    query: Record<never, never>;
+    body: NotificationsRequest;
+    answer: undefined;
+  };
+  /** List the pinned messages of a room */
+  'GET /v1/rooms/{room}/pins': {
+    path: { room: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: MessagePage;
+  };
+  /** Set the read marker */
+  'PUT /v1/rooms/{room}/read': {
+    path: { room: string };
+    query: Record<never, never>;
+    body: ReadRequest;
+    answer: ReadState;
   };
   /** Return one's own profile */
   'GET /v1/users/me': {

@@ -800,6 +800,24 @@ export type MessageStatus =
   /** The worker that wrote it was lost. */
   | 'interrupted';
 
+/** A text that a message has, or had before an edit. */
+export interface MessageVersion {
+  /** Since when. */
+  at: Timestamp;
+  /** The text. */
+  body: string;
+  /** Its number: 1 is the text that the message was written with. */
+  version: number;
+}
+
+/** One page of a list. */
+export interface MessageVersionPage {
+  /** The items. */
+  items: MessageVersion[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
+}
+
 /** A personal access token that was just made. Its secret is told this one time. */
 export interface NewPersonalToken {
   /** When it was made. */
@@ -836,6 +854,12 @@ export interface NodeStatus {
 
 /** Which messages of a room a member wants to be told of. */
 export type NotificationLevel = 'all' | 'mentions' | 'none';
+
+/** Which messages of a room the caller wants to be told of. */
+export interface NotificationsRequest {
+  /** The level. */
+  level: NotificationLevel;
+}
 
 /** Changes of a bot. What is absent stays. */
 export interface PatchBotRequest {
@@ -1099,6 +1123,22 @@ export interface ReactionChange {
   message: MessageId;
   /** Who. */
   user: UserRef;
+}
+
+/** A new place of the read marker. */
+export interface ReadRequest {
+  /** Everything up to here is read, nothing after it; at most the newest event. */
+  seq: number;
+}
+
+/** Where the read marker stands, and what is after it. */
+export interface ReadState {
+  /** Those of them that mention the caller, or everyone; counted up to 1,000 too. */
+  mentions: number;
+  /** The read marker. */
+  read_seq: number;
+  /** Messages by others after it, without redacted ones; 1,000 stands for that many or more. */
+  unread: number;
 }
 
 /** Whether the node takes work. */
