@@ -1,11 +1,13 @@
 /**
  * Prints a room's log as JSON lines, from where it ended the last time.
  *
- * The position is kept in a file, so nothing is missed and nothing comes twice, over restarts of
- * this program too: node examples/log.mjs general position.json
+ * The position is kept in a file, so nothing is missed over restarts of this program either. The
+ * one item that a crash hits between printing and keeping comes again:
+ *
+ *   node examples/log.mjs general position.json
  */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 
 import { Parlor } from '@parlor/client';
 import WebSocket from 'ws';
@@ -17,7 +19,8 @@ const room = await parlor.join(name, { since: position() });
 for await (const item of room.items()) {
   console.log(JSON.stringify(item));
   const seq = item.op === 'event' ? item.seq : room.cursor?.seq;
-  writeFileSync(file, JSON.stringify({ epoch: room.cursor?.epoch, seq }));
+  writeFileSync(`${file}.new`, JSON.stringify({ epoch: room.cursor?.epoch, seq }));
+  renameSync(`${file}.new`, file);
 }
 
 function position() {

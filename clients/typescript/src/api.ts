@@ -54,9 +54,9 @@ export class Api {
   }
 
   /** Ends the session on the server and forgets it here, the latter also when offline. */
-  async logout(): Promise<void> {
+  async logout(signal?: AbortSignal): Promise<void> {
     try {
-      await this.http.json('POST', '/v1/auth/logout');
+      await this.http.json('POST', '/v1/auth/logout', { signal });
     } finally {
       this.http.vault.clear();
     }

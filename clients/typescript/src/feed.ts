@@ -29,6 +29,8 @@ import type { Cursor, EventFrame, Member, Message, Page, RoomFrame, SignalFrame 
 const PAGE = 50;
 /** An open feed lets its oldest messages go beyond this number; they can be read again. */
 const MAX_MESSAGES = 3_000;
+/** More frames than this do not wait for history. */
+const MAX_WAITING = 1_000;
 
 export type FeedPhase = SubscriptionPhase;
 
@@ -187,9 +189,15 @@ export class Feed {
     if (event.type === 'message.created' && event.data.client_id) {
       this.outbox.settle(event.data.client_id);
     }
-    if (this.#waiting) this.#waiting.push(event);
+    if (this.#waiting) this.#wait(event, this.#waiting);
     else if (this.loaded) this.#apply(event);
     this.onEvent.emit(event);
+  }
+
+  /** Keeps an event until history is read. When too many wait, history is read anew with them. */
+  #wait(event: EventFrame, waiting: (EventFrame | SignalFrame)[]): void {
+    if (waiting.length < MAX_WAITING) waiting.push(event);
+    else void this.#reload();
   }
 
   #apply(event: EventFrame): void {
@@ -202,7 +210,7 @@ export class Feed {
 
   #signal(frame: SignalFrame): void {
     if (this.#waiting) {
-      this.#waiting.push(frame);
+      if (this.#waiting.length < MAX_WAITING) this.#waiting.push(frame);
       return;
     }
     if (!this.loaded) return;

@@ -9,6 +9,7 @@
  * ```
  */
 
+import { abortable } from './abortable.js';
 import { Api } from './api.js';
 import {
   call,
@@ -127,38 +128,29 @@ export class Parlor extends Emitter<ParlorEvents> {
   }
 
   /** Ends the login on the server and forgets it here. */
-  async logout(): Promise<void> {
+  async logout({ signal }: Abortable = {}): Promise<void> {
     this.close();
-    await this.#api.logout();
+    await this.#api.logout(signal);
   }
 
   /** Connects and returns what the server says of itself. Rooms do this by themselves. */
   connect({ signal }: Abortable = {}): Promise<WelcomeFrame> {
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
-      this.#options.signal?.throwIfAborted();
-      const done = () => {
-        off();
-        signal?.removeEventListener('abort', giveUp);
-      };
-      const giveUp = () => {
-        done();
-        reject(signal?.reason as Error);
-      };
+    if (signal?.aborted || this.#options.signal?.aborted) {
+      const { reason } = (signal?.aborted ? signal : this.#options.signal) as AbortSignal;
+      return Promise.reject(reason as Error);
+    }
+    let off: () => void = () => undefined;
+    const connected = new Promise<WelcomeFrame>((resolve, reject) => {
       const look = (state: ConnectionState) => {
-        if (state.phase !== 'open' && state.phase !== 'closed' && state.phase !== 'idle') return;
-        done();
         if (state.phase === 'open') resolve(state.welcome);
-        else
-          reject(
-            state.phase === 'closed' ? state.error : new ParlorError('closed', 'it was closed'),
-          );
+        else if (state.phase === 'closed') reject(state.error);
+        else if (state.phase === 'idle') reject(new ParlorError('closed', 'it was closed'));
       };
-      const off = this.on('state', look);
-      signal?.addEventListener('abort', giveUp, { once: true });
+      off = this.on('state', look);
       this.connection.start();
       if (this.state.phase === 'open') look(this.state);
     });
+    return abortable(connected, signal).finally(off);
   }
 
   /**

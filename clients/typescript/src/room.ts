@@ -7,6 +7,7 @@
  * a loop is behind, events wait at the server; nothing is dropped but signals, nothing piles up here.
  */
 
+import { abortable } from './abortable.js';
 import { backoffMs } from './backoff.js';
 import { Emitter, type ListenOptions } from './emitter.js';
 import { asParlorError, ParlorError } from './errors.js';
@@ -160,22 +161,14 @@ export class ParlorRoom extends Emitter<RoomEvents> {
   }
 
   /** Returns when every message of mine is written or has failed. */
-  flush({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<void> {
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
-      if (this.unsent === 0) return resolve();
-      const done = () => {
-        this.#flushed.delete(done);
-        signal?.removeEventListener('abort', giveUp);
-        resolve();
-      };
-      const giveUp = () => {
-        this.#flushed.delete(done);
-        reject(signal?.reason as Error);
-      };
-      this.#flushed.add(done);
-      signal?.addEventListener('abort', giveUp, { once: true });
+  flush({ signal }: Pick<LoopOptions, 'signal'> = {}): Promise<void> {
+    let done: () => void = () => undefined;
+    const flushed = new Promise<void>((resolve) => {
+      done = resolve;
+      if (this.unsent === 0) resolve();
+      else this.#flushed.add(resolve);
     });
+    return abortable(flushed, signal).finally(() => this.#flushed.delete(done));
   }
 
   /** Writes a message to a bot and returns its reply, when that has ended. */
@@ -196,8 +189,9 @@ export class ParlorRoom extends Emitter<RoomEvents> {
   }
 
   /** Stops a bot's reply. */
-  async cancel(message: string): Promise<void> {
-    await this.link.connection.command({ op: 'cancel', room: this.id, message }).answer;
+  async cancel(message: string, { signal }: Pick<LoopOptions, 'signal'> = {}): Promise<void> {
+    const { connection } = this.link;
+    await abortable(connection.command({ op: 'cancel', room: this.id, message }).answer, signal);
   }
 
   /** Says that I write, or have stopped; lost when there is no connection. */

@@ -153,6 +153,20 @@ test('events that come while history is read are applied on top of it', async ()
   expect(subscribes()).toHaveLength(2);
 });
 
+test('when more than a thousand events wait for history, it is read anew with them', async () => {
+  const answers: ((response: Response) => void)[] = [];
+  world.on(HISTORY, () => new Promise((resolve) => answers.push(resolve)));
+  await world.socket.says({ op: 'resync', room: ROOM, from: 5, reason: 'too_far_behind' });
+  await subscribed({ seq: 5, resumed: false });
+  for (let seq = 6; seq <= 1_006; seq += 1) await world.socket.says(created(seq));
+  expect(answers).toHaveLength(2);
+  await world.socket.says(created(1_007));
+  answers[0]?.(reply({ items: [message(5)], next: null }));
+  answers[1]?.(reply({ items: [message(1_005), message(1_006)], next: '1005' }));
+  await settle();
+  expect(bodies()).toEqual(['text 1005', 'text 1006', 'text 1007']);
+});
+
 test('history that could not be read is tried again, also across a reconnect', async () => {
   let up = false;
   page = [message(5)];

@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     MACHINE, soak_factor,
-    stage::{Place, in_both_places},
+    stage::{Builder, Place, Stage, in_both_places},
     until,
 };
 
@@ -31,7 +31,9 @@ in_both_places! {
     documents_of_the_client_work_as_they_stand,
     client_loses_and_doubles_nothing_while_connections_are_cut,
     client_loses_and_doubles_nothing_when_the_server_is_killed,
+    client_loses_and_doubles_nothing_when_the_server_drains,
     slow_client_is_closed_and_resumes,
+    client_that_missed_too_much_reads_the_rest,
 }
 
 /// How many messages are written while something breaks.
@@ -124,7 +126,18 @@ async fn client_loses_and_doubles_nothing_while_connections_are_cut(place: Place
 
 async fn client_loses_and_doubles_nothing_when_the_server_is_killed(place: Place) {
     let _shared = MACHINE.read().await;
-    let mut stage = place.start().await;
+    client_goes_on_while(place.builder(), async |stage| stage.kill().await).await;
+}
+
+async fn client_loses_and_doubles_nothing_when_the_server_drains(place: Place) {
+    let _shared = MACHINE.read().await;
+    let builder = place.builder().env("PARLOR_LIFECYCLE__DRAIN", "1s");
+    client_goes_on_while(builder, async |stage| drop(stage.terminate().await)).await;
+}
+
+/// Ends and restarts the server while a client writes.
+async fn client_goes_on_while(builder: Builder, end: impl AsyncFnOnce(&mut Stage)) {
+    let mut stage = builder.start().await;
     let reader = stage.register("reader").await;
     stage.register("writer").await;
     let running = begin("faults.test.ts", stage.addr());
@@ -132,7 +145,7 @@ async fn client_loses_and_doubles_nothing_when_the_server_is_killed(place: Place
     let begun = || async { reader.history("general").await.len() >= part };
     until("a part of the messages", PATIENCE, begun).await;
 
-    stage.kill().await;
+    end(&mut stage).await;
     stage.restart().await;
 
     finish(running).await;
@@ -164,6 +177,26 @@ async fn slow_client_is_closed_and_resumes(place: Place) {
     };
     until("the reader is too slow", PATIENCE, slow).await;
     ada.say("general", "the end").await;
+    proxy.set_mode(Mode::Pass);
+
+    finish(running).await;
+}
+
+async fn client_that_missed_too_much_reads_the_rest(place: Place) {
+    let _shared = MACHINE.read().await;
+    let stage = place.builder().env("PARLOR_LIMITS__REPLAY_EVENTS", "5").start().await;
+    let ada = stage.register("ada").await;
+    stage.register("reader").await;
+    let proxy = TcpProxy::start(stage.addr()).await;
+    let running = begin("resync.test.ts", proxy.addr());
+    let ready = || async { !ada.history("general").await.is_empty() };
+    until("the reader is ready", PATIENCE, ready).await;
+
+    proxy.set_mode(Mode::Refuse);
+    proxy.cut_all();
+    for number in 2..=60 {
+        ada.say("general", &format!("n {number}")).await;
+    }
     proxy.set_mode(Mode::Pass);
 
     finish(running).await;

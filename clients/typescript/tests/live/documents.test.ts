@@ -1,9 +1,12 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 
+import type { Parlor } from '../../src/index.js';
 import { PASSWORD, register, unique, URL as SERVER } from './stage.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -42,14 +45,10 @@ test('the bot of the README works as it stands there, and answers', async () => 
   const name = await account('echo');
   const ada = await register('ada');
   const room = await ada.open('general');
-  const events = room.items({ signals: true });
   run('echo.mjs', name);
-  for await (const item of events) {
-    if (item.op === 'signal' && item.type === 'presence' && item.data.user.username === name) break;
-  }
+  await untilOnline(ada, name);
   const text = unique('hi');
   const answers = room.messages();
-  // It hears of what is said from when it asked for the room.
   const { message } = await room.send(`!echo ${text}`);
   for await (const answer of answers) {
     if (answer.sender.username !== name) continue;
@@ -68,28 +67,46 @@ test('a reply is printed while it is written', async () => {
 test('a log is continued where it ended the last time', async () => {
   const ada = await register('ada');
   const room = await ada.open('general');
-  const { tmpdir } = await import('node:os');
-  const file = `${tmpdir()}/${unique('position')}.json`;
+  const folder = mkdtempSync(join(tmpdir(), 'parlor-'));
+  const file = join(folder, 'position.json');
   const name = await account('reader');
-  const sentence = async (text: string) => {
-    const child = run('log.mjs', name, 'general', file);
-    let printed = '';
-    for await (const some of child.stdout!) {
-      printed += String(some);
-      if (printed.includes(text)) break;
-    }
-    child.kill();
-    return printed;
-  };
   const [first, second] = [unique('first'), unique('second')];
-  const begun = sentence(first);
-  const events = room.items({ signals: true });
-  for await (const item of events) {
-    if (item.op === 'signal' && item.type === 'presence' && item.data.user.username === name) break;
-  }
-  await room.send(first);
+
+  const one = run('log.mjs', name, 'general', file);
+  const begun = printed(one, first);
+  await untilOnline(ada, name);
+  const { seq } = await room.send(first);
   await begun;
+  await until(() => kept(file) >= seq);
+  one.kill();
   await room.send(second);
-  const printed = await sentence(second);
-  expect(printed).not.toContain(first);
+  expect(await printed(run('log.mjs', name, 'general', file), second)).not.toContain(first);
+  rmSync(folder, { recursive: true });
 });
+
+/** Returns what a program prints until it has printed `text`. */
+function printed(child: ChildProcess, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let all = '';
+    child.stdout?.setEncoding('utf8').on('data', (some: string) => {
+      all += some;
+      if (all.includes(text)) resolve(all);
+    });
+    child.once('exit', () => reject(new Error(`it ended after printing ${all}`)));
+  });
+}
+
+/** Returns the position that a program has kept. */
+function kept(file: string): number {
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as { seq: number }).seq : 0;
+}
+
+/** A program is told of everything since it asked for the room, which it does before it connects. */
+function untilOnline(ada: Parlor, username: string): Promise<void> {
+  const path = { username };
+  return until(async () => (await ada.calls.getPresence({ path })).status === 'online');
+}
+
+async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 20));
+}

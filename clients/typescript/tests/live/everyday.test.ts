@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import type { Message, ReplyProgress } from '../../src/index.js';
-import { client, live, PASSWORD, register, unique } from './stage.js';
+import { client, live, PASSWORD, register, repeat, unique } from './stage.js';
 
 test('a wrong password and a short one are refused with the reason', async () => {
   const ada = await register('ada');
@@ -97,10 +97,12 @@ test('typing, markers and signals of a program reach the others', async () => {
   const [hers, his] = [await ada.open('general'), await bob.open('general')];
   const signals = hers.items({ signals: true });
   await live(hers);
-  const { seq } = await his.send('here');
-  his.typing(true);
-  his.signal({ cursor: [1, 2] });
-  his.read(seq);
+  const stop = repeat(async () => {
+    const { seq } = await his.send('here');
+    his.typing(true);
+    his.signal({ cursor: [1, 2] });
+    his.read(seq);
+  });
   const wanted = new Set(['typing', 'app', 'receipt']);
   for await (const item of signals) {
     if (item.op === 'signal' && 'user' in item.data && item.data.user.id === bob.user?.id) {
@@ -108,6 +110,7 @@ test('typing, markers and signals of a program reach the others', async () => {
     }
     if (wanted.size === 0) break;
   }
+  await stop();
 });
 
 test('what happened before a position is continued is not missed, in another program either', async () => {
@@ -147,14 +150,17 @@ test('who is told of nothing but what they want gets all events', async () => {
   const [hers, his] = [await ada.open('general'), await bob.open('general')];
   const items = hers.items({ signals: true });
   await live(hers);
-  his.typing(true);
-  his.signal('here');
-  await his.send('done');
+  const stop = repeat(async () => {
+    his.typing(true);
+    his.signal('here');
+    await his.send('done');
+  });
   const seen: string[] = [];
   for await (const item of items) {
     if (item.op !== 'resynced' && item.type !== 'member.joined') seen.push(item.type);
     if (seen.includes('app') && seen.includes('message.created')) break;
   }
+  await stop();
   expect(new Set(seen)).toEqual(new Set(['app', 'message.created']));
 });
 

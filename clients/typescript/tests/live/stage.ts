@@ -67,6 +67,21 @@ export async function untilAnswered<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Does something until it is stopped: signals come at most once, so one is no proof. */
+export function repeat(what: () => Promise<void>): () => Promise<void> {
+  let wanted = true;
+  const running = (async () => {
+    while (wanted) {
+      await what();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  })();
+  return () => {
+    wanted = false;
+    return running;
+  };
+}
+
 /** Returns when the room is followed, so that signals from now on arrive. */
 export async function live(room: ParlorRoom): Promise<void> {
   while (room.phase !== 'live') await room.once('phase');
