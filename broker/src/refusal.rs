@@ -74,6 +74,7 @@ impl Refusal {
         let code = match refused {
             NameRefused::Length { .. } => "length",
             NameRefused::Characters(_) => "characters",
+            NameRefused::LookAlike => "look_alike",
             NameRefused::Reserved => "reserved",
         };
         Self::field(field, code, refused.to_string())

@@ -22,4 +22,4 @@ pub use password::{HashError, HashParams, NewPasswordError, PasswordHasher};
 pub use password_rule::{Known, PasswordRefused, PasswordRule};
 pub use profile::{DisplayNameRefused, check_display_name};
 pub use refresh::RefreshTokens;
-pub use username::{UsernameRefused, check_username};
+pub use username::{ERASED_PREFIX, UsernameRefused, check_username};

@@ -1,5 +1,6 @@
 //! What people show of themselves.
 
+use parlor_domain::naming::looks::{Misleading, find_misleading};
 use unicode_normalization::UnicodeNormalization as _;
 
 /// Most characters of a display name.
@@ -16,6 +17,9 @@ pub enum DisplayNameRefused {
     /// Something that cannot be seen or changes how others are read.
     #[error("must be one line of visible text")]
     Characters,
+    /// Letters of different alphabets that look alike, in one word.
+    #[error("may not mix alphabets whose letters look alike in one word")]
+    LookAlike,
 }
 
 /// Returns the name as it is stored: trimmed and in NFC.
@@ -27,35 +31,11 @@ pub fn check_display_name(text: &str) -> Result<String, DisplayNameRefused> {
     if !(1..=MAX).contains(&name.chars().count()) {
         return Err(DisplayNameRefused::Length);
     }
-    if name.chars().any(|c| c.is_control() || changes_reading(c)) || !name.chars().any(is_visible) {
-        return Err(DisplayNameRefused::Characters);
+    match find_misleading(&name) {
+        None => Ok(name),
+        Some(Misleading::Invisible) => Err(DisplayNameRefused::Characters),
+        Some(Misleading::LookAlike) => Err(DisplayNameRefused::LookAlike),
     }
-    Ok(name)
-}
-
-/// Line separators, and marks that turn the direction of the text around them.
-fn changes_reading(c: char) -> bool {
-    matches!(c, '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Joiners and selectors are part of emoji and scripts, but are nothing by themselves.
-fn is_visible(c: char) -> bool {
-    let nothing = matches!(
-        c,
-        '\u{00AD}'
-            | '\u{115F}'
-            | '\u{1160}'
-            | '\u{180E}'
-            | '\u{200B}'..='\u{200F}'
-            | '\u{2060}'..='\u{2064}'
-            | '\u{2800}'
-            | '\u{3164}'
-            | '\u{FE00}'..='\u{FE0F}'
-            | '\u{FEFF}'
-            | '\u{FFA0}'
-            | '\u{E0000}'..='\u{E0FFF}'
-    );
-    !c.is_whitespace() && !nothing
 }
 
 #[cfg(test)]
@@ -77,7 +57,7 @@ mod tests {
 
     #[test]
     fn names_that_mislead_or_do_not_show_are_refused() {
-        use DisplayNameRefused::{Characters, Length};
+        use DisplayNameRefused::{Characters, Length, LookAlike};
         for (text, reason) in [
             ("", Length),
             ("   ", Length),
@@ -89,6 +69,8 @@ mod tests {
             ("ada\u{2028}bob", Characters),
             ("\u{200B}\u{200B}", Characters),
             ("\u{3164}", Characters),
+            ("ada\u{200B}", Characters),
+            ("\u{0430}da", LookAlike),
         ] {
             assert_eq!(check_display_name(text), Err(reason), "{text:?}");
         }

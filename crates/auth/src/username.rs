@@ -23,6 +23,9 @@ const RESERVED: [&str; 14] = [
     "null",
 ];
 
+/// What the names of erased accounts begin with: nobody can have one, nor log in with it.
+pub const ERASED_PREFIX: &str = "deleted-";
+
 /// Why a user name was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UsernameRefused {
@@ -55,7 +58,7 @@ pub fn check_username(text: &str) -> Result<String, UsernameRefused> {
     if name.starts_with(['-', '.', '_']) || name.ends_with(['-', '.']) {
         return Err(UsernameRefused::Edge);
     }
-    if RESERVED.contains(&name.as_str()) {
+    if RESERVED.contains(&name.as_str()) || name.starts_with(ERASED_PREFIX) {
         return Err(UsernameRefused::Reserved);
     }
     Ok(name)
@@ -89,6 +92,7 @@ mod tests {
             ("me", Reserved),
             ("Everyone", Reserved),
             ("system", Reserved),
+            ("deleted-4f2a", Reserved),
             ("ada lovelace", Characters),
             ("ädä", Characters),
             // A Cyrillic letter that looks like a Latin one.

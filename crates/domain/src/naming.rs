@@ -1,6 +1,10 @@
 //! Names and slugs of rooms, topics, reactions and client ids.
 
+pub mod looks;
+
 use unicode_normalization::UnicodeNormalization as _;
+
+use self::looks::{Misleading, find_misleading};
 
 /// Why a name was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +20,9 @@ pub enum NameRefused {
     /// Characters that are not allowed.
     #[error("may only contain {0}")]
     Characters(&'static str),
+    /// Letters of different alphabets that look alike, in one word.
+    #[error("may not mix alphabets whose letters look alike in one word")]
+    LookAlike,
     /// A word with a meaning of its own in paths.
     #[error("is reserved")]
     Reserved,
@@ -104,12 +111,11 @@ fn one_line(text: &str, min: usize, max: usize) -> Result<String, NameRefused> {
     if length < min || length > max {
         return Err(NameRefused::Length { min, max });
     }
-    // Bidirectional overrides make one name look like another.
-    let hidden = |c: char| matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    if text.chars().any(|c| c.is_control() || hidden(c)) {
-        return Err(NameRefused::Characters("one line of visible text"));
+    match find_misleading(&text) {
+        None => Ok(text),
+        Some(Misleading::Invisible) => Err(NameRefused::Characters("one line of visible text")),
+        Some(Misleading::LookAlike) => Err(NameRefused::LookAlike),
     }
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -136,8 +142,9 @@ mod tests {
     }
 
     #[test]
-    fn room_name_may_not_turn_the_direction_of_text() {
+    fn room_name_may_not_mislead() {
         assert!(check_room_name("abc\u{202E}def").is_err());
+        assert_eq!(check_room_name("gener\u{0430}l"), Err(NameRefused::LookAlike));
         assert!(check_room_name("a\nb").is_err());
         assert_eq!(check_room_name("  General ").unwrap(), "General");
     }
