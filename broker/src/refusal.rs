@@ -152,6 +152,15 @@ impl From<RuleRefused> for Refusal {
             RuleRefused::Direct => {
                 Self::new(Code::Forbidden, "A direct room keeps its participants.")
             }
+            RuleRefused::NoSignals => {
+                Self::new(Code::Forbidden, "Clients send no signals of their own in this room.")
+            }
+            RuleRefused::SlowMode { wait_ms } => {
+                let mut refusal = Self::rate_limited(Duration::from_millis(wait_ms));
+                refusal.detail =
+                    "The room is in slow mode; write again after the given time.".to_owned();
+                refusal
+            }
         }
     }
 }
@@ -180,6 +189,10 @@ impl From<AppendRefused> for Refusal {
             AppendRefused::RoomFull => {
                 Self::new(Code::RoomFull, "The room has as many members as it may have.")
             }
+            AppendRefused::NotAnOwner => Self::new(
+                Code::Conflict,
+                "Only a person other than yourself can become the owner of the room.",
+            ),
             AppendRefused::LastOwner => Self::new(
                 Code::Conflict,
                 "A room needs an owner: make someone else owner first, or delete the room.",

@@ -33,8 +33,8 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 use parlor_bus::SubscriberId;
+use parlor_domain::permission::{Action, Membership, RoomFacts, authorize};
 use parlor_protocol::id::{RoomId, UserId};
-use parlor_protocol::time::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -103,6 +103,8 @@ struct Room {
     told_at: Option<Instant>,
     /// A member wants pieces of replies at once.
     has_live: bool,
+    /// What decides who may do what, and the position of the log that it was true at.
+    facts: Option<(u64, RoomFacts)>,
     /// Wakes those who wait for the room to be ready.
     ready: Rc<Notify>,
     empty_since: Option<Instant>,
@@ -115,7 +117,7 @@ struct Room {
 struct Member {
     user: UserId,
     sink: Sink,
-    muted_until: Option<Timestamp>,
+    membership: Membership,
     /// Is being sent older events, by the task that this names, and gets no live ones yet.
     catching_up: Option<MemberId>,
 }
@@ -196,11 +198,13 @@ impl Shard {
         }
     }
 
-    /// Tells whether a member of this shard follows a room and may send signals into it.
-    pub(crate) fn may_signal(&self, room: RoomId, member: MemberId) -> Option<bool> {
+    /// Tells whether a member of this shard follows a room and may do something in it.
+    pub(crate) fn may(&self, room: RoomId, member: MemberId, action: Action) -> Option<bool> {
         let rooms = self.rooms.borrow();
-        let member = rooms.get(&room)?.members.get(&member)?;
-        Some(member.muted_until.is_none_or(|until| until <= self.node.now()))
+        let room = rooms.get(&room)?;
+        let member = room.members.get(&member)?;
+        let (_, facts) = room.facts?;
+        Some(authorize(facts, Some(member.membership), action, self.node.now()).is_ok())
     }
 
     /// Returns how many connections there are.

@@ -13,6 +13,9 @@ use crate::failure::Usage;
 use crate::password;
 use crate::render::{kind_name, role_name, status_name};
 
+mod moderation;
+mod settings;
+
 #[derive(Debug, Args)]
 pub(crate) struct RoomsArgs {
     #[command(subcommand)]
@@ -56,6 +59,26 @@ enum RoomsCommand {
         /// Room, by id or short name
         room: String,
     },
+    /// Change name, topic or rules of a room
+    Set(Box<settings::SetArgs>),
+    /// Give my ownership of a room to another member
+    Transfer {
+        /// Room, by id or short name
+        room: String,
+        /// User name of the new owner
+        username: String,
+    },
+    /// Delete all rooms that only I own
+    DeleteMine {
+        /// Only rooms of this kind
+        #[arg(long, value_enum)]
+        kind: Option<Kind>,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    #[command(flatten)]
+    Moderation(moderation::Moderation),
     /// Make an invite code
     Invite {
         /// Room, by id or short name
@@ -110,6 +133,16 @@ enum Kind {
     Direct,
 }
 
+impl From<Kind> for RoomKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Public => Self::Public,
+            Kind::Private => Self::Private,
+            Kind::Direct => Self::Direct,
+        }
+    }
+}
+
 pub(crate) async fn run(args: RoomsArgs, context: &Context) -> anyhow::Result<()> {
     let http = context.http()?;
     match args.command.unwrap_or(RoomsCommand::List(ListArgs::default())) {
@@ -132,6 +165,17 @@ pub(crate) async fn run(args: RoomsArgs, context: &Context) -> anyhow::Result<()
         }
         RoomsCommand::Delete { room, yes } => delete(&http, &room, yes, context).await,
         RoomsCommand::Members { room } => members(&http, &room, context).await,
+        RoomsCommand::Set(args) => settings::run(&http, *args, context).await,
+        RoomsCommand::Transfer { room, username } => {
+            let changed = http.transfer_room(&room, &username).await.context("give the room")?;
+            context.out.note(&format!("{username} owns {} now", changed.slug));
+            if context.out.json {
+                context.out.json(&changed)?;
+            }
+            Ok(())
+        }
+        RoomsCommand::DeleteMine { kind, yes } => delete_mine(&http, kind, yes, context).await,
+        RoomsCommand::Moderation(command) => moderation::run(&http, command, context).await,
         RoomsCommand::Invite { room, expires_in, max_uses } => {
             let request = CreateInviteRequest { expires_in, max_uses };
             let invite = http.create_invite(&room, &request).await.context("make an invite")?;
@@ -210,11 +254,7 @@ async fn create(http: &Http, args: CreateArgs, context: &Context) -> anyhow::Res
     let request = CreateRoomRequest {
         name: args.name,
         slug: args.slug,
-        kind: match args.kind {
-            Kind::Public => RoomKind::Public,
-            Kind::Private => RoomKind::Private,
-            Kind::Direct => RoomKind::Direct,
-        },
+        kind: args.kind.into(),
         topic: args.topic,
         members: args.members,
         bots: args.bots,
@@ -229,21 +269,42 @@ async fn create(http: &Http, args: CreateArgs, context: &Context) -> anyhow::Res
 }
 
 async fn delete(http: &Http, room: &str, yes: bool, context: &Context) -> anyhow::Result<()> {
-    if !yes {
-        if !context.out.can_ask {
-            return Err(
-                Usage("--yes is missing, and there is no terminal to ask".to_owned()).into()
-            );
-        }
-        let what =
-            format!("Delete {room} with all that was written in it? Type its name to confirm");
-        if password::ask(context, None, &what)? != room {
-            return Err(Usage("not deleted: the name was not repeated".to_owned()).into());
-        }
-    }
+    let what = format!("Delete {room} with all that was written in it? Type its name to confirm");
+    confirm(context, yes, &what, room)?;
     http.delete_room(room).await.context("delete the room")?;
     context.out.note(&format!("deleted {room}"));
     Ok(())
+}
+
+async fn delete_mine(
+    http: &Http,
+    kind: Option<Kind>,
+    yes: bool,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let what = "Delete all rooms that only you own, with all that was written in them? Type yes";
+    confirm(context, yes, what, "yes")?;
+    let deleted = http.delete_my_rooms(kind.map(RoomKind::from)).await.context("delete rooms")?;
+    if context.out.json {
+        return Ok(context.out.json(&deleted)?);
+    }
+    context.out.note(&format!("deleted {} rooms", deleted.len()));
+    Ok(())
+}
+
+/// Goes on only if whoever is at the terminal repeats a word, or `--yes` was given.
+pub(crate) fn confirm(context: &Context, yes: bool, what: &str, word: &str) -> anyhow::Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !context.out.can_ask {
+        return Err(Usage("--yes is missing, and there is no terminal to ask".to_owned()).into());
+    }
+    if password::ask(context, None, what)? == word {
+        Ok(())
+    } else {
+        Err(Usage(format!("nothing was done: {word} was not repeated")).into())
+    }
 }
 
 async fn members(http: &Http, room: &str, context: &Context) -> anyhow::Result<()> {

@@ -8,16 +8,18 @@ use http::StatusCode;
 use parlor_auth::ticket;
 use parlor_domain::permission::Action;
 use parlor_protocol::code::Code;
-use parlor_protocol::http::{CreateInviteRequest, Invite, Scope};
+use parlor_protocol::http::{CreateInviteRequest, Invite, Page, Scope};
 use parlor_protocol::id::{RoomRef, UserId};
-use parlor_protocol::room::RoomKind;
+use parlor_protocol::room::{Role, RoomKind};
 use parlor_protocol::time::Timestamp;
+use parlor_store::moderation::InviteListing;
 use parlor_store::record::NewInvite;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::cursor;
 use super::endpoint::{Access, Endpoint};
-use super::extract::{InPath, OptionalJson};
+use super::extract::{InPath, InQuery, OptionalJson};
 use super::view::find_room;
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
@@ -42,6 +44,19 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .optional_body::<CreateInviteRequest>()
             .answers::<Invite>(201, "The link's code.")
             .refuses(&[Code::NotFound, Code::NotAMember, Code::Forbidden]),
+        Endpoint::get("/v1/rooms/{room}/invites", "list_invites", list_invites)
+            .scope(Scope::Rooms)
+            .about("Members", "List the invite links that work")
+            .details("Moderators see all of them, others those that they have made.")
+            .query::<InvitesQuery>()
+            .answers::<Page<Invite>>(200, "A page of links.")
+            .refuses(&[Code::NotFound, Code::NotAMember]),
+        Endpoint::delete("/v1/rooms/{room}/invites/{code}", "revoke_invite", revoke_invite)
+            .scope(Scope::Rooms)
+            .about("Members", "Revoke an invite link")
+            .details("For whoever has made it, and for moderators.")
+            .answers_nothing("The link works no more.")
+            .refuses(&[Code::NotFound, Code::NotAMember]),
         Endpoint::get("/v1/invites/{code}", "get_invite", get_invite)
             .about("Members", "Tell what an invite link leads to")
             .details("For whoever has the code, also before they have an account.")
@@ -49,6 +64,15 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<InvitePreview>(200, "The room behind the link.")
             .refuses(&[Code::NotFound]),
     ]
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct InvitesQuery {
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// Items in the page, 1 to 200; 50 when absent.
+    limit: Option<u32>,
 }
 
 /// The room behind an invite link, for those who have its code.
@@ -100,9 +124,43 @@ async fn create_invite(
         room: room.id,
         expires_at: invite.expires_at,
         uses_left: max_uses,
+        creator: Some(caller.user.clone()),
     };
     node.store.create_invite(invite).await??;
     Ok((StatusCode::CREATED, Json(answer)))
+}
+
+async fn list_invites(
+    State(node): State<Arc<Node>>,
+    caller: Caller,
+    InPath(room): InPath<RoomRef>,
+    InQuery(query): InQuery<InvitesQuery>,
+) -> Outcome<Json<Page<Invite>>> {
+    let limit = cursor::page_size(query.limit)?;
+    let after = cursor::decode(query.cursor.as_deref())?;
+    let (room, member) = find_room(&node, &caller, &room, Action::Read).await?;
+    let creator = (member.role < Role::Moderator).then_some(caller.user.id);
+    let now = node.now();
+    let found = node.store.list_invites(room.id, creator, after.as_deref(), now, limit + 1).await?;
+    let show = |invite: InviteListing| Invite {
+        code: invite.code,
+        room: room.id,
+        expires_at: invite.expires_at,
+        uses_left: invite.uses_left,
+        creator: Some(invite.creator),
+    };
+    Ok(Json(cursor::page(found, limit, |invite| invite.code.clone(), show)))
+}
+
+async fn revoke_invite(
+    State(node): State<Arc<Node>>,
+    caller: Caller,
+    InPath((room, code)): InPath<(RoomRef, String)>,
+) -> Outcome<StatusCode> {
+    let (room, _) = find_room(&node, &caller, &room, Action::Read).await?;
+    let revoked = code.len() <= CODE_MAX
+        && node.store.revoke_invite(room.id, caller.user.id, &code, node.now()).await??;
+    if revoked { Ok(StatusCode::NO_CONTENT) } else { Err(Refusal::not_found("invite")) }
 }
 
 async fn get_invite(
@@ -123,6 +181,7 @@ async fn get_invite(
             room: invite.room,
             expires_at: invite.expires_at,
             uses_left: invite.uses_left,
+            creator: None,
         },
         slug: listing.room.slug,
         name: listing.room.name,

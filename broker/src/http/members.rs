@@ -7,10 +7,11 @@ use axum::extract::State;
 use http::StatusCode;
 use parlor_domain::permission::Action;
 use parlor_protocol::code::Code;
-use parlor_protocol::http::{Page, PutMemberRequest, Scope};
+use parlor_protocol::http::{Ban, Page, PutMemberRequest, Scope};
 use parlor_protocol::id::{RoomRef, UserId};
 use parlor_protocol::room::Member;
 use parlor_store::Intent;
+use parlor_store::moderation::BanRecord;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -31,6 +32,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .query::<MembersQuery>()
             .answers::<Page<Member>>(200, "A page of members, by user name.")
             .refuses(&[Code::NotFound, Code::NotAMember]),
+        Endpoint::get("/v1/rooms/{room}/bans", "list_bans", list_bans)
+            .scope(Scope::Moderate)
+            .about("Members", "List who may not enter a room")
+            .details("For moderators. Bans that have ended are not listed.")
+            .query::<MembersQuery>()
+            .answers::<Page<Ban>>(200, "A page of bans, by user name.")
+            .refuses(&[Code::NotFound, Code::NotAMember, Code::Forbidden]),
         Endpoint::put("/v1/rooms/{room}/members/{username}", "put_member", put_member)
             .scope(Scope::Rooms)
             .about("Members", "Join, invite, or change a member")
@@ -88,6 +96,20 @@ async fn list_members(
         },
     );
     Ok(Json(page))
+}
+
+async fn list_bans(
+    State(node): State<Arc<Node>>,
+    caller: Caller,
+    InPath(room): InPath<RoomRef>,
+    InQuery(query): InQuery<MembersQuery>,
+) -> Outcome<Json<Page<Ban>>> {
+    let limit = cursor::page_size(query.limit)?;
+    let after = cursor::decode(query.cursor.as_deref())?;
+    let (room, _) = find_room(&node, &caller, &room, Action::Moderate).await?;
+    let found = node.store.list_bans(room.id, after.as_deref(), node.now(), limit + 1).await?;
+    let show = |ban: BanRecord| Ban { user: ban.user, by: ban.by, at: ban.at, until: ban.until };
+    Ok(Json(cursor::page(found, limit, |ban| ban.user.username.clone(), show)))
 }
 
 async fn put_member(

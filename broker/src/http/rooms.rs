@@ -7,9 +7,11 @@ use axum::extract::State;
 use http::StatusCode;
 use parlor_bus::Control;
 use parlor_domain::naming::{check_room_name, check_slug, check_topic, slug_from};
-use parlor_domain::permission::Action;
+use parlor_domain::permission::{Action, SLOW_MODE_MAX};
 use parlor_protocol::code::Code;
-use parlor_protocol::http::{CreateRoomRequest, Page, PatchRoomRequest, Scope};
+use parlor_protocol::http::{
+    CreateRoomRequest, Page, PatchRoomRequest, PatchRoomSettings, Scope, TransferRoomRequest,
+};
 use parlor_protocol::id::{RoomId, RoomRef, UserId};
 use parlor_protocol::room::{Room, RoomKind};
 use parlor_protocol::user::UserKind;
@@ -21,7 +23,7 @@ use serde::Deserialize;
 use super::cursor;
 use super::endpoint::Endpoint;
 use super::extract::{IdempotencyKey, InPath, InQuery, JsonBody};
-use super::view::{append, find_room, find_visible_room, show_room, to_room};
+use super::view::{append, find_room, find_user, find_visible_room, show_room, to_room};
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
 
@@ -37,7 +39,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about("Rooms", "Make a room")
             .details(
                 "The caller becomes its owner. A direct room between the same participants exists \
-                 once and is returned when it is asked for again.",
+                 once and is returned when it is asked for again; one that names only the caller is \
+                 for notes.",
             )
             .idempotent()
             .body::<CreateRoomRequest>()
@@ -60,12 +63,22 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<Room>(200, "The room.")
             .refuses(&[Code::NotFound]),
         Endpoint::patch("/v1/rooms/{room}", "patch_room", patch_room)
-            .scope(Scope::Rooms)
-            .about("Rooms", "Rename, retopic, archive or reopen a room")
-            .details("What is absent stays as it is.")
+use parlor_protocol::http::{
+    CreateRoomRequest, Page, PatchRoomRequest, PatchRoomSettings, Scope, TransferRoomRequest,
+};
             .body::<PatchRoomRequest>()
             .answers::<Room>(200, "The changed room.")
             .refuses(&[Code::NotFound, Code::NotAMember, Code::Forbidden]),
+        Endpoint::post("/v1/rooms/{room}/transfer", "transfer_room", transfer_room)
+            .scope(Scope::Moderate)
+            .about("Rooms", "Give one's ownership of a room to another member")
+            .details(
+                "In one step: the other becomes owner, the caller a moderator. For more than one \
+                 owner, give the role instead.",
+            )
+            .body::<TransferRoomRequest>()
+            .answers::<Room>(200, "The room, as the caller sees it now.")
+            .refuses(&[Code::NotFound, Code::NotAMember, Code::Forbidden, Code::Conflict]),
         Endpoint::delete("/v1/rooms/{room}", "delete_room", delete_room)
             .scope(Scope::Rooms)
             .about("Rooms", "Delete a room with all that is in it")
@@ -198,8 +211,9 @@ async fn find_first_members(
             }
         }
     }
-    if request.kind == RoomKind::Direct && found.is_empty() {
-        let detail = "must name someone else: a direct room is a conversation";
+    // With oneself only when that was said.
+    if request.kind == RoomKind::Direct && found.is_empty() && request.members.is_empty() {
+        let detail = "must name who the conversation is with";
         return Err(Refusal::field("members", "required", detail));
     }
     Ok(found)
@@ -252,16 +266,45 @@ async fn patch_room(
     InPath(room): InPath<RoomRef>,
     JsonBody(request): JsonBody<PatchRoomRequest>,
 ) -> Outcome<Json<Room>> {
-    let action = if request.archived.is_some() { Action::Own } else { Action::Update };
+    let action = match (request.archived, &request.settings) {
+        (None, None) => Action::Update,
+        (None, Some(settings)) if !settings.changes_rules() => Action::SetSlowMode,
+        (None, Some(_)) => Action::SetRules,
+        (Some(_), _) => Action::Own,
+    };
     let (room, _) = find_room(&node, &caller, &room, action).await?;
+    let settings = request.settings.map(check_settings).transpose()?;
     let name = request.name.as_deref().map(check_room_name).transpose();
     let topic = request.topic.as_deref().map(check_topic).transpose();
     let change = Intent::Update {
         name: name.map_err(|refused| Refusal::name("name", refused))?,
         topic: topic.map_err(|refused| Refusal::name("topic", refused))?,
         archived: request.archived,
+        settings,
     };
     append(&node, room.id, caller.user.id, change).await?;
+    Ok(Json(show_room(&node, room.id, caller.user.id).await?))
+}
+
+fn check_settings(settings: PatchRoomSettings) -> Outcome<PatchRoomSettings> {
+    match settings.slow_mode_seconds {
+        Some(seconds) if seconds > SLOW_MODE_MAX => {
+            let detail = format!("must be from 0 to {SLOW_MODE_MAX}; {seconds} was given");
+            Err(Refusal::field("settings.slow_mode_seconds", "range", detail))
+        }
+        _ => Ok(settings),
+    }
+}
+
+async fn transfer_room(
+    State(node): State<Arc<Node>>,
+    caller: Caller,
+    InPath(room): InPath<RoomRef>,
+    JsonBody(request): JsonBody<TransferRoomRequest>,
+) -> Outcome<Json<Room>> {
+    let (room, _) = find_room(&node, &caller, &room, Action::Own).await?;
+    let user = find_user(&node, &caller, &request.username).await?.user.id;
+    append(&node, room.id, caller.user.id, Intent::Transfer { user }).await?;
     Ok(Json(show_room(&node, room.id, caller.user.id).await?))
 }
 

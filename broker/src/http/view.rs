@@ -1,8 +1,8 @@
 //! What of the store's records a caller may see, and how rooms and users are found.
 
-use parlor_domain::permission::{Action, Membership, Refused, RoomFacts, authorize};
+use parlor_domain::permission::{Action, Membership, Refused, authorize};
 use parlor_protocol::id::{RoomId, RoomRef, UserId};
-use parlor_protocol::room::{Room, RoomSettings};
+use parlor_protocol::room::Room;
 use parlor_protocol::user::{User, Visibility};
 use parlor_store::record::{Account, RoomAccess, RoomListing, RoomRecord};
 use parlor_store::{Append, Appended, Intent};
@@ -18,7 +18,7 @@ pub(super) async fn find_room(
     action: Action,
 ) -> Outcome<(RoomRecord, Membership)> {
     let access = node.find_room(room, caller.user.id).await?;
-    authorize(facts(&access.room), access.membership, action, node.now())?;
+    authorize(access.room.facts(), access.membership, action, node.now())?;
     // Nobody who is not a member is allowed anything.
     let membership = access.membership.ok_or_else(|| Refusal::from(Refused::NotAMember))?;
     Ok((access.room, membership))
@@ -31,14 +31,10 @@ pub(super) async fn find_visible_room(
     room: &RoomRef,
 ) -> Outcome<RoomAccess> {
     let access = node.find_room(room, caller.user.id).await?;
-    match authorize(facts(&access.room), access.membership, Action::Read, node.now()) {
+    match authorize(access.room.facts(), access.membership, Action::Read, node.now()) {
         Err(refused @ Refused::Hidden) => Err(refused.into()),
         _ => Ok(access),
     }
-}
-
-fn facts(room: &RoomRecord) -> RoomFacts {
-    RoomFacts { kind: room.kind, archived: room.archived }
 }
 
 /// Finds the user that a path names: by name, or `me`.
@@ -93,7 +89,7 @@ pub(super) fn to_room(listing: RoomListing) -> Room {
         mentions,
         read_seq,
         notifications,
-        settings: RoomSettings::default(),
+        settings: room.settings,
         members,
         participants,
         created_at: room.created_at,

@@ -114,13 +114,18 @@ impl Shard {
                 match event.effect {
                     Effect::None => {}
                     Effect::Left(user) => self.end_membership(room, user),
-                    Effect::Muted(user, until) => {
+                    Effect::Changed(user, membership) => {
                         let mut rooms = self.rooms.borrow_mut();
                         let members = rooms.get_mut(&room).map(|room| room.members.values_mut());
                         for member in members.into_iter().flatten() {
                             if member.user == user {
-                                member.muted_until = until;
+                                member.membership = membership;
                             }
+                        }
+                    }
+                    Effect::Facts(seq, facts) => {
+                        if let Some(room) = self.rooms.borrow_mut().get_mut(&room) {
+                            room.facts = Some((seq, facts));
                         }
                     }
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parlor_domain::log::{Start, start};
-use parlor_domain::permission::{Action, RoomFacts, authorize};
+use parlor_domain::permission::{Action, authorize};
 use parlor_protocol::command::Since;
 use parlor_protocol::frame::{Frame, Resync, Subscribed};
 use parlor_protocol::id::{RoomId, RoomRef, UserId};
@@ -106,8 +106,7 @@ impl Shard {
         let mut older: Vec<(u64, Bytes)> = Vec::new();
         for _ in 0..ATTEMPTS {
             let access = self.node.find_room(room, joiner.user).await?;
-            let facts = RoomFacts { kind: access.room.kind, archived: access.room.archived };
-            authorize(facts, access.membership, Action::Read, self.node.now())?;
+            authorize(access.room.facts(), access.membership, Action::Read, self.node.now())?;
             let id = access.room.id;
             self.make_ready(id, access.room.head.seq).await?;
             match self.try_attach(joiner, &access, since, &older)? {
@@ -184,6 +183,7 @@ impl Shard {
             sweep: None,
             queued: Queued::No,
             told_at: None,
+            facts: None,
             has_live: false,
             ready: Rc::new(Notify::new()),
             empty_since: Some(tokio::time::Instant::now()),
@@ -280,11 +280,15 @@ impl Shard {
             joiner.sink.push(Class::Durable, json);
         }
         let catching_up = catching_up.map(|after| (after, self.next_member()));
-        let muted_until = access.membership.and_then(|member| member.muted_until);
+        let known = access.room.head.seq;
+        if room.facts.is_none_or(|(seq, _)| seq <= known) {
+            room.facts = Some((known, access.room.facts()));
+        }
+        let Some(membership) = access.membership else { return Ok(Attached::NotYet) };
         let member = Member {
             user: joiner.user,
             sink: joiner.sink.clone(),
-            muted_until,
+            membership,
             catching_up: catching_up.map(|(_, turn)| turn),
         };
         room.empty_since = None;

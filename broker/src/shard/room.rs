@@ -9,7 +9,8 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 use parlor_bus::Delivery;
 use parlor_domain::log::{Arrival, Head, classify};
-use parlor_protocol::event::{Event, EventBody};
+use parlor_domain::permission::{Membership, RoomFacts};
+use parlor_protocol::event::{Event, EventBody, LeaveReason, RoomState};
 use parlor_protocol::frame::StreamingReply;
 use parlor_protocol::id::{MessageId, UserId};
 use parlor_protocol::message::MessageStatus;
@@ -108,8 +109,10 @@ pub(crate) enum Effect {
     None,
     /// This user gets nothing after it.
     Left(UserId),
-    /// This user may not send signals until then.
-    Muted(UserId, Option<Timestamp>),
+    /// This user has another role, or may not write until then.
+    Changed(UserId, Membership),
+    /// From this position on, this decides who may do what.
+    Facts(u64, RoomFacts),
 }
 
 /// What a subscription can be given at once.
@@ -450,11 +453,22 @@ impl Feed {
             EventBody::MemberLeft(change) => {
                 self.memberships_changed_at = event.seq;
                 effect = Effect::Left(change.user.id);
+                // Nothing in memory may go on telling who they were.
+                if change.reason == Some(LeaveReason::Deleted) {
+                    self.ring.clear();
+                }
             }
             EventBody::MemberRoleChanged(change) => {
                 // A membership that was read before does not know of it.
                 self.memberships_changed_at = event.seq;
-                effect = Effect::Muted(change.user.id, change.muted_until);
+                let membership = Membership { role: change.role, muted_until: change.muted_until };
+                effect = Effect::Changed(change.user.id, membership);
+            }
+            EventBody::RoomCreated(state)
+            | EventBody::RoomUpdated(state)
+            | EventBody::RoomArchived(state) => {
+                let RoomState { kind, archived, settings, .. } = *state;
+                effect = Effect::Facts(event.seq, RoomFacts { kind, archived, settings });
             }
             EventBody::MessageCreated(_)
             | EventBody::MessageEdited(_)
@@ -462,9 +476,6 @@ impl Feed {
             | EventBody::MessageUnpinned(_)
             | EventBody::ReactionAdded(_)
             | EventBody::ReactionRemoved(_)
-            | EventBody::RoomCreated(_)
-            | EventBody::RoomUpdated(_)
-            | EventBody::RoomArchived(_)
             | EventBody::MemberJoined(_)
             | EventBody::Unknown(_) => {}
         }

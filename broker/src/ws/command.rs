@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parlor_bus::Control;
 use parlor_domain::body::check_body;
 use parlor_domain::naming::check_client_id;
-use parlor_domain::permission::{Action as Deed, RoomFacts, authorize};
+use parlor_domain::permission::{Action as Deed, authorize};
 use parlor_protocol::close::CloseCode;
 use parlor_protocol::code::Code;
 use parlor_protocol::command::{ClientStatus, Command, Deltas};
@@ -289,6 +289,10 @@ fn signal(context: &Context, id: Option<String>, room: RoomRef, sent: Sent) -> A
     let Some(caller) = context.caller() else { return Action::Done };
     let node = Arc::clone(&context.shard.node);
     let user = caller.user.clone();
+    let deed = match sent {
+        Sent::Typing(_) => Deed::Post,
+        Sent::App(_) => Deed::Signal,
+    };
     let body = match sent {
         Sent::Typing(on) => {
             // Too much typing is not worth an answer.
@@ -316,13 +320,13 @@ fn signal(context: &Context, id: Option<String>, room: RoomRef, sent: Sent) -> A
     };
     let shard = Rc::clone(&context.shard);
     let allowed = followed(&context.conn, &room)
-        .filter(|room| shard.may_signal(*room, context.conn.id) == Some(true));
+        .filter(|room| shard.may(*room, context.conn.id, deed) == Some(true));
     if let Some(room) = allowed {
         shard.send_signal(room, body);
         return id.map_or(Action::Done, |id| Action::Answer(accepted(Some(id))));
     }
     Action::Serial(Box::pin(async move {
-        match authorized(&node, &room, &caller, Deed::Write).await {
+        match authorized(&node, &room, &caller, deed).await {
             Ok(room) => {
                 shard.send_signal(room, body);
                 id.map(|id| accepted(Some(id)))
@@ -345,8 +349,7 @@ fn is_deeper_than(value: &serde_json::Value, depth: usize) -> bool {
 /// Finds a room in which the caller may do something.
 async fn authorized(node: &Node, room: &RoomRef, caller: &Caller, deed: Deed) -> Outcome<RoomId> {
     let access = node.find_room(room, caller.user.id).await?;
-    let facts = RoomFacts { kind: access.room.kind, archived: access.room.archived };
-    authorize(facts, access.membership, deed, node.now())?;
+    authorize(access.room.facts(), access.membership, deed, node.now())?;
     Ok(access.room.id)
 }
 

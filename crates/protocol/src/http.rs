@@ -21,7 +21,8 @@ pub use page::Page;
 pub use provider::{ProviderHealth, ProviderSummary, TestPromptRequest, TestPromptResponse};
 pub use reading::{MessageVersion, NotificationsRequest, ReadRequest, ReadState};
 pub use room::{
-    CreateInviteRequest, CreateRoomRequest, Invite, PatchRoomRequest, PutMemberRequest, Restriction,
+    Ban, CreateInviteRequest, CreateRoomRequest, Invite, PatchRoomRequest, PatchRoomSettings,
+    PutMemberRequest, Restriction, TransferRoomRequest,
 };
 pub use server::{Dependency, Info, NodeStatus, Readiness, Registration, Status};
 pub use token::{CreateTokenRequest, NewPersonalToken, PersonalToken, Scope, Scopes};

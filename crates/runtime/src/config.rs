@@ -40,6 +40,7 @@ pub use auth::{AuthConfig, Registration};
 pub use bots::BotsConfig;
 pub use bus::BusConfig;
 pub use cluster::ClusterConfig;
+pub use duration::parse_duration;
 pub use limits::LimitsConfig;
 pub use llm::{LlmConfig, OllamaHost};
 pub use load::Loaded;

@@ -2,6 +2,7 @@
 
 use parlor_domain::permission::Refused;
 use parlor_protocol::event::Event;
+use parlor_protocol::http::PatchRoomSettings;
 use parlor_protocol::id::{JobId, MessageId, RoomId, UserId};
 use parlor_protocol::message::{MessageStatus, ReplyError, Usage};
 use parlor_protocol::room::Role;
@@ -92,7 +93,13 @@ pub enum Intent {
         /// Which.
         role: Role,
     },
-    /// Changes name, topic or whether the room is archived; what is `None` stays.
+    /// Makes another member, who must be a person, owner in the place of the actor, who becomes a
+    /// moderator.
+    Transfer {
+        /// The new owner.
+        user: UserId,
+    },
+    /// Changes name, topic, settings or whether the room is archived; what is `None` stays.
     Update {
         /// The name, checked.
         name: Option<String>,
@@ -100,6 +107,8 @@ pub enum Intent {
         topic: Option<String>,
         /// Whether it is closed for new messages.
         archived: Option<bool>,
+        /// Who may do what, checked.
+        settings: Option<PatchRoomSettings>,
     },
     /// Removes everything before this event, also what bots remember.
     ResetHistory,
@@ -225,6 +234,9 @@ pub enum AppendRefused {
     /// The room has as many members as it may have.
     #[error("the room is full")]
     RoomFull,
+    /// Only a person can own a room, and nobody gives it to themselves.
+    #[error("this member cannot own the room")]
+    NotAnOwner,
     /// The room would have no owner.
     #[error("a room needs an owner: make someone else owner first")]
     LastOwner,

@@ -16,6 +16,7 @@ pub mod operations;
 pub mod reading;
 pub mod replay;
 pub mod rooms;
+pub mod rules;
 pub mod sessions;
 pub mod tail;
 pub mod threads;
@@ -166,6 +167,20 @@ macro_rules! store_conformance {
                 room_is_renamed_and_archived,
                 deleted_room_is_gone,
                 rooms_of_one_owner_are_deleted_by_kind,
+            });
+            $crate::store_conformance!(@tests $factory, rules {
+                owner_says_who_may_do_what_and_everyone_is_told,
+                moderators_set_slow_mode_and_nothing_else,
+                settings_decide_who_writes_and_invites,
+                message_of_who_may_not_call_bots_calls_none,
+                slow_mode_makes_members_wait_and_repeats_get_their_first_answer,
+                slow_mode_is_not_escaped_by_leaving_or_by_many_at_once,
+                ownership_goes_over_in_one_step,
+                only_people_become_owners,
+                bans_are_listed_until_they_end,
+                links_are_listed_and_revoked_by_who_made_them_or_a_moderator,
+                link_with_one_use_left_admits_one_of_many,
+                removed_member_has_no_way_back_by_a_link_of_their_own,
             });
             $crate::store_conformance!(@tests $factory, sessions {
                 refresh_token_is_exchanged_for_its_successor,

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::append::{Append, AppendRefused, Appended, QueuedJob};
 use crate::error::StoreError;
+use crate::moderation::Moderation;
 use crate::record::{
     Account, BotRecord, CancelOutcome, Checkpoint, ClaimedJob, CreatedRoom, Credentials,
     InviteRecord, Lease, MemberRecord, NewInvite, NewRoom, NewSession, NewUser, ProfileChange,
@@ -40,6 +41,7 @@ pub trait Store:
     + Sessions
     + Tokens
     + Rooms
+    + Moderation
     + Log
     + Reading
     + Many
@@ -58,6 +60,7 @@ impl<T> Store for T where
         + Sessions
         + Tokens
         + Rooms
+        + Moderation
         + Log
         + Reading
         + Many
@@ -431,6 +434,8 @@ impl From<Refused> for AppendRefused {
             | Refused::Role(_)
             | Refused::Muted { .. }
             | Refused::Archived
+            | Refused::NoSignals
+            | Refused::SlowMode { .. }
             | Refused::Direct => Self::Rule(refused),
         }
     }

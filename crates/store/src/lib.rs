@@ -13,6 +13,7 @@ pub mod conformance;
 pub mod contract;
 mod document;
 pub mod error;
+pub mod moderation;
 pub mod postgres;
 pub mod record;
 pub mod sqlite;
@@ -25,6 +26,7 @@ pub use contract::{
     Users,
 };
 pub use error::StoreError;
+pub use moderation::Moderation;
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
 pub use tail::{Commit, TailPage, TailPosition};

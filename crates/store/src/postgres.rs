@@ -18,6 +18,7 @@ mod invites;
 mod jobs;
 mod log;
 mod many;
+mod moderation;
 mod open;
 mod operations;
 mod pools;

@@ -6,11 +6,11 @@ mod tokens;
 pub use tokens::{NewToken, TokenConflict, TokenRecord};
 
 use parlor_domain::log::Head;
-use parlor_domain::permission::Membership;
+use parlor_domain::permission::{Membership, RoomFacts};
 use parlor_protocol::http::Trigger;
 use parlor_protocol::id::{JobId, MessageId, RoomId, SessionId, UserId};
 use parlor_protocol::message::Message;
-use parlor_protocol::room::{NotificationLevel, Role, RoomKind};
+use parlor_protocol::room::{NotificationLevel, Role, RoomKind, RoomSettings};
 use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::{ServerRole, User, UserKind, UserRef, Visibility};
 
@@ -231,6 +231,15 @@ pub struct RoomRecord {
     pub head: Head,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Who may do what in it, besides what the roles say.
+    pub settings: RoomSettings,
+}
+
+impl RoomRecord {
+    /// Returns what decides who may do what.
+    pub const fn facts(&self) -> RoomFacts {
+        RoomFacts { kind: self.kind, archived: self.archived, settings: self.settings }
+    }
 }
 
 /// A room together with one user's membership.

@@ -12,6 +12,7 @@ mod invites;
 mod jobs;
 mod log;
 mod many;
+mod moderation;
 mod open;
 mod operations;
 mod query;

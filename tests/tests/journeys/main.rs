@@ -19,6 +19,7 @@ mod refusals;
 mod restart;
 mod resume;
 mod revocation;
+mod rules;
 mod sse;
 mod stage;
 mod stalled;

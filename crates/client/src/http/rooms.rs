@@ -1,10 +1,13 @@
 //! Rooms, members and invite links.
 
 use parlor_protocol::http::{
-    CreateInviteRequest, CreateRoomRequest, Invite, Page, PatchRoomRequest, PutMemberRequest,
+    Ban, CreateInviteRequest, CreateRoomRequest, Invite, Page, PatchRoomRequest, PutMemberRequest,
+    TransferRoomRequest,
 };
-use parlor_protocol::room::{Member, Room};
+use parlor_protocol::id::RoomId;
+use parlor_protocol::room::{Member, Room, RoomKind};
 use reqwest::Method;
+use serde::Deserialize;
 
 use super::{Call, Http};
 use crate::error::ClientError;
@@ -57,6 +60,37 @@ impl Http {
         self.empty(Call::v1(Method::DELETE, &["rooms", room])).await
     }
 
+    /// Gives one's ownership of a room to another member.
+    pub async fn transfer_room(&self, room: &str, username: &str) -> Result<Room, ClientError> {
+        let request = TransferRoomRequest { username: username.to_owned() };
+        self.json(Call::v1(Method::POST, &["rooms", room, "transfer"]).body(&request)?).await
+    }
+
+    /// Deletes all rooms that only the caller owns, of one kind or of all, and returns them.
+    pub async fn delete_my_rooms(
+        &self,
+        kind: Option<RoomKind>,
+    ) -> Result<Vec<RoomId>, ClientError> {
+        #[derive(Deserialize)]
+        struct Deleted {
+            deleted: Vec<RoomId>,
+        }
+        let kind = kind.map(|kind| match kind {
+            RoomKind::Public => "public",
+            RoomKind::Private => "private",
+            RoomKind::Direct => "direct",
+        });
+        let call = Call::v1(Method::DELETE, &["rooms"]).query("mine", "true");
+        let deleted: Deleted = self.json(call.query_if("kind", kind)).await?;
+        Ok(deleted.deleted)
+    }
+
+    /// Returns one page of who may not enter a room.
+    pub async fn bans(&self, room: &str, cursor: Option<&str>) -> Result<Page<Ban>, ClientError> {
+        let call = Call::v1(Method::GET, &["rooms", room, "bans"]);
+        self.page(call.query_if("cursor", cursor)).await
+    }
+
     /// Returns one page of a room's members.
     pub async fn members(
         &self,
@@ -90,6 +124,21 @@ impl Http {
         request: &CreateInviteRequest,
     ) -> Result<Invite, ClientError> {
         self.json(Call::v1(Method::POST, &["rooms", room, "invites"]).body(request)?).await
+    }
+
+    /// Returns one page of the invite links of a room that work.
+    pub async fn invites(
+        &self,
+        room: &str,
+        cursor: Option<&str>,
+    ) -> Result<Page<Invite>, ClientError> {
+        let call = Call::v1(Method::GET, &["rooms", room, "invites"]);
+        self.page(call.query_if("cursor", cursor)).await
+    }
+
+    /// Revokes an invite link.
+    pub async fn revoke_invite(&self, room: &str, code: &str) -> Result<(), ClientError> {
+        self.empty(Call::v1(Method::DELETE, &["rooms", room, "invites", code])).await
     }
 
     /// Returns what an invite link leads to.

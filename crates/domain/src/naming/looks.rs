@@ -35,7 +35,9 @@ fn has_hidden(text: &str) -> bool {
             // Between two signs of a script or of an emoji.
             '\u{200C}' | '\u{200D}' => !(joins(before) && joins(after)),
             // After an emoji, or a digit of a key cap.
-            '\u{FE00}'..='\u{FE0F}' => before.is_none_or(|c| c.is_whitespace() || c.is_alphabetic()),
+            '\u{FE00}'..='\u{FE0F}' => {
+                before.is_none_or(|c| c.is_whitespace() || c.is_alphabetic())
+            }
             c if is_tag(c) => !in_flag,
             c => c.is_control() || is_never_seen(c),
         };
@@ -95,7 +97,9 @@ enum Alphabet {
 
 fn alphabet(c: char) -> Option<Alphabet> {
     Some(match c {
-        'a'..='z' | 'A'..='Z' | '\u{00C0}'..='\u{02AF}' | '\u{1E00}'..='\u{1EFF}' => Alphabet::Latin,
+        'a'..='z' | 'A'..='Z' | '\u{00C0}'..='\u{02AF}' | '\u{1E00}'..='\u{1EFF}' => {
+            Alphabet::Latin
+        }
         '\u{FF21}'..='\u{FF3A}'
         | '\u{FF41}'..='\u{FF5A}'
         | '\u{2100}'..='\u{214F}'

@@ -1,11 +1,12 @@
 //! Rooms, members and invites.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::id::RoomId;
-use crate::room::{Role, RoomKind};
+use crate::room::{Role, RoomKind, RoomSettings};
 use crate::time::Timestamp;
+use crate::user::UserRef;
 
 /// A new room.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +46,81 @@ pub struct PatchRoomRequest {
     /// Closes the room for new messages, or opens it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,
+    /// Who may do what. Owners change all of it, moderators `slow_mode_seconds`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings: Option<PatchRoomSettings>,
+}
+
+/// Changes of who may do what in a room; what is absent stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PatchRoomSettings {
+    /// The least role that may write messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub post: Option<Role>,
+    /// The least role whose messages call bots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_bots: Option<Role>,
+    /// The least role that may stop or redo replies of bots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_bots: Option<Role>,
+    /// The least role that may invite; `null`: members in public rooms, moderators in private ones.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub invite: Option<Option<Role>>,
+    /// Seconds that a member waits between two messages, at most 21,600; 0: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow_mode_seconds: Option<u32>,
+    /// Whether clients may send signals of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signals: Option<bool>,
+}
+
+/// Tells what is `null` from what is absent.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<Role>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
+impl PatchRoomSettings {
+    /// Returns the settings after the change.
+    pub fn apply(&self, settings: RoomSettings) -> RoomSettings {
+        let Self { post, call_bots, stop_bots, invite, slow_mode_seconds, signals } = *self;
+        RoomSettings {
+            post: post.unwrap_or(settings.post),
+            call_bots: call_bots.unwrap_or(settings.call_bots),
+            stop_bots: stop_bots.unwrap_or(settings.stop_bots),
+            invite: invite.unwrap_or(settings.invite),
+            slow_mode_seconds: slow_mode_seconds.unwrap_or(settings.slow_mode_seconds),
+            signals: signals.unwrap_or(settings.signals),
+        }
+    }
+
+    /// Tells whether it changes anything besides slow mode.
+    pub fn changes_rules(&self) -> bool {
+        Self { slow_mode_seconds: None, ..*self } != Self::default()
+    }
+}
+
+/// Gives one's ownership of a room to another member.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TransferRoomRequest {
+    /// The user name of the new owner, who must be a member and a person.
+    pub username: String,
+}
+
+/// Someone who may not enter a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ban {
+    /// Who.
+    pub user: UserRef,
+    /// The moderator who did it; absent when that account is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<UserRef>,
+    /// When.
+    pub at: Timestamp,
+    /// When it ends by itself; absent: when a moderator lifts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// Joins, invites, or changes a member. An empty object for oneself joins.
@@ -84,6 +160,9 @@ pub struct Invite {
     pub expires_at: Timestamp,
     /// How many more may join by it.
     pub uses_left: u32,
+    /// Who made it; only for those who may revoke it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creator: Option<UserRef>,
 }
 
 /// A new invite link.

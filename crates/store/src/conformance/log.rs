@@ -236,7 +236,12 @@ pub async fn stranger_can_do_nothing_in_a_private_room(factory: &dyn Factory) {
         Intent::Ban { user, until: None },
         Intent::Mute { user, until: None },
         Intent::SetRole { user: eve.id, role: Role::Owner },
-        Intent::Update { name: Some("x".to_owned()), topic: None, archived: Some(true) },
+        Intent::Update {
+            name: Some("x".to_owned()),
+            topic: None,
+            archived: Some(true),
+            settings: None,
+        },
         Intent::ResetHistory,
     ] {
         let refused = world.append(room, &eve, intent.clone()).await;

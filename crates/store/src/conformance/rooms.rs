@@ -141,7 +141,7 @@ pub async fn list_shows_only_rooms_that_the_user_may_see(factory: &dyn Factory) 
     make("b-private", "Secret", RoomKind::Private, &ada).await;
     make("c-of-bob", "Mine", RoomKind::Private, &bob).await;
     let closed = make("d-closed", "Old", RoomKind::Public, &bob).await;
-    let archive = Intent::Update { name: None, topic: None, archived: Some(true) };
+    let archive = Intent::Update { name: None, topic: None, archived: Some(true), settings: None };
     world.add(closed, &bob, archive).await;
 
     let list = async |filter: RoomFilter, after: Option<&str>, limit| {
@@ -225,6 +225,7 @@ pub async fn room_is_renamed_and_archived(factory: &dyn Factory) {
         name: name.map(str::to_owned),
         topic: None,
         archived,
+        settings: None,
     };
 
     let both = world.add(room, &ada, update(Some("New"), Some(true))).await;

@@ -1,6 +1,6 @@
 //! Whether someone may do something in a room, decided while nobody else can change the room.
 
-use parlor_domain::permission::{Action, Membership, RoomFacts, authorize};
+use parlor_domain::permission::{Action, Membership, authorize};
 use parlor_protocol::id::{RoomId, UserId};
 use parlor_protocol::time::Timestamp;
 
@@ -31,8 +31,7 @@ impl Access {
 
     /// Checks that the actor may do this.
     pub(super) fn authorize(&self, action: Action, at: Timestamp) -> Result<(), Stop> {
-        let facts = RoomFacts { kind: self.room.kind, archived: self.room.archived };
-        authorize(facts, self.member, action, at)?;
+        authorize(self.room.facts(), self.member, action, at)?;
         Ok(())
     }
 }

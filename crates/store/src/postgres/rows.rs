@@ -5,6 +5,7 @@ use parlor_domain::permission::Membership;
 use parlor_protocol::event::{Event, EventBody};
 use parlor_protocol::id::{MessageId, RoomId, UserId};
 use parlor_protocol::message::{BotReply, Message, MessageStatus, Pin, ReplyError, Usage};
+use parlor_protocol::room::RoomSettings;
 use parlor_protocol::user::{User, UserRef};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -30,7 +31,8 @@ pub(super) fn user_ref(row: &Row, first: usize) -> Outcome<UserRef> {
     })
 }
 
-fn user_ref_opt(row: &Row, first: usize) -> Outcome<Option<UserRef>> {
+/// Reads the same columns where there may be nobody.
+pub(super) fn user_ref_opt(row: &Row, first: usize) -> Outcome<Option<UserRef>> {
     match id_opt::<UserId>(row, first)? {
         Some(_) => user_ref(row, first).map(Some),
         None => Ok(None),
@@ -86,7 +88,13 @@ pub(super) fn room(row: &Row, epoch: &str) -> Outcome<RoomRecord> {
         archived: value(row, 5)?,
         head: Head { epoch: epoch.to_owned(), reset_through: count(row, 6)?, seq: count(row, 7)? },
         created_at: time(row, 8)?,
+        settings: settings(row, 9)?,
     })
+}
+
+/// Reads who may do what in a room.
+pub(super) fn settings(row: &Row, column: usize) -> Outcome<RoomSettings> {
+    Ok(serde_json::from_str(value(row, column)?)?)
 }
 
 /// Finds a room by id.

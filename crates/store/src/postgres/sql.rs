@@ -16,6 +16,7 @@ pub(in crate::postgres) mod jobs;
 pub(in crate::postgres) mod members;
 pub(in crate::postgres) mod messages;
 pub(in crate::postgres) mod meta;
+pub(in crate::postgres) mod moderation;
 pub(in crate::postgres) mod reading;
 pub(in crate::postgres) mod rooms;
 pub(in crate::postgres) mod sessions;
@@ -44,6 +45,7 @@ mod tests {
             super::members::ALL,
             super::messages::ALL,
             super::meta::ALL,
+            super::moderation::ALL,
             super::reading::ALL,
             super::rooms::ALL,
             super::sessions::ALL,

@@ -16,7 +16,7 @@ mod room;
 pub(super) use members::{add as add_member, remove as remove_member};
 pub(super) use room::state as room_state;
 
-use parlor_domain::permission::{Action, Membership, RoomFacts, authorize};
+use parlor_domain::permission::{Action, Membership, authorize};
 use parlor_protocol::event::{Event, EventBody};
 use parlor_protocol::id::{MessageId, RoomId, UserId};
 use parlor_protocol::room::RoomKind;
@@ -93,7 +93,10 @@ fn carry_out(conn: &Connection, rules: &Rules, append: Append) -> Step<Appended>
         Intent::Ban { user, until } => members::ban(&mut desk, user, until),
         Intent::Mute { user, until } => members::mute(&mut desk, user, until),
         Intent::SetRole { user, role } => members::set_role(&mut desk, user, role),
-        Intent::Update { name, topic, archived } => room::update(&mut desk, name, topic, archived),
+        Intent::Transfer { user } => members::transfer(&mut desk, user),
+        Intent::Update { name, topic, archived, settings } => {
+            room::update(&mut desk, room::Change { name, topic, archived, settings })
+        }
         Intent::ResetHistory => reset::reset_history(&mut desk),
         Intent::StartReply { job, generation, message, provider, model } => {
             let claim = replies::Claim { job, generation, message };
@@ -149,8 +152,7 @@ impl<'a> Desk<'a> {
 
     /// Checks that the actor may do this.
     pub(super) fn authorize(&self, action: Action) -> Step<Membership> {
-        let facts = RoomFacts { kind: self.room.kind, archived: self.room.archived };
-        authorize(facts, self.member, action, self.at)?;
+        authorize(self.room.facts(), self.member, action, self.at)?;
         Ok(self.member.ok_or(AppendRefused::NoSuchRoom)?)
     }
 

@@ -171,7 +171,7 @@ pub(super) fn find(
 }
 
 /// Tells a refusal from a failure.
-fn settled<T>(step: Step<T>) -> Outcome<std::result::Result<T, AppendRefused>> {
+pub(super) fn settled<T>(step: Step<T>) -> Outcome<std::result::Result<T, AppendRefused>> {
     match step {
         Ok(value) => Ok(Ok(value)),
         Err(Stop::Refused(refused)) => Ok(Err(refused)),
@@ -189,12 +189,12 @@ fn find_listing(
     let found = query::find(conn, sql::FIND_LISTING, key, |row| {
         Ok(RoomListing {
             room: rows::room(row, &rules.epoch)?,
-            members: count(row, 9)?,
-            role: rows::role_opt(row, 10)?,
-            read_seq: row.get::<_, Option<i64>>(11)?.map_or(0, i64::cast_unsigned),
-            unread: count(row, 12)?,
-            mentions: count(row, 13)?,
-            notifications: word_opt(row, 14)?.unwrap_or_default(),
+            members: count(row, 10)?,
+            role: rows::role_opt(row, 11)?,
+            read_seq: row.get::<_, Option<i64>>(12)?.map_or(0, i64::cast_unsigned),
+            unread: count(row, 13)?,
+            mentions: count(row, 14)?,
+            notifications: word_opt(row, 15)?.unwrap_or_default(),
             participants: Vec::new(),
         })
     })?;

@@ -5,7 +5,9 @@ use parlor_domain::permission::Membership;
 use parlor_protocol::event::{Event, EventBody};
 use parlor_protocol::id::{MessageId, RoomId, UserId};
 use parlor_protocol::message::{BotReply, Message, Pin, ReplyError, Usage};
+use parlor_protocol::room::RoomSettings;
 use parlor_protocol::user::{User, UserRef};
+use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
@@ -27,7 +29,8 @@ pub(super) fn user_ref(row: &Row<'_>, first: usize) -> rusqlite::Result<UserRef>
     })
 }
 
-fn user_ref_opt(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<UserRef>> {
+/// Reads the same columns where there may be nobody.
+pub(super) fn user_ref_opt(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<UserRef>> {
     match id_opt::<UserId>(row, first)? {
         Some(_) => user_ref(row, first).map(Some),
         None => Ok(None),
@@ -87,6 +90,14 @@ pub(super) fn room(row: &Row<'_>, epoch: &str) -> rusqlite::Result<RoomRecord> {
         archived: row.get(5)?,
         head: Head { epoch: epoch.to_owned(), reset_through: count(row, 6)?, seq: count(row, 7)? },
         created_at: time(row, 8)?,
+        settings: settings(row, 9)?,
+    })
+}
+
+fn settings(row: &Row<'_>, column: usize) -> rusqlite::Result<RoomSettings> {
+    let document = row.get_ref(column)?.as_str()?;
+    serde_json::from_str(document).map_err(|source| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(source))
     })
 }
 

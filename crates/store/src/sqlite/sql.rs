@@ -15,6 +15,7 @@ pub(in crate::sqlite) mod jobs;
 pub(in crate::sqlite) mod members;
 pub(in crate::sqlite) mod messages;
 pub(in crate::sqlite) mod meta;
+pub(in crate::sqlite) mod moderation;
 pub(in crate::sqlite) mod reading;
 pub(in crate::sqlite) mod rooms;
 pub(in crate::sqlite) mod sessions;
@@ -35,6 +36,7 @@ mod tests {
             "../../../../migrations/sqlite/V6__mentions_threads_pins.sql"
         ))
         .unwrap();
+        conn.execute_batch(include_str!("../../../../migrations/sqlite/V7__people.sql")).unwrap();
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V10__hooks.sql")).unwrap();
         conn.execute_batch("CREATE TABLE refinery_schema_history (version INTEGER)").unwrap();
 
@@ -44,6 +46,7 @@ mod tests {
             super::members::ALL,
             super::messages::ALL,
             super::meta::ALL,
+            super::moderation::ALL,
             super::reading::ALL,
             super::rooms::ALL,
             super::sessions::ALL,

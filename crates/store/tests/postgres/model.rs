@@ -302,9 +302,12 @@ impl Twins {
                 let role = [Role::Member, Role::Moderator, Role::Owner][usize::from(role)];
                 Intent::SetRole { user: self.users[user], role }
             }
-            Wish::Update { name, archived } => {
-                Intent::Update { name: name.map(|n| format!("name {n}")), topic: None, archived }
-            }
+            Wish::Update { name, archived } => Intent::Update {
+                name: name.map(|n| format!("name {n}")),
+                topic: None,
+                archived,
+                settings: None,
+            },
             Wish::Reset => Intent::ResetHistory,
         };
         Append { room: room_id, actor, at, intent }

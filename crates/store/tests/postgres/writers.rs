@@ -337,7 +337,12 @@ async fn what_is_not_idempotent_is_done_once_while_connections_are_ended() {
                 // Done twice, each of these would add another event or be refused.
                 let intents = [
                     Intent::React { message: id, emoji: "👍".to_owned(), add: n % 2 == 0 },
-                    Intent::Update { name: Some(format!("name {n}")), topic: None, archived: None },
+                    Intent::Update {
+                        name: Some(format!("name {n}")),
+                        topic: None,
+                        archived: None,
+                        settings: None,
+                    },
                     Intent::Kick { user: town.bob },
                     Intent::Invite { user: town.bob },
                 ];
@@ -472,7 +477,12 @@ async fn commit_that_did_not_reach_the_standby_is_not_acknowledged() {
     standby.pause();
     let intents = [
         Intent::Publish(message(Some("one".to_owned()), "hello")),
-        Intent::Update { name: Some("another".to_owned()), topic: None, archived: None },
+        Intent::Update {
+            name: Some("another".to_owned()),
+            topic: None,
+            archived: None,
+            settings: None,
+        },
     ];
     let writers = intents.map(|intent| {
         let (store, actor) = (Arc::clone(&store), town.ada);

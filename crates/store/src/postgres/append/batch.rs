@@ -184,17 +184,19 @@ async fn attempt(
     let mut work = attempts.connect().await?;
     let came = async {
         let facts = store.remembered.facts(&work, wishes.iter().map(|wish| wish.append)).await?;
-        // What a bot writes of its own accord depends on what it answers.
-        let by_bots: HashSet<RoomId> = wishes
-            .iter()
-            .filter(|wish| facts.kind(wish.append.actor) == UserKind::Bot)
-            .map(|wish| wish.append.room)
-            .collect();
+        // What a bot writes of its own accord depends on what it answers, and in some rooms it
+        // depends on more than membership who may write.
+        let needs_a_closer_look = |wish: &&Wish<'_>| {
+            facts.kind(wish.append.actor) == UserKind::Bot
+                || facts.rooms.get(&wish.append.room).is_some_and(|room| !room.is_plain)
+        };
+        let odd: HashSet<RoomId> =
+            wishes.iter().filter(needs_a_closer_look).map(|wish| wish.append.room).collect();
         // A room that was just not there has no mark to be checked.
         let is_there = |room: &RoomId| facts.rooms.contains_key(room);
         let by_people: Vec<Wish<'_>> = wishes
             .iter()
-            .filter(|wish| is_there(&wish.append.room) && !by_bots.contains(&wish.append.room))
+            .filter(|wish| is_there(&wish.append.room) && !odd.contains(&wish.append.room))
             .copied()
             .collect();
         let called = messages::called(&facts, &by_people, store.options.max_hops);
@@ -210,7 +212,7 @@ async fn attempt(
         let all = wishes.iter().map(|wish| {
             if !is_there(&wish.append.room) {
                 Came::Answered(Err(AppendRefused::NoSuchRoom))
-            } else if by_bots.contains(&wish.append.room) {
+            } else if odd.contains(&wish.append.room) {
                 Came::Odd
             } else {
                 came.next().unwrap_or(Came::Odd)

@@ -2,6 +2,7 @@
 //!
 //! The bots of a room rarely change, so a node remembers them. What it remembers carries the mark of
 //! the room that it was read with, and a message is only written where that is still the room's mark.
+//! The same mark tells that the room still has the settings that allow to write a batch in one call.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use parlor_domain::turn::{Call, RoomBot, called_bots};
 use parlor_protocol::id::{RoomId, UserId};
-use parlor_protocol::room::RoomKind;
+use parlor_protocol::room::{Role, RoomKind, RoomSettings};
 use parlor_protocol::user::{UserKind, UserRef};
 use uuid::Uuid;
 
@@ -32,6 +33,8 @@ const USERS_MAX: usize = 65_536;
 pub(super) struct RoomBots {
     pub(super) mark: Uuid,
     kind: RoomKind,
+    /// Whether every member may write at any time and call bots.
+    pub(super) is_plain: bool,
     bots: Vec<RoomBot>,
     users: Vec<UserRef>,
 }
@@ -187,16 +190,17 @@ async fn read_rooms(conn: &Server, rooms: &[Uuid]) -> Outcome<Vec<(RoomId, Arc<R
                 Some((bot, rows::user_ref(row, 3)?))
             }
         };
-        Ok((room, value::<Uuid>(row, 1)?, word::<RoomKind>(row, 2)?, bot))
+        let is_plain = is_plain(&rows::settings(row, 8)?);
+        Ok((room, value::<Uuid>(row, 1)?, word::<RoomKind>(row, 2)?, is_plain, bot))
     });
     let mut read: Vec<(RoomId, RoomBots)> = Vec::new();
-    for (room, mark, kind, bot) in found.await? {
+    for (room, mark, kind, is_plain, bot) in found.await? {
         // Rows of the same room follow each other.
         let facts = match read.last_mut() {
             Some((last, facts)) if *last == room => facts,
             _ => {
                 let (bots, users) = (Vec::new(), Vec::new());
-                &mut read.push_mut((room, RoomBots { mark, kind, bots, users })).1
+                &mut read.push_mut((room, RoomBots { mark, kind, is_plain, bots, users })).1
             }
         };
         if let Some((bot, user)) = bot {
@@ -205,6 +209,13 @@ async fn read_rooms(conn: &Server, rooms: &[Uuid]) -> Outcome<Vec<(RoomId, Arc<R
         }
     }
     Ok(read.into_iter().map(|(room, facts)| (room, Arc::new(facts))).collect())
+}
+
+/// Tells whether a room asks nothing more of who writes than to be a member.
+fn is_plain(settings: &RoomSettings) -> bool {
+    settings.post == Role::Member
+        && settings.call_bots == Role::Member
+        && settings.slow_mode_seconds == 0
 }
 
 #[cfg(test)]
@@ -233,7 +244,8 @@ mod tests {
             bot(2, parlor_protocol::http::Trigger::Always),
             bot(3, parlor_protocol::http::Trigger::Never),
         ];
-        let room = RoomBots { mark: Uuid::nil(), kind: RoomKind::Public, bots, users: Vec::new() };
+        let (mark, kind, users) = (Uuid::nil(), RoomKind::Public, Vec::new());
+        let room = RoomBots { mark, kind, is_plain: true, bots, users };
         let message = |reply_to| NewMessage {
             id: parlor_protocol::id::MessageId(Uuid::nil()),
             client_id: None,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use parlor_domain::permission::{Action, Membership, RoomFacts, authorize};
+use parlor_domain::permission::{Action, Membership, authorize};
 use parlor_protocol::event::{Event, EventBody};
 use parlor_protocol::id::{MessageId, RoomId, UserId};
 use parlor_protocol::message::MessageStatus;
@@ -85,8 +85,7 @@ impl<'a> Desk<'a> {
 
     /// Checks that the actor may do this.
     pub(super) fn authorize(&self, action: Action) -> Step<Membership> {
-        let facts = RoomFacts { kind: self.room.kind, archived: self.room.archived };
-        authorize(facts, self.member, action, self.at)?;
+        authorize(self.room.facts(), self.member, action, self.at)?;
         Ok(self.member.ok_or(AppendRefused::NoSuchRoom)?)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Each looks at all that may refuse it before it writes anything.
 
-use parlor_domain::permission::{Action, Membership, Refused};
+use parlor_domain::permission::{Action, Membership, check_rank};
 use parlor_protocol::event::{EventBody, LeaveReason, MemberChange};
 use parlor_protocol::id::UserId;
 use parlor_protocol::room::{Role, RoomKind};
@@ -12,7 +12,7 @@ use parlor_protocol::user::{UserKind, UserRef};
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended};
 use crate::postgres::codec::{Word as _, count, integer, millis, sought, time_opt};
-use crate::postgres::sql::{jobs, members as sql, rooms};
+use crate::postgres::sql::{jobs, members as sql, moderation, rooms};
 use crate::postgres::{query, rows};
 
 pub(super) async fn join(desk: &mut Desk<'_>, invite: Option<&str>) -> Step<Appended> {
@@ -136,13 +136,43 @@ pub(super) async fn set_role(desk: &mut Desk<'_>, user: UserId, role: Role) -> S
     if member.role == role {
         return Ok(Appended::Unchanged);
     }
+    if role == Role::Owner {
+        check_can_own(&user)?;
+    }
     check_owner_remains(desk, user.id, member).await?;
+    give_role(desk, user, member, role).await?;
+    Ok(desk.added())
+}
+
+pub(super) async fn transfer(desk: &mut Desk<'_>, user: UserId) -> Step<Appended> {
+    let own = desk.authorize(Action::Own)?;
+    desk.refuse_in_direct_room()?;
+    let (user, member) = find_member(desk, user).await?;
+    if user.id == desk.actor.id {
+        return Err(AppendRefused::NotAnOwner.into());
+    }
+    check_can_own(&user)?;
+    if member.role != Role::Owner {
+        give_role(desk, user, member, Role::Owner).await?;
+    }
+    let actor = desk.actor.clone();
+    give_role(desk, actor, own, Role::Moderator).await?;
+    Ok(desk.added())
+}
+
+/// Changes a role and tells it.
+async fn give_role(desk: &mut Desk<'_>, user: UserRef, member: Membership, role: Role) -> Step<()> {
     let room = desk.room_key();
     desk.write(sql::SET_ROLE, &[&room, &user.id.0, &role.word()]).await?;
     let muted_until = member.muted_until;
     let change = MemberChange { user, role, reason: None, muted_until };
     desk.add_event(EventBody::MemberRoleChanged(change));
-    Ok(desk.added())
+    Ok(())
+}
+
+/// A program cannot look after a room.
+fn check_can_own(user: &UserRef) -> Step<()> {
+    if user.kind == UserKind::User { Ok(()) } else { Err(AppendRefused::NotAnOwner.into()) }
 }
 
 /// Adds a member and tells it. What was said before counts as read.
@@ -166,6 +196,11 @@ async fn remove(
     let room = desk.room_key();
     desk.write(sql::DELETE, &[&room, &user.id.0]).await?;
     desk.write(sql::COUNT_DOWN, &[&room]).await?;
+    desk.write(moderation::NOTE_PAST_MEMBER, &[&room, &user.id.0]).await?;
+    if reason != LeaveReason::Left {
+        // Their links would be a way back.
+        desk.write(moderation::REVOKE_INVITES_OF, &[&room, &user.id.0]).await?;
+    }
     if user.kind == UserKind::Bot {
         desk.write(jobs::REQUEST_CANCEL_OF_BOT, &[&room, &user.id.0]).await?;
     }
@@ -184,14 +219,6 @@ async fn find_member(desk: &Desk<'_>, user: UserId) -> Step<(UserRef, Membership
         (Some((user, _)), Some(member)) => Ok((user, member)),
         _ => Err(AppendRefused::NoSuchUser.into()),
     }
-}
-
-/// Moderators keep order among members; only an owner may act against those above.
-fn check_rank(actor: Membership, target: Membership) -> Step<()> {
-    if target.role >= actor.role && actor.role != Role::Owner {
-        return Err(Refused::Role("owner").into());
-    }
-    Ok(())
 }
 
 /// Refuses to take the last owner from a room in which others remain.

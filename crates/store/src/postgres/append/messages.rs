@@ -7,7 +7,7 @@ use parlor_domain::permission::{Action, Membership, RoomFacts, authorize};
 use parlor_protocol::event::{Event, EventBody};
 use parlor_protocol::id::{MessageId, RoomId, UserId};
 use parlor_protocol::message::{Message, MessageStatus};
-use parlor_protocol::room::Role;
+use parlor_protocol::room::{Role, RoomSettings};
 use parlor_protocol::user::{UserKind, UserRef};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -218,7 +218,9 @@ impl Verdict {
         let (Some(kind), Some(true)) = (word_opt(row, 7)?, value::<Option<bool>>(row, 6)?) else {
             return Ok(Self::Refused(AppendRefused::NoSuchRoom));
         };
-        let room = RoomFacts { kind, archived: value(row, 8)? };
+        // Rooms with other settings are written in another way.
+        let settings = RoomSettings::default();
+        let room = RoomFacts { kind, archived: value(row, 8)?, settings };
         let role: Option<Role> = word_opt(row, 9)?;
         let muted_until = time_opt(row, 10)?;
         let member = role.map(|role| Membership { role, muted_until });
@@ -228,7 +230,7 @@ impl Verdict {
             (Err(refused), _) => Self::Refused(refused.into()),
             // The first answer stays the answer, also for someone who may not write any more.
             (Ok(()), Some(first)) => Self::Repeated(first.cast_unsigned()),
-            (Ok(()), None) => match authorize(room, member, Action::Write, at) {
+            (Ok(()), None) => match authorize(room, member, Action::Post, at) {
                 Err(refused) => Self::Refused(refused.into()),
                 Ok(()) if value(row, 11)? => Self::Odd,
                 Ok(()) => Self::Refused(AppendRefused::NoSuchMessage),

@@ -1,6 +1,6 @@
 //! Messages one by one, and the jobs of the bots that they call.
 
-use parlor_domain::permission::Action;
+use parlor_domain::permission::{Action, check_slow_mode, is_slowed};
 use parlor_domain::turn::{Call, RoomBot, called_bots};
 use parlor_protocol::event::EventBody;
 use parlor_protocol::id::{JobId, MessageId, RoomId, UserId};
@@ -11,11 +11,11 @@ use uuid::Uuid;
 use super::mentions::Mentions;
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended, NewMessage, QueuedJob};
-use crate::postgres::codec::{Word as _, count, id, integer, word};
+use crate::postgres::codec::{Word as _, count, id, integer, time, word};
 use crate::postgres::fault::Outcome;
 use crate::postgres::query::{self, Params};
 use crate::postgres::rows;
-use crate::postgres::sql::{bots, jobs, messages as sql};
+use crate::postgres::sql::{bots, jobs, messages as sql, moderation};
 
 /// Writes a message once, whatever the number of attempts.
 pub(super) async fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Appended> {
@@ -24,7 +24,11 @@ pub(super) async fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Append
     if let Some(seq) = find_first(desk, &new).await? {
         return desk.repeat(seq).await;
     }
-    desk.authorize(Action::Write)?;
+    let member = desk.authorize(Action::Post)?;
+    let slowed = is_slowed(&desk.room.settings, member, desk.actor.kind);
+    if slowed {
+        check_pause(desk).await?;
+    }
     let (answered, named) =
         tokio::try_join!(desk.message_facts_opt(new.reply_to), desk.message_facts_opt(new.thread))?;
     let thread = match (&named, &answered) {
@@ -63,6 +67,11 @@ pub(super) async fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Append
     };
     insert(desk, &message, &mentions, hops).await?;
     mentions.note(desk, message.seq).await?;
+    if slowed {
+        let (room, at) = (desk.room_key(), desk.at.as_millis());
+        let actor = desk.actor.id.0;
+        desk.write(moderation::NOTE_LAST_POST, &[&room, &actor, &at]).await?;
+    }
     let message = Message { mentions: mentions.users, ..message };
     let call = Call {
         author: desk.actor.id,
@@ -130,12 +139,23 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Queues a job for each bot that owes a reply to a message.
+/// Refuses a member whose last message was too short a time ago.
+async fn check_pause(desk: &Desk<'_>) -> Step<()> {
+    let key: Params<'_> = &[&desk.room.id.0, &desk.actor.id.0];
+    let last = query::find(desk.conn, moderation::FIND_LAST_POST, key, |row| time(row, 0)).await?;
+    Ok(check_slow_mode(&desk.room.settings, last, desk.at)?)
+}
+
+/// Queues a job for each bot that owes a reply to a message, if the author may call bots. What bots
+/// say to each other was called by someone who may.
 pub(super) async fn call_bots(
     desk: &mut Desk<'_>,
     trigger: MessageId,
     call: &Call<'_>,
 ) -> Outcome<()> {
+    if call.author_kind != UserKind::Bot && desk.authorize(Action::CallBots).is_err() {
+        return Ok(());
+    }
     let room = desk.room_key();
     let members: Vec<(RoomBot, UserRef)> =
         query::list(desk.conn, bots::LIST_CALLABLE, &[&room], |row| {

@@ -219,7 +219,10 @@ async fn dispatch(desk: &mut Desk<'_>, intent: Intent) -> Step<Appended> {
         Intent::Ban { user, until } => members::ban(desk, user, until).await,
         Intent::Mute { user, until } => members::mute(desk, user, until).await,
         Intent::SetRole { user, role } => members::set_role(desk, user, role).await,
-        Intent::Update { name, topic, archived } => room::update(desk, name, topic, archived).await,
+        Intent::Transfer { user } => members::transfer(desk, user).await,
+        Intent::Update { name, topic, archived, settings } => {
+            room::update(desk, room::Change { name, topic, archived, settings }).await
+        }
         Intent::ResetHistory => reset::reset_history(desk).await,
         Intent::StartReply { job, generation, message, provider, model } => {
             let claim = replies::Claim { job, generation, message };

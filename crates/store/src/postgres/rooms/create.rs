@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use parlor_protocol::event::{Event, EventBody, MemberChange, RoomState};
 use parlor_protocol::id::UserId;
-use parlor_protocol::room::{Role, RoomKind};
+use parlor_protocol::room::{Role, RoomKind, RoomSettings};
 use parlor_protocol::user::{UserKind, UserRef};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -128,7 +128,7 @@ fn first_events(new: &NewRoom, users: &[UserRef]) -> Vec<Event> {
         kind: new.kind,
         topic: new.topic.clone(),
         archived: false,
-        settings: parlor_protocol::room::RoomSettings::default(),
+        settings: RoomSettings::default(),
     };
     let joined = users.iter().map(|user| {
         let role = role_of(new, user);

@@ -27,12 +27,12 @@ pub(super) async fn find(
     let mut listings = query::list(conn, sql::LIST_LISTINGS, &[&ids, &user.0], |row| {
         Ok(RoomListing {
             room: rows::room(row, conn.epoch())?,
-            members: count(row, 9)?,
-            role: rows::role_opt(row, 10)?,
-            read_seq: value::<Option<i64>>(row, 11)?.map_or(0, i64::cast_unsigned),
-            unread: count(row, 12)?,
-            mentions: count(row, 13)?,
-            notifications: word_opt(row, 14)?.unwrap_or_default(),
+            members: count(row, 10)?,
+            role: rows::role_opt(row, 11)?,
+            read_seq: value::<Option<i64>>(row, 12)?.map_or(0, i64::cast_unsigned),
+            unread: count(row, 13)?,
+            mentions: count(row, 14)?,
+            notifications: word_opt(row, 15)?.unwrap_or_default(),
             participants: Vec::new(),
         })
     })

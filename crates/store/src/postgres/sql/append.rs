@@ -5,7 +5,7 @@ statements! {
     /// The bots that can be called in some rooms, each with the mark of its room: one statement, so
     /// that they belong together.
     LIST_ROOM_BOTS = "SELECT r.id, r.bots_mark, r.kind, u.id, u.username, u.display_name, u.kind, \
-                      b.trigger FROM rooms r LEFT JOIN (members m JOIN bots b \
+                      b.trigger, r.settings FROM rooms r LEFT JOIN (members m JOIN bots b \
                       ON b.user_id = m.user_id JOIN users u ON u.id = m.user_id AND u.active) \
                       ON m.room = r.id AND m.bot WHERE r.id = ANY ($1) \
                       ORDER BY r.id, lower(u.username)";

@@ -5,7 +5,7 @@ use super::reading::{unread, unread_mentions};
 macro_rules! room {
     () => {
         "r.id, r.slug, r.name, r.kind, r.topic, r.archived, r.reset_through, r.last_seq, \
-         r.created_at"
+         r.created_at, r.settings"
     };
 }
 
@@ -34,6 +34,8 @@ statements! {
     MEMBER_COUNT = "SELECT member_count FROM rooms WHERE id = $1";
     SET_RESET = "UPDATE rooms SET reset_through = $2 WHERE id = $1";
     UPDATE = "UPDATE rooms SET name = $2, topic = $3, archived = $4 WHERE id = $1";
+    /// What nodes remember of the room decides how its messages are written.
+    SET_SETTINGS = "UPDATE rooms SET settings = $2, bots_mark = gen_random_uuid() WHERE id = $1";
     SET_LAST_SEQS = "UPDATE rooms r SET last_seq = n.seq \
                      FROM unnest($1::uuid[], $2::bigint[]) AS n (room, seq) WHERE r.id = n.room";
     DELETE_ALL = "DELETE FROM rooms WHERE id = ANY($1)";

@@ -1,6 +1,6 @@
 //! Memberships: who comes, goes, and may do what.
 
-use parlor_domain::permission::{Action, Membership, Refused};
+use parlor_domain::permission::{Action, Membership, check_rank};
 use parlor_protocol::event::{EventBody, LeaveReason, MemberChange};
 use parlor_protocol::id::UserId;
 use parlor_protocol::room::{Role, RoomKind};
@@ -11,7 +11,7 @@ use rusqlite::params;
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended};
 use crate::sqlite::codec::{Word as _, integer, millis, time_opt};
-use crate::sqlite::sql::{jobs, members as sql, rooms};
+use crate::sqlite::sql::{jobs, members as sql, moderation, rooms};
 use crate::sqlite::{query, rows};
 
 pub(super) fn join(desk: &mut Desk<'_>, invite: Option<&str>) -> Step<Appended> {
@@ -117,13 +117,47 @@ pub(super) fn set_role(desk: &mut Desk<'_>, user: UserId, role: Role) -> Step<Ap
     if member.role == role {
         return Ok(Appended::Unchanged);
     }
+    if role == Role::Owner {
+        check_can_own(&user)?;
+    }
     check_owner_remains(desk, user.id, member)?;
+    give_role(desk, user, member, role)?;
+    Ok(desk.added())
+}
+
+pub(super) fn transfer(desk: &mut Desk<'_>, user: UserId) -> Step<Appended> {
+    let own = desk.authorize(Action::Own)?;
+    desk.refuse_in_direct_room()?;
+    let (user, member) = find_member(desk, user)?;
+    if user.id == desk.actor.id {
+        return Err(AppendRefused::NotAnOwner.into());
+    }
+    check_can_own(&user)?;
+    if member.role != Role::Owner {
+        give_role(desk, user, member, Role::Owner)?;
+    }
+    let actor = desk.actor.clone();
+    give_role(desk, actor, own, Role::Moderator)?;
+    Ok(desk.added())
+}
+
+/// Changes a role and tells it.
+pub(in crate::sqlite) fn give_role(
+    desk: &mut Desk<'_>,
+    user: UserRef,
+    member: Membership,
+    role: Role,
+) -> Step<()> {
     let row = params![desk.room_key(), user.id.0.as_bytes(), role.word()];
     query::execute(desk.conn, sql::SET_ROLE, row)?;
     let muted_until = member.muted_until;
     let change = MemberChange { user, role, reason: None, muted_until };
-    desk.add_event(EventBody::MemberRoleChanged(change))?;
-    Ok(desk.added())
+    desk.add_event(EventBody::MemberRoleChanged(change))
+}
+
+/// A program cannot look after a room.
+fn check_can_own(user: &UserRef) -> Step<()> {
+    if user.kind == UserKind::User { Ok(()) } else { Err(AppendRefused::NotAnOwner.into()) }
 }
 
 /// Adds a member and tells it. What was said before counts as read.
@@ -160,6 +194,11 @@ pub(in crate::sqlite) fn remove(
     let key = [desk.room_key(), *user.id.0.as_bytes()];
     query::execute(desk.conn, sql::DELETE, key)?;
     query::execute(desk.conn, sql::COUNT_DOWN, [desk.room_key()])?;
+    query::execute(desk.conn, moderation::NOTE_PAST_MEMBER, key)?;
+    if reason != LeaveReason::Left {
+        // Their links would be a way back.
+        query::execute(desk.conn, moderation::REVOKE_INVITES_OF, key)?;
+    }
     if user.kind == UserKind::Bot {
         query::execute(desk.conn, jobs::REQUEST_CANCEL_OF_BOT, key)?;
     }
@@ -174,14 +213,6 @@ fn find_member(desk: &Desk<'_>, user: UserId) -> Step<(UserRef, Membership)> {
         (Some((user, _)), Some(member)) => Ok((user, member)),
         _ => Err(AppendRefused::NoSuchUser.into()),
     }
-}
-
-/// Moderators keep order among members; only an owner may act against those above.
-fn check_rank(actor: Membership, target: Membership) -> Step<()> {
-    if target.role >= actor.role && actor.role != Role::Owner {
-        return Err(Refused::Role("owner").into());
-    }
-    Ok(())
 }
 
 /// Refuses to take the last owner from a room in which others remain.

@@ -1,6 +1,6 @@
 //! Messages, and the jobs of the bots that they call.
 
-use parlor_domain::permission::Action;
+use parlor_domain::permission::{Action, check_slow_mode, is_slowed};
 use parlor_domain::turn::{Call, RoomBot, called_bots};
 use parlor_protocol::event::EventBody;
 use parlor_protocol::id::{JobId, MessageId, RoomId, UserId};
@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::mentions::Mentions;
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended, NewMessage, QueuedJob};
-use crate::sqlite::codec::{Word as _, bytes, count, id, integer, word};
-use crate::sqlite::sql::{bots, jobs, messages as sql};
+use crate::sqlite::codec::{Word as _, bytes, count, id, integer, time, word};
+use crate::sqlite::sql::{bots, jobs, messages as sql, moderation};
 use crate::sqlite::{query, rows};
 
 /// Writes a message once, whatever the number of attempts.
@@ -23,7 +23,11 @@ pub(super) fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Appended> {
     if let Some(seq) = find_first(desk, &new)? {
         return desk.repeat(seq);
     }
-    desk.authorize(Action::Write)?;
+    let member = desk.authorize(Action::Post)?;
+    let slowed = is_slowed(&desk.room.settings, member, desk.actor.kind);
+    if slowed {
+        check_pause(desk)?;
+    }
     let answered = new.reply_to.map(|message| desk.message_facts(message)).transpose()?;
     let thread = match new.thread {
         Some(named) => Some(desk.message_facts(named)?.thread.unwrap_or(named)),
@@ -61,6 +65,10 @@ pub(super) fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Appended> {
     };
     insert(desk, &message, &mentions, hops)?;
     mentions.note(desk, message.seq)?;
+    if slowed {
+        let row = params![desk.room_key(), desk.actor.id.0.as_bytes(), desk.at.as_millis()];
+        query::execute(desk.conn, moderation::NOTE_LAST_POST, row)?;
+    }
     let message = Message { mentions: mentions.users, ..message };
     call_bots(
         desk,
@@ -131,8 +139,19 @@ pub(super) fn insert(
     Ok(())
 }
 
-/// Queues a job for each bot that owes a reply to a message.
+/// Refuses a member whose last message was too short a time ago.
+fn check_pause(desk: &Desk<'_>) -> Step<()> {
+    let key = [desk.room_key(), *desk.actor.id.0.as_bytes()];
+    let last = query::find(desk.conn, moderation::FIND_LAST_POST, key, |row| time(row, 0))?;
+    Ok(check_slow_mode(&desk.room.settings, last, desk.at)?)
+}
+
+/// Queues a job for each bot that owes a reply to a message, if the author may call bots. What bots
+/// say to each other was called by someone who may.
 pub(super) fn call_bots(desk: &mut Desk<'_>, trigger: MessageId, call: &Call<'_>) -> Step<()> {
+    if call.author_kind != UserKind::Bot && desk.authorize(Action::CallBots).is_err() {
+        return Ok(());
+    }
     let members: Vec<(RoomBot, UserRef)> =
         query::list(desk.conn, bots::LIST_CALLABLE, [desk.room_key()], |row| {
             let user = rows::user_ref(row, 0)?;

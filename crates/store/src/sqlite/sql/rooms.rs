@@ -5,7 +5,7 @@ use super::reading::{unread, unread_mentions};
 macro_rules! room {
     () => {
         "r.id, r.slug, r.name, r.kind, r.topic, r.archived, r.reset_through, r.last_seq, \
-         r.created_at"
+         r.created_at, r.settings"
     };
 }
 
@@ -23,7 +23,7 @@ statements! {
     MEMBER_COUNT = "SELECT member_count FROM rooms WHERE id = ?1";
     SET_LAST_SEQ = "UPDATE rooms SET last_seq = ?2 WHERE id = ?1";
     SET_RESET = "UPDATE rooms SET reset_through = ?2 WHERE id = ?1";
-    UPDATE = "UPDATE rooms SET name = ?2, topic = ?3, archived = ?4 WHERE id = ?1";
+    UPDATE = "UPDATE rooms SET name = ?2, topic = ?3, archived = ?4, settings = ?5 WHERE id = ?1";
     DELETE = "DELETE FROM rooms WHERE id = ?1";
     /// A room as one user sees it; their membership may be absent.
     FIND_LISTING = concat!(
