@@ -63,9 +63,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers::<Room>(200, "The room.")
             .refuses(&[Code::NotFound]),
         Endpoint::patch("/v1/rooms/{room}", "patch_room", patch_room)
-use parlor_protocol::http::{
-    CreateRoomRequest, Page, PatchRoomRequest, PatchRoomSettings, Scope, TransferRoomRequest,
-};
+            .scope(Scope::Rooms)
+            .about("Rooms", "Rename, retopic, archive or reopen a room, or change its settings")
+            .details(
+                "What is absent stays as it is. `settings` say who may do what: owners change all \
+                 of them, moderators `slow_mode_seconds`. A direct room has none.",
+            )
             .body::<PatchRoomRequest>()
             .answers::<Room>(200, "The changed room.")
             .refuses(&[Code::NotFound, Code::NotAMember, Code::Forbidden]),
