@@ -76,6 +76,7 @@ pub struct PatchRoomSettings {
 }
 
 /// Tells what is `null` from what is absent.
+#[expect(clippy::option_option, reason = "null is not the same as absent here")]
 fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<Role>>, D::Error> {
     Option::deserialize(value).map(Some)
 }
