@@ -156,10 +156,11 @@ impl From<RuleRefused> for Refusal {
                 Self::new(Code::Forbidden, "Clients send no signals of their own in this room.")
             }
             RuleRefused::SlowMode { wait_ms } => {
-                let mut refusal = Self::rate_limited(Duration::from_millis(wait_ms));
-                refusal.detail =
-                    "The room is in slow mode; write again after the given time.".to_owned();
-                refusal
+                let detail = "The room is in slow mode; write again after the given time.";
+                Self {
+                    detail: detail.to_owned(),
+                    ..Self::rate_limited(Duration::from_millis(wait_ms))
+                }
             }
         }
     }

@@ -112,6 +112,15 @@ struct Room {
     refreshed_at: Option<Instant>,
 }
 
+impl Room {
+    /// Notes what decides who may do what, unless something newer is known.
+    fn learn(&mut self, seq: u64, facts: RoomFacts) {
+        if self.facts.is_none_or(|(known, _)| known <= seq) {
+            self.facts = Some((seq, facts));
+        }
+    }
+}
+
 /// Someone who follows a room.
 #[derive(Debug)]
 struct Member {

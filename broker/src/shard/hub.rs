@@ -125,7 +125,7 @@ impl Shard {
                     }
                     Effect::Facts(seq, facts) => {
                         if let Some(room) = self.rooms.borrow_mut().get_mut(&room) {
-                            room.facts = Some((seq, facts));
+                            room.learn(seq, facts);
                         }
                     }
                 }

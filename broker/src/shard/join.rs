@@ -280,10 +280,7 @@ impl Shard {
             joiner.sink.push(Class::Durable, json);
         }
         let catching_up = catching_up.map(|after| (after, self.next_member()));
-        let known = access.room.head.seq;
-        if room.facts.is_none_or(|(seq, _)| seq <= known) {
-            room.facts = Some((known, access.room.facts()));
-        }
+        room.learn(access.room.head.seq, access.room.facts());
         let Some(membership) = access.membership else { return Ok(Attached::NotYet) };
         let member = Member {
             user: joiner.user,

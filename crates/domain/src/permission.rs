@@ -191,9 +191,11 @@ fn least_role(room: &RoomFacts, action: Action) -> Role {
         }),
         // Nobody keeps order in a conversation.
         Action::Pin if room.kind == RoomKind::Direct => Role::Member,
-        Action::Pin | Action::RedactOthers | Action::Moderate | Action::Update | Action::SetSlowMode => {
-            Role::Moderator
-        }
+        Action::Pin
+        | Action::RedactOthers
+        | Action::Moderate
+        | Action::Update
+        | Action::SetSlowMode => Role::Moderator,
         Action::SetRules | Action::Own => Role::Owner,
     }
 }
