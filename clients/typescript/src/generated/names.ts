@@ -76,8 +76,12 @@ export const OPERATION_NAMES = {
   getStatus: 'GET /v1/admin/status',
   /** Return a profile */
   getUser: 'GET /v1/users/{username}',
+  /** List who may not enter a room */
+  listBans: 'GET /v1/rooms/{room}/bans',
   /** List the bots */
   listBots: 'GET /v1/bots',
+  /** List the invite links that work */
+  listInvites: 'GET /v1/rooms/{room}/invites',
   /** List the members of a room */
   listMembers: 'GET /v1/rooms/{room}/members',
   /** Read a room's history */
@@ -104,7 +108,7 @@ export const OPERATION_NAMES = {
   patchBot: 'PATCH /v1/bots/{bot}',
   /** Change one's own profile */
   patchMe: 'PATCH /v1/users/me',
-  /** Rename, retopic, archive or reopen a room */
+  /** Rename, retopic, archive or reopen a room, or change its settings */
   patchRoom: 'PATCH /v1/rooms/{room}',
   /** Pin a message */
   pinMessage: 'PUT /v1/rooms/{room}/messages/{message}/pin',
@@ -124,12 +128,16 @@ export const OPERATION_NAMES = {
   removeReaction: 'DELETE /v1/rooms/{room}/messages/{message}/reactions/{emoji}',
   /** Remove everything that was written in a room */
   resetHistory: 'DELETE /v1/rooms/{room}/messages',
+  /** Revoke an invite link */
+  revokeInvite: 'DELETE /v1/rooms/{room}/invites/{code}',
   /** Choose which messages of a room to be told of */
   setNotifications: 'PUT /v1/rooms/{room}/notifications',
   /** Make the first administrator */
   setUp: 'POST /v1/auth/setup',
   /** Send one prompt through a provider */
   testPrompt: 'POST /v1/llm/test',
+  /** Give one's ownership of a room to another member */
+  transferRoom: 'POST /v1/rooms/{room}/transfer',
   /** Unpin a message */
   unpinMessage: 'DELETE /v1/rooms/{room}/messages/{message}/pin',
 } as const;

@@ -5,6 +5,7 @@ import type {
   AdminUser,
   AdminUserPage,
   Alive,
+  BanPage,
   Bot,
   BotPage,
   Cancelled,
@@ -16,6 +17,7 @@ import type {
   EditMessageRequest,
   Info,
   Invite,
+  InvitePage,
   InvitePreview,
   MemberPage,
   MemoryStatsPage,
@@ -51,6 +53,7 @@ import type {
   TestPromptResponse,
   TokenRequest,
   TokenResponse,
+  TransferRoomRequest,
   User,
   WsTicket,
 } from './schemas.js';
@@ -284,7 +287,7 @@ export interface Operations {
     body: undefined;
     answer: Room;
   };
-  /** Rename, retopic, archive or reopen a room */
+  /** Rename, retopic, archive or reopen a room, or change its settings */
   'PATCH /v1/rooms/{room}': {
     path: { room: string };
     query: Record<never, never>;
@@ -297,6 +300,13 @@ export interface Operations {
     query: Record<never, never>;
     body: undefined;
     answer: undefined;
+  };
+  /** List who may not enter a room */
+  'GET /v1/rooms/{room}/bans': {
+    path: { room: string };
+    query: { cursor?: string; limit?: number };
+    body: undefined;
+    answer: BanPage;
   };
   /** Follow a room as server-sent events */
   'GET /v1/rooms/{room}/events': {
@@ -312,12 +322,26 @@ export interface Operations {
     body: undefined;
     answer: string;
   };
+  /** List the invite links that work */
+  'GET /v1/rooms/{room}/invites': {
+    path: { room: string };
+    query: { cursor?: string; limit?: number };
+    body: undefined;
+    answer: InvitePage;
+  };
   /** Make an invite link */
   'POST /v1/rooms/{room}/invites': {
     path: { room: string };
     query: Record<never, never>;
     body: CreateInviteRequest | undefined;
     answer: Invite;
+  };
+  /** Revoke an invite link */
+  'DELETE /v1/rooms/{room}/invites/{code}': {
+    path: { room: string; code: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: undefined;
   };
   /** List the members of a room */
   'GET /v1/rooms/{room}/members': {
@@ -451,6 +475,13 @@ export interface Operations {
     query: Record<never, never>;
     body: ReadRequest;
     answer: ReadState;
+  };
+  /** Give one's ownership of a room to another member */
+  'POST /v1/rooms/{room}/transfer': {
+    path: { room: string };
+    query: Record<never, never>;
+    body: TransferRoomRequest;
+    answer: Room;
   };
   /** Return one's own profile */
   'GET /v1/users/me': {

@@ -98,6 +98,26 @@ export interface Attachment {
   width?: number | null;
 }
 
+/** Someone who may not enter a room. */
+export interface Ban {
+  /** When. */
+  at: Timestamp;
+  /** The moderator who did it; absent when that account is gone. */
+  by?: UserRef | null;
+  /** When it ends by itself; absent: when a moderator lifts it. */
+  until?: Timestamp | null;
+  /** Who. */
+  user: UserRef;
+}
+
+/** One page of a list. */
+export interface BanPage {
+  /** The items. */
+  items: Ban[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
+}
+
 /** A bot. */
 export interface Bot {
   /** Messages of the room that it is shown at most. */
@@ -570,6 +590,8 @@ export interface Info {
 export interface Invite {
   /** The code; whoever has it may join. */
   code: string;
+  /** Who made it; only for those who may revoke it. */
+  creator?: UserRef | null;
   /** When it stops working. */
   expires_at: Timestamp;
   /** The room. */
@@ -578,10 +600,20 @@ export interface Invite {
   uses_left: number;
 }
 
+/** One page of a list. */
+export interface InvitePage {
+  /** The items. */
+  items: Invite[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
+}
+
 /** The room behind an invite link, for those who have its code. */
 export interface InvitePreview {
   /** The code; whoever has it may join. */
   code: string;
+  /** Who made it; only for those who may revoke it. */
+  creator?: UserRef | null;
   /** When it stops working. */
   expires_at: Timestamp;
   /** What kind of room it is. */
@@ -901,8 +933,26 @@ export interface PatchRoomRequest {
   archived?: boolean | null;
   /** A new name. */
   name?: string | null;
+  /** Who may do what. Owners change all of it, moderators `slow_mode_seconds`. */
+  settings?: PatchRoomSettings | null;
   /** A new topic. */
   topic?: string | null;
+}
+
+/** Changes of who may do what in a room; what is absent stays. */
+export interface PatchRoomSettings {
+  /** The least role whose messages call bots. */
+  call_bots?: Role | null;
+  /** The least role that may invite; `null`: members in public rooms, moderators in private ones. */
+  invite?: Role | null;
+  /** The least role that may write messages. */
+  post?: Role | null;
+  /** Whether clients may send signals of their own. */
+  signals?: boolean | null;
+  /** Seconds that a member waits between two messages, at most 21,600; 0: none. */
+  slow_mode_seconds?: number | null;
+  /** The least role that may stop or redo replies of bots. */
+  stop_bots?: Role | null;
 }
 
 /** Changes of a user by an administrator. */
@@ -1518,6 +1568,12 @@ export interface TokenResponse {
   token_type: string;
   /** Whose. */
   user: User;
+}
+
+/** Gives one's ownership of a room to another member. */
+export interface TransferRoomRequest {
+  /** The user name of the new owner, who must be a member and a person. */
+  username: string;
 }
 
 /** When a bot answers. */
