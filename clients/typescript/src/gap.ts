@@ -30,6 +30,8 @@ export interface Resynced {
 export interface GapLink {
   history(query: { after?: number; before?: number; limit: number }): Promise<Page<Message>>;
   later(attempt: number, run: () => void): void;
+  /** Returns when there is somebody to be told. */
+  listened(): Promise<void>;
   event(event: EventFrame): void;
   signal(signal: SignalFrame): void;
   resync(resynced: Resynced): void;
@@ -87,6 +89,7 @@ export class Gap {
     let found: { missed: Message[]; complete: boolean };
     try {
       found = await this.#missed(from, now);
+      await this.link.listened();
     } catch (error) {
       if (generation !== this.#generation) return;
       if (asParlorError(error).retryable) {

@@ -3,7 +3,7 @@
  * written for sure.
  *
  * Guarantees: every event comes once and in order, over reconnects and restarts of the server. What
- * cannot be continued is read from the history and told as `resync`. Until somebody listens, and while
+ * cannot be continued is read from the history and told as `resync`. While nobody listens, and while
  * a loop is behind, events wait at the server; nothing is dropped but signals, nothing piles up here.
  */
 
@@ -39,7 +39,8 @@ export class ParlorRoom extends Emitter<RoomEvents> {
   readonly #replies = new ReplyWatch();
   readonly #loops = new Set<Pick<Queue<unknown>, 'isFull' | 'end'>>();
   readonly #flushed = new Set<() => void>();
-  #heard = false;
+  readonly #listening = new Set<symbol>();
+  readonly #unheard: (() => void)[] = [];
   #closed: ParlorError | null = null;
 
   constructor(
@@ -65,6 +66,7 @@ export class ParlorRoom extends Emitter<RoomEvents> {
     this.#gap = new Gap({
       history: (query) => api.messages(room.id, query),
       later: (attempt, run) => ports.timers.setTimeout(run, backoffMs(attempt, ports)),
+      listened: () => this.#listened(),
       event: (event) => this.#apply(event),
       signal: (signal) => this.#signal(signal),
       resync: (resynced) => this.#resynced(resynced),
@@ -77,16 +79,26 @@ export class ParlorRoom extends Emitter<RoomEvents> {
     this.#subscription.onSignal.on((signal) => this.#gap.signal(signal));
   }
 
-  /** Calls back at each event. What happens before anybody listens waits at the server. */
+  /** Calls back at each event. What happens while nobody listens waits at the server. */
   override on<Name extends keyof RoomEvents>(
     name: Name,
     listener: (event: RoomEvents[Name]) => void,
     options?: ListenOptions,
   ): Unsubscribe {
     const off = super.on(name, listener, options);
-    this.#heard = true;
+    // The phase is not from the log.
+    if (name === 'phase' || options?.signal?.aborted) return off;
+    const listening = Symbol(name);
+    const leave = () => {
+      off();
+      options?.signal?.removeEventListener('abort', leave);
+      if (this.#listening.delete(listening)) this.#pace();
+    };
+    options?.signal?.addEventListener('abort', leave, { once: true });
+    this.#listening.add(listening);
+    for (const heard of this.#unheard.splice(0)) heard();
     this.#pace();
-    return off;
+    return leave;
   }
 
   get phase(): SubscriptionPhase {
@@ -264,9 +276,16 @@ export class ParlorRoom extends Emitter<RoomEvents> {
   #pace(): void {
     if (this.#closed) return;
     const behind =
-      !this.#heard || this.#gap.isFull || [...this.#loops].some((queue) => queue.isFull);
+      this.#listening.size === 0 ||
+      this.#gap.isFull ||
+      [...this.#loops].some((queue) => queue.isFull);
     if (behind) this.#subscription.pause();
     else this.#subscription.resume();
+  }
+
+  #listened(): Promise<void> {
+    if (this.#listening.size > 0) return Promise.resolve();
+    return new Promise((resolve) => this.#unheard.push(resolve));
   }
 
   #phaseChanged(phase: SubscriptionPhase): void {

@@ -107,6 +107,25 @@ test('events wait at the server until somebody listens, and then come from where
   expect(bodies(await take(loop, 2))).toEqual(['text 3', 'text 4']);
 });
 
+test('between two loops events wait at the server, too', async () => {
+  const one = room.items();
+  await subscribed();
+  await world.socket.says(created(3));
+  await one.next();
+  await one.return?.();
+  expect(world.socket.all('unsubscribe')).toHaveLength(1);
+  await world.socket.says(created(4));
+  const abort = new AbortController();
+  const seen: number[] = [];
+  room.on('event', (event) => seen.push(event.seq), { signal: abort.signal });
+  expect(subscribes().at(-1)).toEqual({ epoch: 'e1', seq: 3 });
+  await subscribed({ seq: 4 });
+  await world.socket.says(created(4));
+  expect(seen).toEqual([4]);
+  abort.abort();
+  expect(world.socket.all('unsubscribe')).toHaveLength(2);
+});
+
 test('a loop over messages leaves out my own and gives replies at their end', async () => {
   const loop = room.messages();
   await subscribed();
@@ -180,6 +199,18 @@ test('what was missed while the position was lost comes from the history, before
   expect(gap).toMatchObject({ before: { seq: 3 }, now: { seq: 6 } });
   expect(after).toMatchObject({ seq: 7 });
   expect(bodies(await take(said, 4))).toEqual(['text 3', 'text 4', 'text 6', 'text 7']);
+});
+
+test('what was missed waits for the next loop when the one before is left', async () => {
+  let answer: (response: Response) => void = () => undefined;
+  world.on(HISTORY, () => new Promise((resolve) => (answer = resolve)));
+  const one = room.messages({ own: true });
+  await subscribed({ seq: 4, resumed: false });
+  await one.return?.();
+  answer(reply({ items: [message(2), message(3), message(4)], next: null }));
+  await settle();
+  const two = room.messages({ own: true });
+  expect(bodies(await take(two, 2))).toEqual(['text 3', 'text 4']);
 });
 
 test('history that cannot be read is tried again while events wait', async () => {
