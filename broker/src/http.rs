@@ -28,6 +28,7 @@ mod export;
 mod extract;
 mod guard;
 mod headers;
+mod integrations;
 mod invites;
 mod llm;
 mod login_throttle;
@@ -44,6 +45,7 @@ mod table;
 mod tokens;
 mod users;
 mod view;
+mod webhooks;
 
 use documents::Documents;
 use login_throttle::LoginThrottle;

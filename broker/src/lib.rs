@@ -8,6 +8,7 @@ pub mod grant;
 pub mod http;
 pub mod metrics;
 pub mod node;
+pub mod outgoing;
 pub mod presence;
 pub mod rate;
 pub mod reads;
@@ -18,6 +19,7 @@ mod shard;
 pub mod start;
 pub mod stream;
 pub mod tls;
+mod webhooks;
 mod ws;
 
 #[cfg(feature = "bench-internals")]

@@ -1,6 +1,9 @@
 //! Names and units of the node's metrics, in one place. Labels come from closed sets only.
 
 mod asked;
+mod programs;
+
+pub use programs::ProgramMetrics;
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
@@ -31,6 +34,8 @@ pub struct Metrics {
     pub relay: RelayMetrics,
     /// Accounts.
     pub auth: AuthMetrics,
+    /// Incoming and outgoing webhooks.
+    pub programs: ProgramMetrics,
 }
 
 /// HTTP.
@@ -168,6 +173,7 @@ impl Metrics {
                 events: register.counter("parlor_store_events_total", "Events added to logs.")?,
             },
             relay: RelayMetrics::new(&register)?,
+            programs: ProgramMetrics::new(&register)?,
             auth: AuthMetrics {
                 logins: register.counters(
                     "parlor_auth_logins_total",

@@ -21,6 +21,7 @@ use crate::admission::Admission;
 use crate::committer::Committer;
 use crate::grant::Grant;
 use crate::metrics::Metrics;
+use crate::outgoing::Outgoing;
 use crate::presence::PresenceNews;
 use crate::presence::last_seen::LastSeen;
 use crate::rate::RateLimits;
@@ -67,6 +68,8 @@ pub struct Node {
     pub access_tokens: AccessTokens,
     /// Makes refresh tokens.
     pub refresh_tokens: RefreshTokens,
+    /// Calls other programs.
+    pub outgoing: Outgoing,
     /// Model providers.
     pub providers: Arc<Providers>,
     /// Rate limits.

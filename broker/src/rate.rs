@@ -55,6 +55,10 @@ pub struct RateLimits {
     pub requests_user: RateLimiter<UserId>,
     /// HTTP requests of one address without a login.
     pub requests_address: RateLimiter<AddressKey>,
+    /// Messages of one incoming webhook.
+    pub hooks: RateLimiter<UserId>,
+    /// Calls of incoming webhooks from one address.
+    pub hooks_address: RateLimiter<AddressKey>,
     /// Registrations from one address.
     pub register: RateLimiter<AddressKey>,
 }
@@ -70,6 +74,7 @@ impl RateLimits {
         let per_minute = config.requests_per_minute;
         let anonymous = config.anonymous_requests_per_minute;
         let per_hour = config.register_per_hour;
+        let hooks = config.hook_requests_per_minute;
         Self {
             publish_user: new
                 .limit("publish_user", (config.publish_per_second, SECOND, config.publish_burst)),
@@ -88,6 +93,9 @@ impl RateLimits {
                 .limit("history", (config.history_per_second, SECOND, config.history_burst)),
             requests_user: new.limit("requests_user", (per_minute, MINUTE, per_minute)),
             requests_address: new.limit("requests_address", (anonymous, MINUTE, anonymous)),
+            hooks: new
+                .limit("hooks", (config.hook_posts_per_second, SECOND, config.hook_posts_burst)),
+            hooks_address: new.limit("hooks_address", (hooks, MINUTE, hooks)),
             register: new.limit("register", (per_hour, HOUR, per_hour)),
         }
     }
@@ -122,6 +130,8 @@ impl RateLimits {
         sweep(&self.history, "history", metrics);
         sweep(&self.requests_user, "requests_user", metrics);
         sweep(&self.requests_address, "requests_address", metrics);
+        sweep(&self.hooks, "hooks", metrics);
+        sweep(&self.hooks_address, "hooks_address", metrics);
         sweep(&self.register, "register", metrics);
     }
 }

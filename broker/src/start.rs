@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlor_auth::{
-    AccessTokens, HashError, HashParams, KeyTooShort, PasswordHasher, RefreshTokens,
+    AccessTokens, HashError, HashParams, KeyTooShort, PasswordHasher, RefreshTokens, SigningKeys,
 };
 use parlor_bus::Bus;
 use parlor_cluster::{Presence, Revocations, SharedLimits, Tickets};
@@ -23,6 +23,7 @@ use crate::committer::{Committer, CommitterOptions};
 use crate::edge::Listeners;
 use crate::metrics::Metrics;
 use crate::node::Node;
+use crate::outgoing::Outgoing;
 use crate::presence::PresenceNews;
 use crate::presence::last_seen::LastSeen;
 use crate::rate::RateLimits;
@@ -31,6 +32,7 @@ use crate::reads::lookups::Lookups;
 use crate::relay::Relay;
 use crate::setup::SetupToken;
 use crate::tls::{Tls, TlsError};
+use crate::webhooks;
 
 /// How often limits, ended logins and idle users are looked at.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -84,6 +86,9 @@ pub enum StartError {
     /// The first room, bot or administrator cannot be made.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
+    /// The system offers no TLS for calls of other programs.
+    #[error("calls of other programs cannot be made")]
+    Outgoing(#[from] reqwest::Error),
     /// A metric's name is wrong or used twice.
     #[error("metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),
@@ -149,6 +154,9 @@ impl Broker {
         let address = listeners.address();
         listeners.serve(&node, lifecycle).map_err(StartError::Threads)?;
         lifecycle.spawn("sweep", sweep(Arc::clone(&node)));
+        if node.config.webhooks.enabled {
+            lifecycle.spawn("webhooks", webhooks::run(Arc::clone(&node)));
+        }
         spawn(&mut tasks.relaying, lifecycle, relay.run());
         if let Some(tls) = &node.tls {
             let renewals = node.metrics.http.renewals.clone();
@@ -301,6 +309,7 @@ fn make_node(
         admission: Admission::new(&config.limits),
         access_tokens: AccessTokens::new(secret, None)?,
         refresh_tokens: RefreshTokens::new(secret)?,
+        outgoing: Outgoing::new(&config.webhooks, SigningKeys::new(secret)?)?,
         lifecycle: lifecycle.clone(),
         reads,
         revocations: Revocations::default(),

@@ -6,7 +6,7 @@ use parlor_runtime::config::Program;
 use crate::context::Context;
 use crate::{
     account, admin, bench, bot_worker, bots, broker, chat, config, doctor, generate, health,
-    history, migrate, rooms, send, serve, tail, tokens, users,
+    history, integrations, migrate, rooms, send, serve, tail, tokens, users, webhooks,
 };
 
 /// Chat rooms that people and language models share.
@@ -121,6 +121,10 @@ pub(crate) enum Command {
     Bots(bots::BotsArgs),
     /// Look at profiles
     Users(users::UsersArgs),
+    /// Other programs that post into a room
+    Integrations(integrations::IntegrationsArgs),
+    /// Addresses that are told what happens in a room
+    Webhooks(webhooks::WebhooksArgs),
     /// List, make and end personal access tokens, for scripts
     Tokens(tokens::TokensArgs),
     /// Look after the server
@@ -158,6 +162,8 @@ impl Command {
             Self::Rooms(args) => rooms::run(args, context).await,
             Self::Bots(args) => bots::run(args, context).await,
             Self::Users(args) => users::run(args, context).await,
+            Self::Integrations(args) => integrations::run(args, context).await,
+            Self::Webhooks(args) => webhooks::run(args, context).await,
             Self::Tokens(args) => tokens::run(args, context).await,
             Self::Admin(args) => admin::run(args, context).await,
             Self::Bench(args) => Box::pin(bench::run(*args, context)).await,

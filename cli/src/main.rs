@@ -27,6 +27,7 @@ mod failure;
 mod generate;
 mod health;
 mod history;
+mod integrations;
 mod migrate;
 mod output;
 mod password;
@@ -39,6 +40,7 @@ mod serve;
 mod tail;
 mod tokens;
 mod users;
+mod webhooks;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -18,7 +18,7 @@ const DESCRIPTION: &str = "A chat broker in which people and language models sha
     and 503 carry `Retry-After`. Lists are pages: pass `next` as `cursor` to get the page after.";
 
 /// What the families are about, in the order of the document.
-const TAGS: [(&str, &str); 12] = [
+const TAGS: [(&str, &str); 13] = [
     ("Login", "Accounts, logins and tokens."),
     ("Users", "Profiles and presence."),
     ("Rooms", "Rooms: public, private, direct."),
@@ -26,6 +26,7 @@ const TAGS: [(&str, &str); 12] = [
     ("Messages", "History, writing, reactions, replies of bots."),
     ("Events", "Following a room live."),
     ("Bots", "Language models as members, and what they remember."),
+    ("Integrations", "Other programs: what they post, and what they are told."),
     ("Models", "Model providers."),
     ("Administration", "For administrators of the server."),
     ("Server", "Health, limits, error codes."),
@@ -242,6 +243,10 @@ fn path_description(name: &str) -> &'static str {
         "emoji" => "The emoji, percent-encoded.",
         "bot" => "The bot's user name.",
         "token" => "The id of the token.",
+        "integration" => "The id of the integration.",
+        "webhook" => "The id of the webhook.",
+        "secret" => "The secret of the address.",
+        "seq" => "The position of the event.",
         "code" => "The code.",
         _ => "",
     }

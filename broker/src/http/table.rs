@@ -2,8 +2,8 @@
 
 use super::endpoint::Endpoint;
 use super::{
-    admin, auth, bots, documents, events, export, invites, llm, members, memory, messages, problem,
-    reading, rooms, system, tokens, users,
+    admin, auth, bots, documents, events, export, integrations, invites, llm, members, memory,
+    messages, problem, reading, rooms, system, tokens, users, webhooks,
 };
 
 /// Returns every operation that is served and documented.
@@ -15,6 +15,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         rooms::endpoints(),
         members::endpoints(),
         invites::endpoints(),
+        integrations::endpoints(),
+        webhooks::endpoints(),
         messages::endpoints(),
         reading::endpoints(),
         events::endpoints(),

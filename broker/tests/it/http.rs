@@ -6,6 +6,7 @@ mod documents;
 mod events;
 mod export;
 mod hidden;
+mod hooks;
 mod input;
 mod login;
 mod members;

@@ -53,6 +53,7 @@ pub(crate) async fn open(
     if !are_shared(config) {
         // Whoever held a job was a process before this one: the folder is locked.
         opened.store.release_all_leases().await?;
+        opened.store.release_webhooks().await?;
     }
     let selection = select_providers(&config.llm).await?;
     tracing::info!(provider = selection.default, reason = selection.reason, "model provider");

@@ -11,6 +11,7 @@ pub mod password;
 pub mod password_rule;
 pub mod profile;
 pub mod refresh;
+pub mod signing;
 pub mod ticket;
 pub mod username;
 
@@ -22,4 +23,5 @@ pub use password::{HashError, HashParams, NewPasswordError, PasswordHasher};
 pub use password_rule::{Known, PasswordRefused, PasswordRule};
 pub use profile::{DisplayNameRefused, check_display_name};
 pub use refresh::RefreshTokens;
+pub use signing::{Signature, SigningKeys, SigningSecret};
 pub use username::{ERASED_PREFIX, UsernameRefused, check_username};

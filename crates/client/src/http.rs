@@ -28,6 +28,7 @@ use crate::tokens::{MemoryTokens, TokenStore, Tokens};
 mod admin;
 mod auth;
 mod bots;
+mod hooks;
 pub(crate) mod messages;
 mod refresh;
 pub(crate) mod rooms;

@@ -35,9 +35,10 @@ pub struct Call<'a> {
 ///
 /// A bot answers a person as its trigger says, and a reply to one of its own messages counts as a
 /// mention. Bots ignore each other unless mentioned, and at most `max_hops` replies follow one
-/// person's message, so that bots cannot talk to each other for ever.
+/// person's message, so that bots cannot talk to each other for ever. Integrations call no bot.
 pub fn called_bots(room: RoomKind, bots: &[RoomBot], call: Call<'_>, max_hops: u32) -> Vec<UserId> {
-    if call.hops >= max_hops {
+    // What a bot says may come back from outside, by a webhook and then an integration.
+    if call.hops >= max_hops || call.author_kind == UserKind::Integration {
         return Vec::new();
     }
     let mentioned = crate::mention::mentions(call.body);
@@ -86,6 +87,13 @@ mod tests {
         let bots = [bot(1, Trigger::Mention), bot(2, Trigger::Mention)];
         assert_eq!(called_bots(RoomKind::Public, &bots, person("hi @Bot2"), 3), [user(2)]);
         assert!(called_bots(RoomKind::Public, &bots, person("hi all"), 3).is_empty());
+    }
+
+    #[test]
+    fn integration_calls_no_bot() {
+        let bots = [bot(1, Trigger::Mention), bot(2, Trigger::Always)];
+        let call = Call { author_kind: UserKind::Integration, ..person("hi @bot1") };
+        assert!(called_bots(RoomKind::Public, &bots, call, 3).is_empty());
     }
 
     #[test]

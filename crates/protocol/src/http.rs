@@ -2,6 +2,7 @@
 
 mod auth;
 mod bot;
+mod hook;
 mod message;
 mod page;
 mod provider;
@@ -16,6 +17,11 @@ pub use auth::{
     TokenRequest, TokenResponse, WsTicket,
 };
 pub use bot::{Bot, CreateBotRequest, MemoryStats, PatchBotRequest, Trigger};
+pub use hook::{
+    CreateIntegrationRequest, CreateWebhookRequest, DeadLetter, HookPosted, HookRequest,
+    Integration, NewIntegrationAddress, NewWebhookSecret, PatchWebhookRequest, Redelivered,
+    Webhook,
+};
 pub use message::{Cancelled, EditMessageRequest, PublishAndReply, PublishRequest};
 pub use page::Page;
 pub use provider::{ProviderHealth, ProviderSummary, TestPromptRequest, TestPromptResponse};

@@ -60,6 +60,14 @@ id!(
     TokenId
 );
 id!(
+    /// An outgoing webhook.
+    WebhookId
+);
+id!(
+    /// A registered command.
+    CommandId
+);
+id!(
     /// The durable duty of one bot to answer one message.
     JobId
 );

@@ -32,6 +32,7 @@ pub mod stop;
 pub mod store;
 mod unknown;
 mod variables;
+pub mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -57,6 +58,7 @@ pub use source::{Origins, Source, Sources};
 pub use stop::LifecycleConfig;
 pub use store::StoreConfig;
 pub use variables::Variable;
+pub use webhooks::WebhooksConfig;
 
 use section::{Key, Section};
 
@@ -81,6 +83,8 @@ pub struct Config {
     pub cluster: ClusterConfig,
     /// `[relay]`
     pub relay: RelayConfig,
+    /// `[webhooks]`
+    pub webhooks: WebhooksConfig,
     /// `[log]`
     pub log: LogConfig,
     /// `[lifecycle]`
@@ -96,7 +100,7 @@ impl Config {
         config
     }
 
-    fn sections(&self) -> [&dyn Section; 11] {
+    fn sections(&self) -> [&dyn Section; 12] {
         [
             &self.server,
             &self.auth,
@@ -107,6 +111,7 @@ impl Config {
             &self.bus,
             &self.cluster,
             &self.relay,
+            &self.webhooks,
             &self.log,
             &self.lifecycle,
         ]
@@ -123,6 +128,7 @@ impl Config {
             "bus" => &mut self.bus,
             "cluster" => &mut self.cluster,
             "relay" => &mut self.relay,
+            "webhooks" => &mut self.webhooks,
             "log" => &mut self.log,
             "lifecycle" => &mut self.lifecycle,
             _ => return None,

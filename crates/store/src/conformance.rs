@@ -13,6 +13,7 @@ pub mod members;
 pub mod mentions;
 pub mod messages;
 pub mod operations;
+pub mod programs;
 pub mod reading;
 pub mod replay;
 pub mod rooms;
@@ -151,6 +152,14 @@ macro_rules! store_conformance {
                 older_texts_are_listed,
                 messages_are_pinned_and_unpinned,
                 pins_of_a_room_are_bounded,
+            });
+            $crate::store_conformance!(@tests $factory, programs {
+                integration_is_found_by_its_present_secret,
+                integrations_of_a_room_are_bounded_and_go_with_it,
+                command_has_a_name_of_its_own_in_its_room,
+                webhook_is_claimed_by_one_while_it_has_work,
+                event_that_is_given_up_is_kept_apart,
+                webhook_that_is_off_is_told_nothing,
             });
             $crate::store_conformance!(@tests $factory, replay {
                 random_histories_agree_with_the_model_and_the_log,

@@ -1,9 +1,13 @@
 //! The contract of a store. See the crate's documentation for what every method guarantees.
 
+mod integrations;
 mod reading;
 mod tokens;
+mod webhooks;
 
+pub use integrations::Integrations;
 pub use tokens::Tokens;
+pub use webhooks::Webhooks;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -40,6 +44,8 @@ pub trait Store:
     Users
     + Sessions
     + Tokens
+    + Integrations
+    + Webhooks
     + Rooms
     + Moderation
     + Log
@@ -59,6 +65,8 @@ impl<T> Store for T where
     T: Users
         + Sessions
         + Tokens
+        + Integrations
+        + Webhooks
         + Rooms
         + Moderation
         + Log

@@ -22,8 +22,8 @@ mod word;
 
 pub use append::{Append, AppendRefused, Appended, Intent, NewMessage, QueuedJob, ReplyEnd};
 pub use contract::{
-    Bots, Jobs, Log, MANY_MAX, Many, Operations, Reading, Rooms, Sessions, Store, Tail, Tokens,
-    Users,
+    Bots, Integrations, Jobs, Log, MANY_MAX, Many, Operations, Reading, Rooms, Sessions, Store,
+    Tail, Tokens, Users, Webhooks,
 };
 pub use error::StoreError;
 pub use moderation::Moderation;

@@ -14,6 +14,7 @@ mod connection;
 mod epoch;
 mod events;
 mod fault;
+mod integrations;
 mod invites;
 mod jobs;
 mod log;
@@ -34,6 +35,7 @@ mod tail;
 mod tokens;
 mod transaction;
 mod users;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;

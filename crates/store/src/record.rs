@@ -1,9 +1,18 @@
 //! What the store holds, as far as it is not part of the wire.
 
+mod integrations;
 mod reading;
 mod tokens;
+mod webhooks;
 
+pub use integrations::{
+    CommandRecord, IntegrationRecord, IntegrationSecret, NewCommand, NewIntegration,
+    ProgramConflict,
+};
 pub use tokens::{NewToken, TokenConflict, TokenRecord};
+pub use webhooks::{
+    ClaimedWebhook, DeadLetter, NewWebhook, WebhookChange, WebhookProgress, WebhookRecord,
+};
 
 use parlor_domain::log::Head;
 use parlor_domain::permission::{Membership, RoomFacts};

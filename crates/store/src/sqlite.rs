@@ -8,6 +8,7 @@ mod bots;
 mod codec;
 mod fault;
 mod incarnation;
+mod integrations;
 mod invites;
 mod jobs;
 mod log;
@@ -26,6 +27,7 @@ mod sql;
 mod tail;
 mod tokens;
 mod users;
+mod webhooks;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -60,3 +60,13 @@ pub(crate) fn words_of_scopes(scopes: Scopes) -> String {
 pub(crate) fn scopes_from_words(words: &str) -> Scopes {
     words.split(' ').filter_map(Scope::from_name).collect()
 }
+
+/// Writes words with a space between them.
+pub(crate) fn join_words(words: &[String]) -> String {
+    words.join(" ")
+}
+
+/// Reads words with a space between them.
+pub(crate) fn split_words(words: &str) -> Vec<String> {
+    words.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}

@@ -26,6 +26,7 @@ mod stalled;
 mod stop;
 mod tokens;
 mod typescript;
+mod webhooks;
 
 use std::{future::Future, time::Duration};
 

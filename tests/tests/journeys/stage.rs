@@ -238,6 +238,17 @@ impl Stage {
         }
     }
 
+    /// Kills the broker that has most of what a metric counts.
+    pub(crate) async fn kill_with_most(&mut self, metric: &str) {
+        match self {
+            Self::Alone(server) => server.kill().await,
+            Self::Cluster(cluster, _) => {
+                let broker = busiest(&cluster.brokers, metric).await;
+                cluster.brokers[broker].process.kill().await;
+            }
+        }
+    }
+
     /// Freezes the busiest machine for a time.
     pub(crate) async fn freeze(&mut self, time: Duration) {
         let machine = self.machine().await;

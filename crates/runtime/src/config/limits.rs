@@ -101,6 +101,12 @@ section! {
         requests_per_minute: u32 = 600, where |n| *n >= 1 => "must be at least 1";
         /// HTTP requests of one address without a login in a minute.
         anonymous_requests_per_minute: u32 = 60, where |n| *n >= 1 => "must be at least 1";
+        /// Messages of one incoming webhook in a second.
+        hook_posts_per_second: u32 = 5, where |n| *n >= 1 => "must be at least 1";
+        /// Messages of one incoming webhook at once after a pause.
+        hook_posts_burst: u32 = 30, where |n| *n >= 1 => "must be at least 1";
+        /// Calls of incoming webhooks from one address in a minute.
+        hook_requests_per_minute: u32 = 600, where |n| *n >= 1 => "must be at least 1";
         /// Registrations from one address in an hour.
         register_per_hour: u32 = 20, where |n| *n >= 1 => "must be at least 1";
         /// Wrong passwords for one user from one address before each further try has to wait.

@@ -12,6 +12,7 @@ macro_rules! statements {
 
 pub(in crate::postgres) mod append;
 pub(in crate::postgres) mod bots;
+pub(in crate::postgres) mod integrations;
 pub(in crate::postgres) mod jobs;
 pub(in crate::postgres) mod members;
 pub(in crate::postgres) mod messages;
@@ -24,6 +25,7 @@ pub(in crate::postgres) mod survey;
 pub(in crate::postgres) mod tail;
 pub(in crate::postgres) mod tokens;
 pub(in crate::postgres) mod users;
+pub(in crate::postgres) mod webhooks;
 
 #[cfg(test)]
 mod tests {
@@ -41,6 +43,7 @@ mod tests {
         let groups = [
             super::append::ALL,
             super::bots::ALL,
+            super::integrations::ALL,
             super::jobs::ALL,
             super::members::ALL,
             super::messages::ALL,
@@ -53,6 +56,7 @@ mod tests {
             super::tail::ALL,
             super::tokens::ALL,
             super::users::ALL,
+            super::webhooks::ALL,
         ];
         for (name, statement) in groups.into_iter().flatten() {
             if let Err(error) = first.client.prepare(statement).await {

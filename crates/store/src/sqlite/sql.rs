@@ -11,6 +11,7 @@ macro_rules! statements {
 }
 
 pub(in crate::sqlite) mod bots;
+pub(in crate::sqlite) mod integrations;
 pub(in crate::sqlite) mod jobs;
 pub(in crate::sqlite) mod members;
 pub(in crate::sqlite) mod messages;
@@ -21,6 +22,7 @@ pub(in crate::sqlite) mod rooms;
 pub(in crate::sqlite) mod sessions;
 pub(in crate::sqlite) mod tokens;
 pub(in crate::sqlite) mod users;
+pub(in crate::sqlite) mod webhooks;
 
 #[cfg(test)]
 mod tests {
@@ -42,6 +44,7 @@ mod tests {
 
         let groups = [
             super::bots::ALL,
+            super::integrations::ALL,
             super::jobs::ALL,
             super::members::ALL,
             super::messages::ALL,
@@ -52,6 +55,7 @@ mod tests {
             super::sessions::ALL,
             super::tokens::ALL,
             super::users::ALL,
+            super::webhooks::ALL,
         ];
         for (name, statement) in groups.into_iter().flatten() {
             if let Err(error) = conn.prepare(statement) {

@@ -1,0 +1,38 @@
+//! What other programs are told, and what they post.
+
+use prometheus::{Histogram, IntCounterVec};
+
+use super::{LATENCY, Register};
+
+/// Incoming and outgoing webhooks.
+#[derive(Debug, Clone)]
+pub struct ProgramMetrics {
+    /// Attempts to deliver an event, by outcome.
+    pub deliveries: IntCounterVec,
+    /// Time of one attempt.
+    pub duration: Histogram,
+    /// Calls of incoming webhooks, by outcome.
+    pub posts: IntCounterVec,
+}
+
+impl ProgramMetrics {
+    pub(super) fn new(register: &Register<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            deliveries: register.counters(
+                "parlor_webhook_deliveries_total",
+                "Attempts to deliver an event to a webhook.",
+                &["outcome"],
+            )?,
+            duration: register.histogram(
+                "parlor_webhook_delivery_seconds",
+                "Time of one attempt to deliver an event.",
+                &LATENCY,
+            )?,
+            posts: register.counters(
+                "parlor_integration_posts_total",
+                "Calls of incoming webhooks.",
+                &["outcome"],
+            )?,
+        })
+    }
+}

@@ -1,0 +1,123 @@
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
+use parlor_protocol::code::Code;
+
+use super::*;
+
+fn outgoing(allowed: &[&str]) -> Outgoing {
+    let config = WebhooksConfig {
+        allowed_hosts: allowed.iter().map(|&host| host.to_owned()).collect(),
+        ..WebhooksConfig::default()
+    };
+    Outgoing::new(&config, SigningKeys::new(&[3; 32]).unwrap()).unwrap()
+}
+
+fn call(url: &str) -> Call<'_> {
+    Call {
+        url,
+        salt: &[1; 16],
+        id: "hook.1",
+        event: "message.created",
+        at: Timestamp::from_millis(1_800_000_000_000),
+        body: b"{}",
+        timeout: Duration::from_secs(5),
+    }
+}
+
+/// Answers one request with `answer`; returns the port.
+fn receiver(answer: &str) -> (u16, std::thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answer = answer.to_owned();
+    let thread = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut read = Vec::new();
+        let mut piece = [0; 4_096];
+        while !read.ends_with(b"{}") {
+            let length = stream.read(&mut piece).unwrap();
+            read.extend_from_slice(&piece[..length]);
+        }
+        stream.write_all(answer.as_bytes()).unwrap();
+        String::from_utf8(read).unwrap()
+    });
+    (port, thread)
+}
+
+#[tokio::test]
+async fn own_network_is_not_called_however_it_is_written() {
+    let outgoing = outgoing(&[]);
+    for url in [
+        "http://127.0.0.1:9/",
+        "http://2130706433:9/",
+        "http://0x7f000001:9/",
+        "http://0177.0.0.1:9/",
+        "http://127.1:9/",
+        "http://[::1]:9/",
+        "http://[::ffff:127.0.0.1]:9/",
+        "http://[::ffff:7f00:1]:9/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[fd00:ec2::254]/",
+        "http://10.0.0.1/",
+        "http://localhost:9/",
+    ] {
+        let failed = outgoing.tell(call(url)).await.unwrap_err();
+        assert_eq!(failed.outcome, "address not allowed", "{url}");
+        let refused = outgoing.check_url(url).await.unwrap_err();
+        assert_eq!(refused.errors[0].code, "not_public", "{url}");
+    }
+}
+
+#[tokio::test]
+async fn only_addresses_of_the_web_are_taken() {
+    let outgoing = outgoing(&[]);
+    let long = format!("https://example.org/{}", "x".repeat(URL_MAX));
+    for url in
+        ["", "example.org", "file:///etc/passwd", "ftp://1.1.1.1/", "http://a:b@1.1.1.1/", &long]
+    {
+        let refused = outgoing.check_url(url).await.unwrap_err();
+        assert_eq!(refused.code, Code::ValidationFailed, "{url}");
+        assert!(!refused.detail.contains("passwd"));
+    }
+    assert_eq!(outgoing.check_url("https://1.1.1.1/x").await.unwrap(), "https://1.1.1.1/x");
+}
+
+#[tokio::test]
+async fn redirect_is_a_failure_and_is_not_followed() {
+    let (inside, _untouched) = (TcpListener::bind("127.0.0.1:0").unwrap(), ());
+    let target = inside.local_addr().unwrap();
+    inside.set_nonblocking(true).unwrap();
+    let answer = format!(
+        "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://{target}/\r\nContent-Length: 0\r\n\r\n"
+    );
+    let (port, thread) = receiver(&answer);
+    let outgoing = outgoing(&["127.0.0.1"]);
+    let failed = outgoing.tell(call(&format!("http://127.0.0.1:{port}/"))).await.unwrap_err();
+    assert_eq!(failed.outcome, "HTTP 307");
+    thread.join().unwrap();
+    assert!(inside.accept().is_err(), "nobody came");
+}
+
+#[tokio::test]
+async fn allowed_host_is_called_by_name_or_address() {
+    for (allowed, host) in [("127.0.0.1", "127.0.0.1"), ("LocalHost", "localhost")] {
+        let (port, thread) = receiver("HTTP/1.1 204 No Content\r\n\r\n");
+        let url = format!("http://{host}:{port}/in?x=1");
+        let outgoing = outgoing(&[allowed]);
+        assert!(outgoing.check_url(&url).await.is_ok());
+        outgoing.tell(call(&url)).await.unwrap();
+        let request = thread.join().unwrap();
+        assert!(request.starts_with("POST /in?x=1 HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("webhook-id: hook.1\r\n"));
+        assert!(request.contains("parlor-signature: t=1800000000,v1="));
+    }
+}
+
+#[tokio::test]
+async fn answer_that_is_too_slow_is_not_waited_for() {
+    let outgoing = outgoing(&["127.0.0.1"]);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let hasty = Call { timeout: Duration::from_millis(50), ..call(&url) };
+    assert_eq!(outgoing.tell(hasty).await.unwrap_err().outcome, "timeout");
+}

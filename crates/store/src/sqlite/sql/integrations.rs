@@ -1,0 +1,39 @@
+//! Integrations and registered commands.
+
+macro_rules! integration {
+    () => {
+        "SELECT u.id, u.username, u.display_name, u.kind, i.room, c.id, c.username, \
+         c.display_name, c.kind, i.prefix, i.created_at, i.last_used_at FROM integrations i \
+         JOIN users u ON u.id = i.user JOIN users c ON c.id = i.creator "
+    };
+}
+
+macro_rules! command {
+    () => {
+        "SELECT u.id, u.username, u.display_name, u.kind, k.id, k.room, k.name, k.description, \
+         k.url, k.salt, k.created_at FROM commands k JOIN users u ON u.id = k.integration "
+    };
+}
+
+statements! {
+    INSERT = "INSERT INTO integrations (user, room, creator, prefix, hash, created_at) \
+              VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    ROOM_EXISTS = "SELECT 1 FROM rooms WHERE id = ?1";
+    COUNT = "SELECT count(*) FROM integrations WHERE room = ?1 AND (hash IS NULL) = ?2";
+    FIND = concat!(integration!(), "WHERE i.user = ?1");
+    FIND_BY_HASH = concat!(integration!(), "WHERE i.hash = ?1");
+    LIST = concat!(
+        integration!(), "WHERE i.room = ?1 AND i.hash IS NOT NULL ORDER BY i.created_at, i.user"
+    );
+    ROTATE = "UPDATE integrations SET prefix = ?3, hash = ?4 WHERE room = ?1 AND user = ?2 \
+              AND hash IS NOT NULL";
+    DELETE = "DELETE FROM integrations WHERE room = ?1 AND user = ?2";
+    DEACTIVATE = "UPDATE users SET active = 0 WHERE id = ?1";
+    TOUCH = "UPDATE integrations SET last_used_at = ?2 WHERE user = ?1 \
+             AND (last_used_at IS NULL OR last_used_at < ?2)";
+    INSERT_COMMAND = "INSERT INTO commands (id, room, integration, name, description, url, salt, \
+                      created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    FIND_COMMAND = concat!(command!(), "WHERE k.room = ?1 AND k.name = ?2");
+    FIND_COMMAND_BY_ID = concat!(command!(), "WHERE k.id = ?1");
+    LIST_COMMANDS = concat!(command!(), "WHERE k.room = ?1 ORDER BY k.name");
+}

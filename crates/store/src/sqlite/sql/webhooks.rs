@@ -1,0 +1,78 @@
+//! Outgoing webhooks. What is due and until when a lease holds is measured by the clock of the
+//! database.
+
+/// The present time in milliseconds, the same throughout a statement.
+macro_rules! now {
+    () => {
+        "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)"
+    };
+}
+
+macro_rules! webhook {
+    () => {
+        "SELECT u.id, u.username, u.display_name, u.kind, w.id, w.room, w.url, w.events, w.salt, \
+         w.created_at, w.cursor, w.disabled_at, w.disabled_reason, w.attempts, w.failing_since, \
+         w.last_outcome, w.last_delivered_at, \
+         (SELECT count(*) FROM dead_letters d WHERE d.webhook = w.id), w.generation \
+         FROM webhooks w JOIN users u ON u.id = w.creator "
+    };
+}
+
+statements! {
+    INSERT = "INSERT INTO webhooks (id, room, creator, url, events, salt, created_at, cursor) \
+              SELECT ?1, r.id, ?3, ?4, ?5, ?6, ?7, r.last_seq FROM rooms r WHERE r.id = ?2";
+    COUNT = "SELECT count(*) FROM webhooks WHERE room = ?1";
+    FIND = concat!(webhook!(), "WHERE w.id = ?1");
+    LIST = concat!(webhook!(), "WHERE w.room = ?1 ORDER BY w.created_at, w.id");
+    UPDATE = "UPDATE webhooks SET url = coalesce(?3, url), events = coalesce(?4, events), \
+              salt = coalesce(?5, salt) WHERE room = ?1 AND id = ?2";
+    ENABLE = "UPDATE webhooks SET disabled_at = NULL, disabled_reason = NULL, attempts = 0, \
+              failing_since = NULL, due_at = 0 WHERE id = ?1 AND disabled_at IS NOT NULL";
+    DISABLE = "UPDATE webhooks SET disabled_at = ?2, disabled_reason = ?3, lease_until = NULL \
+               WHERE id = ?1 AND disabled_at IS NULL";
+    NOW = concat!("SELECT ", now!());
+    DELETE = "DELETE FROM webhooks WHERE room = ?1 AND id = ?2";
+    FIND_DUE = concat!(
+        "SELECT w.id FROM webhooks w JOIN rooms r ON r.id = w.room \
+         WHERE w.disabled_at IS NULL AND w.due_at <= ", now!(), " \
+         AND coalesce(w.lease_until, 0) <= ", now!(), " AND r.last_seq > w.cursor \
+         ORDER BY w.due_at, w.id LIMIT 1"
+    );
+    CLAIM = concat!(
+        "UPDATE webhooks SET generation = generation + 1, lease_until = ", now!(), " + ?2 \
+         WHERE id = ?1"
+    );
+    HOLDS = "SELECT 1 FROM webhooks WHERE id = ?1 AND generation = ?2 AND disabled_at IS NULL";
+    PASS = concat!(
+        "UPDATE webhooks SET cursor = max(cursor, ?2), lease_until = ", now!(), " + ?3 \
+         WHERE id = ?1"
+    );
+    DELIVER = concat!(
+        "UPDATE webhooks SET cursor = max(cursor, ?2), lease_until = ", now!(), " + ?3, \
+         attempts = 0, failing_since = NULL, last_outcome = 'delivered', last_delivered_at = ?4 \
+         WHERE id = ?1"
+    );
+    BURY = "INSERT INTO dead_letters (webhook, seq, at, attempts, outcome) \
+            SELECT w.id, ?2, ?3, w.attempts + 1, ?4 FROM webhooks w WHERE w.id = ?1 \
+            ON CONFLICT DO NOTHING";
+    GIVE_UP = concat!(
+        "UPDATE webhooks SET cursor = max(cursor, ?2), lease_until = ", now!(), " + ?3, \
+         attempts = 0, failing_since = coalesce(failing_since, ?4), last_outcome = ?5 \
+         WHERE id = ?1"
+    );
+    FORGET_OLDEST = "DELETE FROM dead_letters WHERE webhook = ?1 AND seq <= \
+                     (SELECT seq FROM dead_letters WHERE webhook = ?1 \
+                     ORDER BY seq DESC LIMIT 1 OFFSET ?2)";
+    FAIL = concat!(
+        "UPDATE webhooks SET attempts = attempts + 1, due_at = ", now!(), " + ?2, \
+         failing_since = coalesce(failing_since, ?3), last_outcome = ?4, lease_until = NULL \
+         WHERE id = ?1"
+    );
+    RELEASE = concat!(
+        "UPDATE webhooks SET due_at = ", now!(), ", lease_until = NULL WHERE id = ?1"
+    );
+    RELEASE_ALL = "UPDATE webhooks SET lease_until = NULL WHERE lease_until IS NOT NULL";
+    LIST_DEAD = "SELECT seq, at, attempts, outcome FROM dead_letters WHERE webhook = ?1 \
+                 ORDER BY seq DESC";
+    DELETE_DEAD = "DELETE FROM dead_letters WHERE webhook = ?1 AND seq = ?2";
+}
