@@ -359,6 +359,7 @@ def operations() -> str:
         "",
         "import abc",
         "from collections.abc import AsyncIterator, Mapping",
+        "from datetime import datetime",
         "from typing import Any, Literal",
         "from urllib.parse import quote as _quote",
         "",

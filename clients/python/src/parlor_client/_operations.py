@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote as _quote
 
@@ -330,6 +331,25 @@ class Operations(abc.ABC):
         )
         return answer
 
+    async def post_by_hook(
+        self,
+        secret: str,
+        *,
+        text: str,
+        idempotency_key: str | None = None,
+        client_id: str | None = None,
+        username: str | None = None,
+    ) -> t.HookPosted:
+        """POST /v1/hooks/{secret}: Post into a room as an integration."""
+        answer: t.HookPosted = await self._call(
+            "POST",
+            f"/v1/hooks/{quote(secret)}",
+            type_of('t.HookPosted'),
+            headers={"Idempotency-Key": idempotency_key},
+            body={"client_id": client_id, "text": text, "username": username},
+        )
+        return answer
+
     async def get_invite(self, code: str) -> t.InvitePreview:
         """GET /v1/invites/{code}: Tell what an invite link leads to."""
         answer: t.InvitePreview = await self._call(
@@ -451,14 +471,33 @@ class Operations(abc.ABC):
         *,
         archived: bool | None = None,
         name: str | None = None,
+        settings: t.PatchRoomSettings | None = None,
         topic: str | None = None,
     ) -> t.Room:
-        """PATCH /v1/rooms/{room}: Rename, retopic, archive or reopen a room."""
+        """PATCH /v1/rooms/{room}: Rename, retopic, archive or reopen a room, or change its
+        settings.
+        """
         answer: t.Room = await self._call(
             "PATCH",
             f"/v1/rooms/{quote(room)}",
             type_of('t.Room'),
-            body={"archived": archived, "name": name, "topic": topic},
+            body={"archived": archived, "name": name, "settings": settings, "topic": topic},
+        )
+        return answer
+
+    async def list_bans(
+        self,
+        room: str,
+        *,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> t.BanPage:
+        """GET /v1/rooms/{room}/bans: List who may not enter a room."""
+        answer: t.BanPage = await self._call(
+            "GET",
+            f"/v1/rooms/{quote(room)}/bans",
+            type_of('t.BanPage'),
+            query={"cursor": cursor, "limit": limit},
         )
         return answer
 
@@ -475,6 +514,60 @@ class Operations(abc.ABC):
             query={"format": format},
         )
 
+    async def list_integrations(self, room: str) -> t.IntegrationPage:
+        """GET /v1/rooms/{room}/integrations: List the programs that may post into a room."""
+        answer: t.IntegrationPage = await self._call(
+            "GET",
+            f"/v1/rooms/{quote(room)}/integrations",
+            type_of('t.IntegrationPage'),
+        )
+        return answer
+
+    async def create_integration(self, room: str, *, name: str) -> t.NewIntegrationAddress:
+        """POST /v1/rooms/{room}/integrations: Let another program post into a room."""
+        answer: t.NewIntegrationAddress = await self._call(
+            "POST",
+            f"/v1/rooms/{quote(room)}/integrations",
+            type_of('t.NewIntegrationAddress'),
+            body={"name": name},
+        )
+        return answer
+
+    async def delete_integration(self, room: str, integration: str) -> None:
+        """DELETE /v1/rooms/{room}/integrations/{integration}: End an integration."""
+        await self._call(
+            "DELETE",
+            f"/v1/rooms/{quote(room)}/integrations/{quote(integration)}",
+            type_of('None'),
+        )
+
+    async def rotate_integration(self, room: str, integration: str) -> t.NewIntegrationAddress:
+        """POST /v1/rooms/{room}/integrations/{integration}/rotate: Give an integration a new
+        address.
+        """
+        answer: t.NewIntegrationAddress = await self._call(
+            "POST",
+            f"/v1/rooms/{quote(room)}/integrations/{quote(integration)}/rotate",
+            type_of('t.NewIntegrationAddress'),
+        )
+        return answer
+
+    async def list_invites(
+        self,
+        room: str,
+        *,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> t.InvitePage:
+        """GET /v1/rooms/{room}/invites: List the invite links that work."""
+        answer: t.InvitePage = await self._call(
+            "GET",
+            f"/v1/rooms/{quote(room)}/invites",
+            type_of('t.InvitePage'),
+            query={"cursor": cursor, "limit": limit},
+        )
+        return answer
+
     async def create_invite(
         self,
         room: str,
@@ -490,6 +583,14 @@ class Operations(abc.ABC):
             body={"expires_in": expires_in, "max_uses": max_uses},
         )
         return answer
+
+    async def revoke_invite(self, room: str, code: str) -> None:
+        """DELETE /v1/rooms/{room}/invites/{code}: Revoke an invite link."""
+        await self._call(
+            "DELETE",
+            f"/v1/rooms/{quote(room)}/invites/{quote(code)}",
+            type_of('None'),
+        )
 
     async def list_members(
         self,
@@ -555,17 +656,20 @@ class Operations(abc.ABC):
         room: str,
         *,
         after: int | None = None,
+        around: int | None = None,
+        at: datetime | None = None,
         before: int | None = None,
         cursor: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
+        thread: str | None = None,
     ) -> t.MessagePage:
         """GET /v1/rooms/{room}/messages: Read a room's history."""
         answer: t.MessagePage = await self._call(
             "GET",
             f"/v1/rooms/{quote(room)}/messages",
             type_of('t.MessagePage'),
-            query={"after": after, "before": before, "cursor": cursor, "limit": limit, "offset": offset},
+            query={"after": after, "around": around, "at": at, "before": before, "cursor": cursor, "limit": limit, "offset": offset, "thread": thread},
         )
         return answer
 
@@ -599,6 +703,15 @@ class Operations(abc.ABC):
             type_of('None'),
         )
 
+    async def get_message(self, room: str, message: str) -> t.Message:
+        """GET /v1/rooms/{room}/messages/{message}: Return a message."""
+        answer: t.Message = await self._call(
+            "GET",
+            f"/v1/rooms/{quote(room)}/messages/{quote(message)}",
+            type_of('t.Message'),
+        )
+        return answer
+
     async def edit_message(self, room: str, message: str, *, body: str) -> t.Message:
         """PATCH /v1/rooms/{room}/messages/{message}: Change the text of one's own message."""
         answer: t.Message = await self._call(
@@ -618,6 +731,22 @@ class Operations(abc.ABC):
         )
         return answer
 
+    async def unpin_message(self, room: str, message: str) -> None:
+        """DELETE /v1/rooms/{room}/messages/{message}/pin: Unpin a message."""
+        await self._call(
+            "DELETE",
+            f"/v1/rooms/{quote(room)}/messages/{quote(message)}/pin",
+            type_of('None'),
+        )
+
+    async def pin_message(self, room: str, message: str) -> None:
+        """PUT /v1/rooms/{room}/messages/{message}/pin: Pin a message."""
+        await self._call(
+            "PUT",
+            f"/v1/rooms/{quote(room)}/messages/{quote(message)}/pin",
+            type_of('None'),
+        )
+
     async def remove_reaction(self, room: str, message: str, emoji: str) -> None:
         """DELETE /v1/rooms/{room}/messages/{message}/reactions/{emoji}: Take a reaction back."""
         await self._call(
@@ -633,6 +762,148 @@ class Operations(abc.ABC):
             f"/v1/rooms/{quote(room)}/messages/{quote(message)}/reactions/{quote(emoji)}",
             type_of('None'),
         )
+
+    async def list_versions(self, room: str, message: str) -> t.MessageVersionPage:
+        """GET /v1/rooms/{room}/messages/{message}/versions: List the texts that a message has
+        had.
+        """
+        answer: t.MessageVersionPage = await self._call(
+            "GET",
+            f"/v1/rooms/{quote(room)}/messages/{quote(message)}/versions",
+            type_of('t.MessageVersionPage'),
+        )
+        return answer
+
+    async def set_notifications(self, room: str, *, level: t.NotificationLevel) -> None:
+        """PUT /v1/rooms/{room}/notifications: Choose which messages of a room to be told of."""
+        await self._call(
+            "PUT",
+            f"/v1/rooms/{quote(room)}/notifications",
+            type_of('None'),
+            body={"level": level},
+        )
+
+    async def list_pins(self, room: str) -> t.MessagePage:
+        """GET /v1/rooms/{room}/pins: List the pinned messages of a room."""
+        answer: t.MessagePage = await self._call(
+            "GET",
+            f"/v1/rooms/{quote(room)}/pins",
+            type_of('t.MessagePage'),
+        )
+        return answer
+
+    async def mark_read(self, room: str, *, seq: int) -> t.ReadState:
+        """PUT /v1/rooms/{room}/read: Set the read marker."""
+        answer: t.ReadState = await self._call(
+            "PUT",
+            f"/v1/rooms/{quote(room)}/read",
+            type_of('t.ReadState'),
+            body={"seq": seq},
+        )
+        return answer
+
+    async def transfer_room(self, room: str, *, username: str) -> t.Room:
+        """POST /v1/rooms/{room}/transfer: Give one's ownership of a room to another member."""
+        answer: t.Room = await self._call(
+            "POST",
+            f"/v1/rooms/{quote(room)}/transfer",
+            type_of('t.Room'),
+            body={"username": username},
+        )
+        return answer
+
+    async def list_webhooks(self, room: str) -> t.WebhookPage:
+        """GET /v1/rooms/{room}/webhooks: List the addresses that are told what happens in a
+        room.
+        """
+        answer: t.WebhookPage = await self._call(
+            "GET",
+            f"/v1/rooms/{quote(room)}/webhooks",
+            type_of('t.WebhookPage'),
+        )
+        return answer
+
+    async def create_webhook(
+        self,
+        room: str,
+        *,
+        url: str,
+        events: list[str] | None = None,
+    ) -> t.NewWebhookSecret:
+        """POST /v1/rooms/{room}/webhooks: Have an address told what happens in a room."""
+        answer: t.NewWebhookSecret = await self._call(
+            "POST",
+            f"/v1/rooms/{quote(room)}/webhooks",
+            type_of('t.NewWebhookSecret'),
+            body={"events": events, "url": url},
+        )
+        return answer
+
+    async def delete_webhook(self, room: str, webhook: str) -> None:
+        """DELETE /v1/rooms/{room}/webhooks/{webhook}: End a webhook."""
+        await self._call(
+            "DELETE",
+            f"/v1/rooms/{quote(room)}/webhooks/{quote(webhook)}",
+            type_of('None'),
+        )
+
+    async def get_webhook(self, room: str, webhook: str) -> t.Webhook:
+        """GET /v1/rooms/{room}/webhooks/{webhook}: Return a webhook, and how it goes."""
+        answer: t.Webhook = await self._call(
+            "GET",
+            f"/v1/rooms/{quote(room)}/webhooks/{quote(webhook)}",
+            type_of('t.Webhook'),
+        )
+        return answer
+
+    async def patch_webhook(
+        self,
+        room: str,
+        webhook: str,
+        *,
+        enabled: bool | None = None,
+        events: list[str] | None = None,
+        url: str | None = None,
+    ) -> t.Webhook:
+        """PATCH /v1/rooms/{room}/webhooks/{webhook}: Change a webhook, or switch it on or off."""
+        answer: t.Webhook = await self._call(
+            "PATCH",
+            f"/v1/rooms/{quote(room)}/webhooks/{quote(webhook)}",
+            type_of('t.Webhook'),
+            body={"enabled": enabled, "events": events, "url": url},
+        )
+        return answer
+
+    async def list_dead_letters(self, room: str, webhook: str) -> t.DeadLetterPage:
+        """GET /v1/rooms/{room}/webhooks/{webhook}/dead-letters: List the events that were given
+        up.
+        """
+        answer: t.DeadLetterPage = await self._call(
+            "GET",
+            f"/v1/rooms/{quote(room)}/webhooks/{quote(webhook)}/dead-letters",
+            type_of('t.DeadLetterPage'),
+        )
+        return answer
+
+    async def redeliver(self, room: str, webhook: str, seq: str) -> t.Redelivered:
+        """POST /v1/rooms/{room}/webhooks/{webhook}/dead-letters/{seq}/redeliver: Deliver an
+        event once more that was given up.
+        """
+        answer: t.Redelivered = await self._call(
+            "POST",
+            f"/v1/rooms/{quote(room)}/webhooks/{quote(webhook)}/dead-letters/{quote(seq)}/redeliver",
+            type_of('t.Redelivered'),
+        )
+        return answer
+
+    async def rotate_webhook(self, room: str, webhook: str) -> t.NewWebhookSecret:
+        """POST /v1/rooms/{room}/webhooks/{webhook}/rotate: Give a webhook a new secret."""
+        answer: t.NewWebhookSecret = await self._call(
+            "POST",
+            f"/v1/rooms/{quote(room)}/webhooks/{quote(webhook)}/rotate",
+            type_of('t.NewWebhookSecret'),
+        )
+        return answer
 
     async def get_me(self) -> t.User:
         """GET /v1/users/me: Return one's own profile."""

@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeAlias
 
 BotState: TypeAlias = Literal["queued", "thinking", "streaming", "tool"]
 """What a bot does."""
+ClientStatus: TypeAlias = Literal["online", "idle"]
+"""Whether somebody is in front of a client, as far as it can tell."""
 Code: TypeAlias = Literal["bad_request", "unauthenticated", "token_expired", "forbidden", "not_found", "conflict", "payload_too_large", "unsupported", "validation_failed", "rate_limited", "budget_exhausted", "room_full", "not_a_member", "resync_required", "provider_error", "provider_unavailable", "unavailable", "internal"]
 """What went wrong, in a word that never changes."""
 Deltas: TypeAlias = Literal["gathered", "live", "none"]
@@ -43,6 +45,8 @@ ServerRole: TypeAlias = Literal["admin", "user"]
 """A server-wide role."""
 SessionId: TypeAlias = str
 """A login: what a refresh token family, its access tokens and its connections belong to."""
+SignalFamily: TypeAlias = Literal["typing", "presence", "receipts", "deltas", "bots", "app"]
+"""A family of signals, which a client may want or not."""
 Timestamp: TypeAlias = datetime
 """RFC 3339, UTC, milliseconds."""
 TokenId: TypeAlias = str
@@ -55,6 +59,8 @@ UserKind: TypeAlias = Literal["user", "bot", "integration"]
 """What kind of participant it is."""
 Visibility: TypeAlias = Literal["public", "private"]
 """Who may see a profile's bio."""
+WebhookId: TypeAlias = str
+"""An outgoing webhook."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,6 +178,30 @@ class Attachment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Ban:
+    """Someone who may not enter a room."""
+
+    at: Timestamp
+    """When."""
+    by: UserRef | None = None
+    """The moderator who did it; absent when that account is gone."""
+    until: Timestamp | None = None
+    """When it ends by itself; absent: when a moderator lifts it."""
+    user: UserRef
+    """Who."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BanPage:
+    """One page of a list."""
+
+    items: list[Ban]
+    """The items."""
+    next: str | None = None
+    """Where the next page starts; absent at the end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Bot:
     """A bot."""
 
@@ -272,6 +302,14 @@ class CreateBotRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CreateIntegrationRequest:
+    """A new integration: another program that posts into a room."""
+
+    name: str
+    """The name under which it posts."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CreateInviteRequest:
     """A new invite link."""
 
@@ -311,6 +349,40 @@ class CreateTokenRequest:
     """What it is for, in the owner's words."""
     scopes: list[Scope]
     """What it may be used for; at least one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CreateWebhookRequest:
+    """A new outgoing webhook."""
+
+    events: list[str] = field(default_factory=list)
+    """Types of events, such as `message.created`; all when absent or empty."""
+    url: str
+    """Where events are posted to."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetter:
+    """An event that was given up."""
+
+    at: Timestamp
+    """When it was given up."""
+    attempts: int
+    """How often it was attempted."""
+    outcome: str
+    """How the last attempt ended."""
+    seq: int
+    """The event."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetterPage:
+    """One page of a list."""
+
+    items: list[DeadLetter]
+    """The items."""
+    next: str | None = None
+    """Where the next page starts; absent at the end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -370,6 +442,30 @@ class HistoryReset:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class HookPosted:
+    """A message that an integration has posted."""
+
+    message: MessageId
+    """The message."""
+    seq: int
+    """Its position."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HookRequest:
+    """What a program posts. Fields that it does not know are passed over: many programs send
+    those of another chat as well.
+    """
+
+    client_id: str | None = None
+    """The program's own id: the same one is one message."""
+    text: str
+    """The text."""
+    username: str | None = None
+    """On whose behalf; shown before the text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Info:
     """What this server is."""
 
@@ -388,11 +484,41 @@ class Info:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Integration:
+    """Another program that posts into a room, without its secret."""
+
+    created_at: Timestamp
+    """When it was made."""
+    creator: UserRef
+    """Who made it."""
+    id: UserId
+    """The id, which is that of its user."""
+    last_used_at: Timestamp | None = None
+    """When its address was last used, to the minute."""
+    prefix: str
+    """The beginning of the secret in its address."""
+    user: UserRef
+    """Who its messages are by."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IntegrationPage:
+    """One page of a list."""
+
+    items: list[Integration]
+    """The items."""
+    next: str | None = None
+    """Where the next page starts; absent at the end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Invite:
     """An invite link's code."""
 
     code: str
     """The code; whoever has it may join."""
+    creator: UserRef | None = None
+    """Who made it; only for those who may revoke it."""
     expires_at: Timestamp
     """When it stops working."""
     room: RoomId
@@ -402,11 +528,23 @@ class Invite:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class InvitePage:
+    """One page of a list."""
+
+    items: list[Invite]
+    """The items."""
+    next: str | None = None
+    """Where the next page starts; absent at the end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class InvitePreview:
     """The room behind an invite link, for those who have its code."""
 
     code: str
     """The code; whoever has it may join."""
+    creator: UserRef | None = None
+    """Who made it; only for those who may revoke it."""
     expires_at: Timestamp
     """When it stops working."""
     kind: RoomKind
@@ -626,6 +764,48 @@ class MessageRedacted:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MessageVersion:
+    """A text that a message has, or had before an edit."""
+
+    at: Timestamp
+    """Since when."""
+    body: str
+    """The text."""
+    version: int
+    """Its number: 1 is the text that the message was written with."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MessageVersionPage:
+    """One page of a list."""
+
+    items: list[MessageVersion]
+    """The items."""
+    next: str | None = None
+    """Where the next page starts; absent at the end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewIntegrationAddress:
+    """An integration whose address was just made. It is told this one time."""
+
+    created_at: Timestamp
+    """When it was made."""
+    creator: UserRef
+    """Who made it."""
+    id: UserId
+    """The id, which is that of its user."""
+    last_used_at: Timestamp | None = None
+    """When its address was last used, to the minute."""
+    path: str
+    """The path of its address: `/v1/hooks/` and the secret."""
+    prefix: str
+    """The beginning of the secret in its address."""
+    user: UserRef
+    """Who its messages are by."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NewPersonalToken:
     """A personal access token that was just made. Its secret is told this one time."""
 
@@ -648,6 +828,42 @@ class NewPersonalToken:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NewWebhookSecret:
+    """A webhook whose secret was just made. It is told this one time."""
+
+    attempts: int
+    """Failed attempts at the next event."""
+    created_at: Timestamp
+    """When it was made."""
+    creator: UserRef
+    """Who made it."""
+    dead_letters: int
+    """Events that were given up and can be delivered again."""
+    disabled_at: Timestamp | None = None
+    """Since when it is not."""
+    disabled_reason: str | None = None
+    """Why it is not."""
+    enabled: bool
+    """Whether it is told anything."""
+    events: list[str]
+    """Types of events; empty: all."""
+    failing_since: Timestamp | None = None
+    """Since when nothing could be delivered."""
+    id: WebhookId
+    """The id."""
+    last_delivered_at: Timestamp | None = None
+    """When something was last delivered."""
+    last_outcome: str | None = None
+    """How the last attempt ended."""
+    secret: str
+    """What deliveries are signed with: `whsec_` and the key in base64."""
+    seq: int
+    """Events up to here were delivered, are nothing for it, or were given up."""
+    url: str
+    """Where events are posted to."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NodeStatus:
     """The state of one node."""
 
@@ -661,6 +877,14 @@ class NodeStatus:
     """Since when it runs."""
     uptime_seconds: int
     """For how many seconds it has been running."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotificationsRequest:
+    """Which messages of a room the caller wants to be told of."""
+
+    level: NotificationLevel
+    """The level."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -709,8 +933,30 @@ class PatchRoomRequest:
     """Closes the room for new messages, or opens it."""
     name: str | None = None
     """A new name."""
+    settings: PatchRoomSettings | None = None
+    """Who may do what. Owners change all of it, moderators `slow_mode_seconds`."""
     topic: str | None = None
     """A new topic."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PatchRoomSettings:
+    """Changes of who may do what in a room; what is absent stays."""
+
+    call_bots: Role | None = None
+    """The least role whose messages call bots."""
+    invite: Role | None = None
+    """The least role that may invite; `null`: members in public rooms, moderators in private
+    ones.
+    """
+    post: Role | None = None
+    """The least role that may write messages."""
+    signals: bool | None = None
+    """Whether clients may send signals of their own."""
+    slow_mode_seconds: int | None = None
+    """Seconds that a member waits between two messages, at most 21,600; 0: none."""
+    stop_bots: Role | None = None
+    """The least role that may stop or redo replies of bots."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -721,6 +967,18 @@ class PatchUserRequest:
     """Whether they may log in."""
     role: ServerRole | None = None
     """The server-wide role."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PatchWebhookRequest:
+    """Changes of a webhook; what is absent stays."""
+
+    enabled: bool | None = None
+    """Whether it is told anything. Switched on again, it goes on where it stopped."""
+    events: list[str] | None = field(default_factory=list)
+    """Types of events; empty: all."""
+    url: str | None = None
+    """Where events are posted to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -968,6 +1226,26 @@ class ReactionChange:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReadRequest:
+    """A new place of the read marker."""
+
+    seq: int
+    """Everything up to here is read, nothing after it; at most the newest event."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadState:
+    """Where the read marker stands, and what is after it."""
+
+    mentions: int
+    """Those of them that mention the caller, or everyone; counted up to 1,000 too."""
+    read_seq: int
+    """The read marker."""
+    unread: int
+    """Messages by others after it, without redacted ones; 1,000 stands for that many or more."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Readiness:
     """Whether the node takes work."""
 
@@ -987,6 +1265,16 @@ class Receipt:
     """The position."""
     user: UserRef
     """Who."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Redelivered:
+    """What came of delivering an event again."""
+
+    delivered: bool
+    """Whether it was delivered; then it is a dead letter no longer."""
+    outcome: str
+    """How the attempt ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -1302,6 +1590,14 @@ class TokenResponse:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TransferRoomRequest:
+    """Gives one's ownership of a room to another member."""
+
+    username: str
+    """The user name of the new owner, who must be a member and a person."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Typing:
     """Someone writes, or stopped writing."""
 
@@ -1361,6 +1657,50 @@ class UserRef:
     """Person, bot or integration."""
     username: str
     """The unique name, as in a mention."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Webhook:
+    """An address that is told what happens in a room."""
+
+    attempts: int
+    """Failed attempts at the next event."""
+    created_at: Timestamp
+    """When it was made."""
+    creator: UserRef
+    """Who made it."""
+    dead_letters: int
+    """Events that were given up and can be delivered again."""
+    disabled_at: Timestamp | None = None
+    """Since when it is not."""
+    disabled_reason: str | None = None
+    """Why it is not."""
+    enabled: bool
+    """Whether it is told anything."""
+    events: list[str]
+    """Types of events; empty: all."""
+    failing_since: Timestamp | None = None
+    """Since when nothing could be delivered."""
+    id: WebhookId
+    """The id."""
+    last_delivered_at: Timestamp | None = None
+    """When something was last delivered."""
+    last_outcome: str | None = None
+    """How the last attempt ended."""
+    seq: int
+    """Events up to here were delivered, are nothing for it, or were given up."""
+    url: str
+    """Where events are posted to."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookPage:
+    """One page of a list."""
+
+    items: list[Webhook]
+    """The items."""
+    next: str | None = None
+    """Where the next page starts; absent at the end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
