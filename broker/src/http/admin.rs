@@ -47,7 +47,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about("Administration", "List logins that have not ended, newest first")
             .access(Access::Admin)
             .query::<SessionsQuery>()
-            .answers::<Page<AdminSession>>(200, "Logins."),
+            .answers::<Page<AdminSession>>(200, "Logins.")
+            .refuses(&[Code::NotFound]),
     ]
 }
 

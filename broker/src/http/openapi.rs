@@ -149,7 +149,10 @@ fn success(answer: &Answer, schemas: &mut Schemas) -> Value {
         .content
         .iter()
         .map(|(media_type, schema)| {
-            let schema = schema.map_or_else(|| json!({"type": "string"}), |schema| schema(schemas));
+            // Text, or a document of a shape of its own.
+            let plain =
+                if media_type.ends_with("json") { json!(true) } else { json!({"type": "string"}) };
+            let schema = schema.map_or(plain, |schema| schema(schemas));
             ((*media_type).to_owned(), json!({"schema": schema}))
         })
         .collect();
