@@ -17,6 +17,9 @@ export PARLOR_PYTHON
 # The client for Python is tested against the real server.
 PARLOR_CLIENT_PYTHON=$(scripts/require.sh --path python-client)
 export PARLOR_CLIENT_PYTHON
+# The served OpenAPI is held against the answers.
+PARLOR_SCHEMATHESIS_PYTHON=$(scripts/require.sh --path schemathesis)
+export PARLOR_SCHEMATHESIS_PYTHON
 # Tests of the cluster start private copies of its services.
 scripts/require.sh postgres nats-server redis-server haproxy prometheus promtool faketime
 

@@ -4,10 +4,10 @@
 #   scripts/require.sh NAME...          fails with what to do when one is missing
 #   scripts/require.sh --path NAME      prints where it is
 #
-# Names: cargo cc node chromium cargo-deny python-websockets python-client postgres nats-server
-# redis-server haproxy prometheus promtool faketime valgrind mosquitto. What can be installed without
-# asking is installed: Debian's or Ubuntu's packages when apt-get and root are there, the others into
-# target/tools. A new tool is a new pair of functions, find_NAME and install_NAME.
+# Names: cargo cc node chromium cargo-deny python-websockets python-client schemathesis postgres
+# nats-server redis-server haproxy prometheus promtool faketime valgrind mosquitto. What can be
+# installed without asking is installed: Debian's or Ubuntu's packages when apt-get and root are there,
+# the others into target/tools. A new tool is a new pair of functions, find_NAME and install_NAME.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -160,6 +160,12 @@ install_python_client() {
     install_python_with python-client clients/python/requirements-dev.txt 3.10
 }
 
+# Makes up requests from the served OpenAPI.
+find_schemathesis() { find_python_with schemathesis tests/openapi/requirements.txt; }
+install_schemathesis() {
+    install_python_with schemathesis tests/openapi/requirements.txt 3.10
+}
+
 # Programs that tests start private copies of. They look in the same places as this does.
 find_service() {
     first_of "$1" "/usr/sbin/$1" "/usr/local/sbin/$1" "/usr/local/bin/$1" "/opt/homebrew/bin/$1" \
@@ -219,7 +225,8 @@ install_mosquitto() {
 require() {
     function=$(printf '%s' "$1" | tr '-' '_')
     case $1 in
-        cargo | cc | node | chromium | cargo-deny | python-websockets | python-client) ;;
+        cargo | cc | node | chromium | cargo-deny | python-websockets) ;;
+        python-client | schemathesis) ;;
         postgres | nats-server | redis-server | haproxy | prometheus | promtool | faketime) ;;
         valgrind | mosquitto) ;;
         *) fail "scripts/require.sh does not know the tool $1" ;;
