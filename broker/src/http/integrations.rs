@@ -20,6 +20,7 @@ use parlor_protocol::http::{
     Scope,
 };
 use parlor_protocol::id::{MessageId, RoomId, RoomRef, UserId};
+use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::{ServerRole, UserKind};
 use parlor_store::record::{
     IntegrationRecord, IntegrationSecret, NewIntegration, NewUser, ProgramConflict,
@@ -245,7 +246,7 @@ async fn post(
     let found = node.store.find_integration(hash).await?.ok_or_else(unknown)?;
     node.rate.hooks.check(&found.user.id)?;
     let now = node.now();
-    let used_at = found.last_used_at.map_or(i64::MIN, |at| at.as_millis());
+    let used_at = found.last_used_at.map_or(i64::MIN, Timestamp::as_millis);
     let exact = i64::try_from(USED_EVERY.as_millis()).unwrap_or(i64::MAX);
     if now.as_millis().saturating_sub(exact) >= used_at {
         node.store.touch_integration(found.user.id, now).await?;

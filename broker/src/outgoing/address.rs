@@ -12,17 +12,23 @@ pub(super) fn is_public(address: IpAddr) -> bool {
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
-    let special = match (a, b, c) {
+    let special = matches!(
+        (a, b, c),
         // This network, private, loopback, link-local (with the metadata of clouds), and from 224
         // on multicast, reserved and broadcast.
-        (0 | 10 | 127 | 224..=255, ..) | (169, 254, _) | (192, 168, _) => true,
-        (172, 16..=31, _) => true,
-        // Shared by customers of one provider; benchmarks.
-        (100, 64..=127, _) | (198, 18..=19, _) => true,
-        // Protocols, documentation, and the old way to 6to4.
-        (192, 0, 0 | 2) | (192, 88, 99) | (198, 51, 100) | (203, 0, 113) => true,
-        _ => false,
-    };
+        (0 | 10 | 127 | 224..=255, ..)
+            | (169, 254, _)
+            | (192, 168, _)
+            | (172, 16..=31, _)
+            // Shared by customers of one provider; benchmarks.
+            | (100, 64..=127, _)
+            | (198, 18..=19, _)
+            // Protocols, documentation, and the old way to 6to4.
+            | (192, 0, 0 | 2)
+            | (192, 88, 99)
+            | (198, 51, 100)
+            | (203, 0, 113)
+    );
     !special
 }
 
@@ -30,13 +36,17 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     if let Some(v4) = address.to_ipv4_mapped() {
         return is_public_v4(v4);
     }
-    match address.segments() {
-        // Protocols and Teredo, documentation, 6to4: the latter lead to an address within them.
-        [0x2001, 0..=0x01ff, ..] | [0x2001, 0x0db8, ..] | [0x2002, ..] => false,
-        [0x3fff, 0..=0x0fff, ..] => false,
-        // Global unicast. Loopback, NAT64, unique-local, link-local and multicast lie outside.
-        [first, ..] => first & 0xe000 == 0x2000,
-    }
+    let [first, second, ..] = address.segments();
+    let special = match first {
+        // Protocols and Teredo, and documentation.
+        0x2001 => second < 0x0200 || second == 0x0db8,
+        // 6to4 leads to an address within it; documentation.
+        0x2002 => true,
+        0x3fff => second < 0x1000,
+        _ => false,
+    };
+    // Global unicast. Loopback, NAT64, unique-local, link-local and multicast lie outside.
+    first & 0xe000 == 0x2000 && !special
 }
 
 #[cfg(test)]

@@ -25,46 +25,32 @@ statements! {
                WHERE id = $1 AND disabled_at IS NULL";
     NOW = "SELECT now_ms()";
     DELETE = "DELETE FROM webhooks WHERE room = $1 AND id = $2";
-    FIND_DUE = concat!(
-        "SELECT w.id FROM webhooks w JOIN rooms r ON r.id = w.room \
+    FIND_DUE = "SELECT w.id FROM webhooks w JOIN rooms r ON r.id = w.room \
          WHERE w.disabled_at IS NULL AND w.due_at <= now_ms() \
          AND coalesce(w.lease_until, 0) <= now_ms() AND r.last_seq > w.cursor \
-         ORDER BY w.due_at, w.id LIMIT 1 FOR NO KEY UPDATE OF w SKIP LOCKED"
-    );
-    CLAIM = concat!(
-        "UPDATE webhooks SET generation = generation + 1, lease_until = now_ms() + $2::bigint \
-         WHERE id = $1"
-    );
+         ORDER BY w.due_at, w.id LIMIT 1 FOR NO KEY UPDATE OF w SKIP LOCKED";
+    CLAIM = "UPDATE webhooks SET generation = generation + 1, lease_until = now_ms() + $2::bigint \
+         WHERE id = $1";
     HOLDS = "SELECT 1 FROM webhooks WHERE id = $1 AND generation = $2 AND disabled_at IS NULL \
              FOR NO KEY UPDATE";
-    PASS = concat!(
-        "UPDATE webhooks SET cursor = greatest(cursor, $2), lease_until = now_ms() + $3::bigint \
-         WHERE id = $1"
-    );
-    DELIVER = concat!(
-        "UPDATE webhooks SET cursor = greatest(cursor, $2), lease_until = now_ms() + $3::bigint, \
+    PASS = "UPDATE webhooks SET cursor = greatest(cursor, $2), lease_until = now_ms() + $3::bigint \
+         WHERE id = $1";
+    DELIVER = "UPDATE webhooks SET cursor = greatest(cursor, $2), lease_until = now_ms() + $3::bigint, \
          attempts = 0, failing_since = NULL, last_outcome = 'delivered', last_delivered_at = $4 \
-         WHERE id = $1"
-    );
+         WHERE id = $1";
     BURY = "INSERT INTO dead_letters (webhook, seq, at, attempts, outcome) \
             SELECT w.id, $2::bigint, $3::bigint, w.attempts + 1, $4::text FROM webhooks w WHERE w.id = $1 \
             ON CONFLICT DO NOTHING";
-    GIVE_UP = concat!(
-        "UPDATE webhooks SET cursor = greatest(cursor, $2), lease_until = now_ms() + $3::bigint, \
+    GIVE_UP = "UPDATE webhooks SET cursor = greatest(cursor, $2), lease_until = now_ms() + $3::bigint, \
          attempts = 0, failing_since = coalesce(failing_since, $4), last_outcome = $5 \
-         WHERE id = $1"
-    );
+         WHERE id = $1";
     FORGET_OLDEST = "DELETE FROM dead_letters WHERE webhook = $1 AND seq <= \
                      (SELECT seq FROM dead_letters WHERE webhook = $1 \
                      ORDER BY seq DESC LIMIT 1 OFFSET $2::bigint)";
-    FAIL = concat!(
-        "UPDATE webhooks SET attempts = attempts + 1, due_at = now_ms() + $2::bigint, \
+    FAIL = "UPDATE webhooks SET attempts = attempts + 1, due_at = now_ms() + $2::bigint, \
          failing_since = coalesce(failing_since, $3), last_outcome = $4, lease_until = NULL \
-         WHERE id = $1"
-    );
-    RELEASE = concat!(
-        "UPDATE webhooks SET due_at = now_ms(), lease_until = NULL WHERE id = $1"
-    );
+         WHERE id = $1";
+    RELEASE = "UPDATE webhooks SET due_at = now_ms(), lease_until = NULL WHERE id = $1";
     RELEASE_ALL = "UPDATE webhooks SET lease_until = NULL WHERE lease_until IS NOT NULL";
     LIST_DEAD = "SELECT seq, at, attempts, outcome FROM dead_letters WHERE webhook = $1 \
                  ORDER BY seq DESC";
