@@ -6,7 +6,7 @@ use parlor_runtime::config::Program;
 use crate::context::Context;
 use crate::{
     account, admin, bench, bot_worker, bots, broker, chat, config, doctor, generate, health,
-    history, integrations, migrate, rooms, send, serve, tail, tokens, users, webhooks,
+    history, integrations, messages, migrate, rooms, send, serve, tail, tokens, users, webhooks,
 };
 
 /// Chat rooms that people and language models share.
@@ -115,6 +115,8 @@ pub(crate) enum Command {
     Tail(tail::TailArgs),
     /// Show or export what was written in a room
     History(history::HistoryArgs),
+    /// Look at single messages, change, remove and pin them
+    Messages(messages::MessagesArgs),
     /// List, make, enter and leave rooms
     Rooms(rooms::RoomsArgs),
     /// List, make and delete bots
@@ -159,6 +161,7 @@ impl Command {
             Self::Send(args) => send::run(args, context).await,
             Self::Tail(args) => tail::run(&args, context).await,
             Self::History(args) => history::run(&args, context).await,
+            Self::Messages(args) => messages::run(args, context).await,
             Self::Rooms(args) => rooms::run(args, context).await,
             Self::Bots(args) => bots::run(args, context).await,
             Self::Users(args) => users::run(args, context).await,

@@ -9,7 +9,9 @@ use clap::{Args, ValueEnum};
 use futures_util::TryStreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use parlor_client::{ExportFormat, Http, MessageQuery};
+use parlor_protocol::id::MessageId;
 use parlor_protocol::limits::{PAGE_DEFAULT, PAGE_MAX};
+use parlor_protocol::time::Timestamp;
 
 use crate::context::Context;
 use crate::output::Out;
@@ -27,8 +29,18 @@ pub(crate) struct HistoryArgs {
     /// Only messages before this position
     #[arg(long, value_name = "SEQ")]
     before: Option<u64>,
+    /// The messages around this position
+    #[arg(long, value_name = "SEQ", conflicts_with = "before")]
+    around: Option<u64>,
+    /// The messages around this time, such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with_all = ["before", "around"])]
+    at: Option<Timestamp>,
+    /// Only the thread of this message
+    #[arg(long, value_name = "ID", conflicts_with_all = ["around", "at"])]
+    thread: Option<MessageId>,
     /// Write all messages in this form instead
-    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with_all = ["limit", "before"])]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(conflicts_with_all = ["limit", "before", "around", "at", "thread"])]
     export: Option<Format>,
     /// Write the export to this file
     #[arg(long, short, value_name = "FILE", requires = "export")]
@@ -43,6 +55,10 @@ enum Format {
     Json,
     /// Text for people
     Markdown,
+}
+
+fn time(text: &str) -> Result<Timestamp, &'static str> {
+    serde_json::from_value(text.into()).map_err(|_| "this is no time; write it as in RFC 3339")
 }
 
 pub(crate) async fn run(args: &HistoryArgs, context: &Context) -> anyhow::Result<()> {
@@ -62,11 +78,13 @@ async fn show(http: &Http, args: &HistoryArgs, context: &Context) -> anyhow::Res
     let mut left = args.limit;
     while left > 0 {
         let limit = Some(left.min(PAGE_MAX));
-        let query = MessageQuery { before, limit, ..MessageQuery::default() };
+        let (around, at, thread) = (args.around, args.at, args.thread);
+        let query = MessageQuery { before, around, at, thread, limit, ..MessageQuery::default() };
         let page = http.messages(&args.room, &query).await.context("read the history")?;
         let Some(oldest) = page.items.first() else { break };
         before = Some(oldest.seq);
         left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
+        // A page around something has no next one.
         let last = page.next.is_none();
         pages.push(page.items);
         if last {

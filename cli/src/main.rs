@@ -28,6 +28,7 @@ mod generate;
 mod health;
 mod history;
 mod integrations;
+mod messages;
 mod migrate;
 mod output;
 mod password;

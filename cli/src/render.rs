@@ -1,7 +1,7 @@
 //! How messages and states are written for people.
 
 use parlor_protocol::message::{Message, MessageStatus};
-use parlor_protocol::room::{Role, RoomKind};
+use parlor_protocol::room::{NotificationLevel, Role, RoomKind};
 use parlor_protocol::user::{PresenceStatus, UserRef};
 
 use crate::plain;
@@ -11,6 +11,14 @@ pub(crate) fn kind_name(kind: RoomKind) -> &'static str {
         RoomKind::Public => "public",
         RoomKind::Private => "private",
         RoomKind::Direct => "direct",
+    }
+}
+
+pub(crate) fn level_name(level: NotificationLevel) -> &'static str {
+    match level {
+        NotificationLevel::All => "all",
+        NotificationLevel::Mentions => "mentions",
+        NotificationLevel::None => "none",
     }
 }
 

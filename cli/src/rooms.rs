@@ -11,9 +11,10 @@ use uuid::Uuid;
 use crate::context::Context;
 use crate::failure::Usage;
 use crate::password;
-use crate::render::{kind_name, role_name, status_name};
+use crate::render::{kind_name, level_name, role_name, status_name};
 
 mod moderation;
+mod reading;
 mod settings;
 
 #[derive(Debug, Args)]
@@ -79,6 +80,20 @@ enum RoomsCommand {
     },
     #[command(flatten)]
     Moderation(moderation::Moderation),
+    /// Set the read marker, also back
+    Read {
+        /// Room, by id or short name
+        room: String,
+        /// Everything up to here is read [default: all]
+        seq: Option<u64>,
+    },
+    /// Choose which messages to be told of
+    Notify {
+        /// Room, by id or short name
+        room: String,
+        /// Which
+        level: reading::Level,
+    },
     /// Make an invite code
     Invite {
         /// Room, by id or short name
@@ -176,6 +191,8 @@ pub(crate) async fn run(args: RoomsArgs, context: &Context) -> anyhow::Result<()
         }
         RoomsCommand::DeleteMine { kind, yes } => delete_mine(&http, kind, yes, context).await,
         RoomsCommand::Moderation(command) => moderation::run(&http, command, context).await,
+        RoomsCommand::Read { room, seq } => reading::read(&http, &room, seq, context).await,
+        RoomsCommand::Notify { room, level } => reading::notify(&http, &room, level, context).await,
         RoomsCommand::Invite { room, expires_in, max_uses } => {
             let request = CreateInviteRequest { expires_in, max_uses };
             let invite = http.create_invite(&room, &request).await.context("make an invite")?;
@@ -222,10 +239,11 @@ async fn list(http: &Http, args: ListArgs, context: &Context) -> anyhow::Result<
             room.role.map_or("", role_name).to_owned(),
             room.members.to_string(),
             room.unread.to_string(),
+            room.mentions.to_string(),
             room.name,
         ]
     };
-    let head = ["ROOM", "KIND", "ROLE", "MEMBERS", "UNREAD", "NAME"];
+    let head = ["ROOM", "KIND", "ROLE", "MEMBERS", "UNREAD", "MENTIONS", "NAME"];
     Ok(context.out.table(&head, rooms.into_iter().map(row).collect())?)
 }
 
@@ -242,6 +260,8 @@ fn show(room: &Room, context: &Context) -> anyhow::Result<()> {
         ("role", room.role.map_or("not a member", role_name).to_owned()),
         ("members", room.members.to_string()),
         ("unread", room.unread.to_string()),
+        ("mentions", room.mentions.to_string()),
+        ("notifications", level_name(room.notifications).to_owned()),
         ("newest", format!("#{}", room.seq)),
         ("archived", room.archived.to_string()),
         ("made", room.created_at.to_string()),

@@ -33,6 +33,9 @@ pub(crate) struct SendArgs {
     /// Message that it answers
     #[arg(long, value_name = "ID")]
     reply_to: Option<MessageId>,
+    /// Message whose thread it belongs to
+    #[arg(long, value_name = "ID")]
+    thread: Option<MessageId>,
     /// Wait for the bot's reply and write it
     #[arg(long)]
     wait: bool,
@@ -51,7 +54,7 @@ pub(crate) async fn run(args: SendArgs, context: &Context) -> anyhow::Result<()>
         body,
         client_id: Some(Uuid::new_v4().to_string()),
         reply_to: args.reply_to,
-        thread: None,
+        thread: args.thread,
     };
     if args.wait {
         return send_and_wait(&http, &args.room, &request, context).await;

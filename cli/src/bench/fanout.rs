@@ -154,7 +154,7 @@ impl SendingArgs {
             return fanout::run(meeting, plan, &progress).await.map_err(refused);
         }
         let wanted = Wanted { rooms, members, ..Wanted::default() };
-        let stage = Stage::set(context, load, &wanted).await?;
+        let stage = Box::pin(Stage::set(context, load, &wanted)).await?;
         plan.server_pids.clone_from(&stage.pids);
         let meeting = Meeting::of_users(&stage.target, &stage.crowd, self.durable)?;
         let mut measurement = fanout::run(meeting, plan, &progress).await.map_err(refused)?;

@@ -60,7 +60,7 @@ impl IdleArgs {
             return idle::run(&venue, &plan, &progress).await.map_err(refused);
         }
         let wanted = Wanted { rooms, members, ..Wanted::default() };
-        let stage = Stage::set(context, load, &wanted).await?;
+        let stage = Box::pin(Stage::set(context, load, &wanted)).await?;
         plan.server_pids.clone_from(&stage.pids);
         let venue = Venue::of_crowd(&stage.target, &stage.crowd)?;
         let mut measurement = idle::run(&venue, &plan, &progress).await?;

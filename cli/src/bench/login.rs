@@ -45,7 +45,7 @@ impl LoginArgs {
         limits::raise((at_once + self.readers) as u64)?;
         let members = self.users.max(self.readers);
         let wanted = Wanted { rooms: 1, members, password: true, ..Wanted::default() };
-        let stage = Stage::set(context, load, &wanted).await?;
+        let stage = Box::pin(Stage::set(context, load, &wanted)).await?;
         let plan = LoginPlan {
             users: self.users,
             at_once,

@@ -45,7 +45,7 @@ impl ResumeArgs {
         ])?;
         limits::raise((self.rooms * self.members) as u64)?;
         let wanted = Wanted { rooms: self.rooms, members: self.members, ..Wanted::default() };
-        let stage = Stage::set(context, load, &wanted).await?;
+        let stage = Box::pin(Stage::set(context, load, &wanted)).await?;
         let plan = ResumePlan {
             missed: self.missed,
             payload: self.payload,

@@ -50,7 +50,7 @@ impl StreamArgs {
             settings: self.settings(&provider),
             ..Wanted::default()
         };
-        let stage = Stage::set(context, load, &wanted).await?;
+        let stage = Box::pin(Stage::set(context, load, &wanted)).await?;
         let plan = StreamPlan {
             rate: self.rate,
             tokens: self.length,

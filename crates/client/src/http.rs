@@ -30,6 +30,7 @@ mod auth;
 mod bots;
 mod hooks;
 pub(crate) mod messages;
+mod reading;
 mod refresh;
 pub(crate) mod rooms;
 mod tokens;
@@ -310,6 +311,12 @@ struct QueryValue(String);
 impl From<&str> for QueryValue {
     fn from(text: &str) -> Self {
         Self(text.to_owned())
+    }
+}
+
+impl From<String> for QueryValue {
+    fn from(text: String) -> Self {
+        Self(text)
     }
 }
 

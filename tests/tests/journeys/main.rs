@@ -17,6 +17,7 @@ mod openapi;
 mod permissions;
 mod provider_faults;
 mod python;
+mod reading;
 mod refusals;
 mod rest;
 mod restart;

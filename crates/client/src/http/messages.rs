@@ -3,12 +3,14 @@
 use parlor_protocol::http::{Cancelled, EditMessageRequest, Page, PublishAndReply, PublishRequest};
 use parlor_protocol::id::MessageId;
 use parlor_protocol::message::Message;
+use parlor_protocol::time::Timestamp;
 use reqwest::Method;
 
 use super::{ByteStream, Call, Http};
 use crate::error::ClientError;
 
-/// Which messages to list. Without bounds: the newest page.
+/// Which messages to list. Without bounds: the newest page. Of all but `thread` and `limit` one at most
+/// may be given.
 #[derive(Debug, Clone, Default)]
 pub struct MessageQuery {
     /// Only messages before this position; the newest of them.
@@ -17,6 +19,14 @@ pub struct MessageQuery {
     pub after: Option<u64>,
     /// Messages to skip, counted from the newest.
     pub offset: Option<u64>,
+    /// Half of the page before this position, the other half from it on.
+    pub around: Option<u64>,
+    /// The same around the first message of this time or later.
+    pub at: Option<Timestamp>,
+    /// Only messages of the thread of this one, without its root; goes with `before` and `after`.
+    pub thread: Option<MessageId>,
+    /// Where the page starts: `next` of the page before.
+    pub cursor: Option<String>,
     /// Items in the page.
     pub limit: Option<u32>,
 }
@@ -54,6 +64,10 @@ impl Http {
             .query_if("before", query.before)
             .query_if("after", query.after)
             .query_if("offset", query.offset)
+            .query_if("around", query.around)
+            .query_if("at", query.at.map(|at| at.to_string()))
+            .query_if("thread", query.thread.map(|thread| thread.to_string()))
+            .query_if("cursor", query.cursor.as_deref())
             .query_if("limit", query.limit);
         self.page(call).await
     }
