@@ -11,4 +11,5 @@ pub mod naming;
 pub mod permission;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
+pub mod search;
 pub mod turn;

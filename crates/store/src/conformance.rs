@@ -18,6 +18,7 @@ pub mod reading;
 pub mod replay;
 pub mod rooms;
 pub mod rules;
+pub mod search;
 pub mod sessions;
 pub mod tail;
 pub mod threads;
@@ -190,6 +191,15 @@ macro_rules! store_conformance {
                 links_are_listed_and_revoked_by_who_made_them_or_a_moderator,
                 link_with_one_use_left_admits_one_of_many,
                 removed_member_has_no_way_back_by_a_link_of_their_own,
+            $crate::store_conformance!(@tests $factory, search {
+                words_are_found_whatever_their_case_and_accents,
+                filters_choose_by_author_room_and_time,
+                only_members_find_what_is_in_a_room,
+                changed_text_is_found_as_it_is_now,
+                reply_is_found_once_it_has_ended,
+                pages_hold_each_answer_once,
+                no_query_is_too_odd,
+                muted_member_still_finds,
             });
             $crate::store_conformance!(@tests $factory, sessions {
                 refresh_token_is_exchanged_for_its_successor,

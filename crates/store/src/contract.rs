@@ -32,6 +32,7 @@ use crate::record::{
     RoomAccess, RoomConflict, RoomFilter, RoomListing, RoomSize, Rotated, Rotation, SessionRecord,
     UserConflict, Window,
 };
+use crate::search::Search;
 use crate::tail::{TailPage, TailPosition};
 
 pub use self::reading::Reading;
@@ -52,6 +53,7 @@ pub trait Store:
     + Reading
     + Many
     + Tail
+    + Search
     + Jobs
     + Bots
     + Operations
@@ -73,6 +75,7 @@ impl<T> Store for T where
         + Reading
         + Many
         + Tail
+        + Search
         + Jobs
         + Bots
         + Operations

@@ -16,6 +16,7 @@ pub mod error;
 pub mod moderation;
 pub mod postgres;
 pub mod record;
+pub mod search;
 pub mod sqlite;
 pub mod tail;
 mod word;
@@ -28,5 +29,6 @@ pub use contract::{
 pub use error::StoreError;
 pub use moderation::Moderation;
 pub use postgres::{PostgresOptions, PostgresStore};
+pub use search::{Search, SearchHit, SearchPage, SearchRequest, SearchWindow};
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};
 pub use tail::{Commit, TailPage, TailPosition};

@@ -28,6 +28,7 @@ mod reading;
 mod rooms;
 mod rows;
 mod schema;
+mod search;
 mod sessions;
 mod sql;
 mod survey;
@@ -66,6 +67,8 @@ pub struct PostgresOptions {
     pub writers: usize,
     /// Connections that read.
     pub readers: usize,
+    /// Connections that search.
+    pub searchers: usize,
     /// Connections that follow what other nodes wrote.
     pub tails: usize,
     /// The server gives up a reading statement after so long.
@@ -98,6 +101,7 @@ impl PostgresOptions {
             lanes: 2,
             writers: 2,
             readers: 8,
+            searchers: 2,
             tails: 1,
             statement_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
@@ -136,7 +140,7 @@ impl PostgresStore {
     }
 
     /// Returns how the connections are used at the moment.
-    pub fn connections(&self) -> [Connections; 4] {
+    pub fn connections(&self) -> [Connections; 5] {
         self.pools.connections()
     }
 

@@ -22,6 +22,7 @@ mod reading;
 mod rooms;
 mod rows;
 mod schema;
+mod search;
 mod sessions;
 mod sql;
 mod tail;
@@ -41,6 +42,7 @@ use self::open::DataFolder;
 pub use self::open::OpenError;
 use self::readers::Readers;
 pub use self::schema::{MigrationReport, known_schema_version, migrate, schema_version};
+use self::search::Searcher;
 pub use self::writer::WriteCounts;
 use self::writer::Writer;
 use crate::error::StoreError;
@@ -89,6 +91,7 @@ struct Rules {
 pub struct SqliteStore {
     writer: Writer,
     readers: Readers,
+    searcher: Searcher,
     rules: Arc<Rules>,
     closed: AtomicBool,
     reads: AtomicU64,
@@ -110,11 +113,13 @@ impl SqliteStore {
         let connections =
             (0..readers.max(1)).map(|_| folder.connect_reader()).collect::<Result<Vec<_>, _>>()?;
         let readers = Readers::start(connections, queue)?;
+        let searcher = Searcher::start(folder.connect_reader()?)?;
         let writer = Writer::start(conn, folder, queue)?;
         let rules = Rules { epoch, max_hops, room_members };
         Ok(Self {
             writer,
             readers,
+            searcher,
             rules: Arc::new(rules),
             closed: AtomicBool::new(false),
             reads: AtomicU64::new(0),

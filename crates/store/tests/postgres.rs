@@ -24,6 +24,8 @@ mod model;
 mod open;
 #[path = "postgres/schema.rs"]
 mod schema;
+#[path = "postgres/search.rs"]
+mod search;
 #[path = "postgres/tail.rs"]
 mod tail;
 #[path = "postgres/tls.rs"]

@@ -22,6 +22,8 @@ use super::fault::{Fault, Outcome};
 const WAITING_MAX: usize = 4096;
 /// How long a writer waits for a row that another one has locked.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The server gives up a search after so long.
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(3);
 /// A transaction whose program has gone silent is ended after this long.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(5);
 /// Data that is not acknowledged for so long ends the connection.
@@ -106,6 +108,8 @@ pub(super) enum Use {
     Writes,
     /// Reads.
     Reads,
+    /// Searches.
+    Search,
     /// What other nodes wrote.
     Tail,
 }
@@ -116,6 +120,7 @@ impl Use {
             Self::Lanes => "lanes",
             Self::Writes => "writes",
             Self::Reads => "reads",
+            Self::Search => "search",
             Self::Tail => "tail",
         }
     }
@@ -138,6 +143,13 @@ impl Use {
             Self::Lanes | Self::Writes => {
                 format!("{common} -c lock_timeout={}", LOCK_TIMEOUT.as_millis())
             }
+            // What is asked for differs too much for a plan that is kept.
+            Self::Search => {
+                let timeout = statement_timeout.min(SEARCH_TIMEOUT).as_millis();
+                format!(
+                    "{common} -c plan_cache_mode=force_custom_plan -c statement_timeout={timeout}"
+                )
+            }
             Self::Reads | Self::Tail => {
                 format!("{common} -c statement_timeout={}", statement_timeout.as_millis())
             }
@@ -148,7 +160,7 @@ impl Use {
 /// How the connections of one purpose are used at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connections {
-    /// What they are for: `lanes`, `writes`, `reads` or `tail`.
+    /// What they are for: `lanes`, `writes`, `reads`, `search` or `tail`.
     pub purpose: &'static str,
     /// How many there may be.
     pub limit: usize,
@@ -166,6 +178,7 @@ pub(super) struct Pools {
     lanes: Pool<Connector>,
     writes: Pool<Connector>,
     reads: Pool<Connector>,
+    search: Pool<Connector>,
     tail: Pool<Connector>,
 }
 
@@ -197,6 +210,7 @@ impl Pools {
             lanes: pool(Use::Lanes, options.lanes),
             writes: pool(Use::Writes, options.writers),
             reads: pool(Use::Reads, options.readers),
+            search: pool(Use::Search, options.searchers),
             tail: pool(Use::Tail, options.tails),
         }
     }
@@ -206,6 +220,7 @@ impl Pools {
             Use::Lanes => &self.lanes,
             Use::Writes => &self.writes,
             Use::Reads => &self.reads,
+            Use::Search => &self.search,
             Use::Tail => &self.tail,
         }
     }
@@ -233,8 +248,8 @@ impl Pools {
     }
 
     /// Returns how the connections are used.
-    pub(super) fn connections(&self) -> [Connections; 4] {
-        [Use::Lanes, Use::Writes, Use::Reads, Use::Tail].map(|of| {
+    pub(super) fn connections(&self) -> [Connections; 5] {
+        [Use::Lanes, Use::Writes, Use::Reads, Use::Search, Use::Tail].map(|of| {
             let status = self.of(of).status();
             Connections {
                 purpose: of.name(),
@@ -248,7 +263,7 @@ impl Pools {
 
     /// Ends all connections as soon as they are given back.
     pub(super) fn close(&self) {
-        for of in [Use::Lanes, Use::Writes, Use::Reads, Use::Tail] {
+        for of in [Use::Lanes, Use::Writes, Use::Reads, Use::Search, Use::Tail] {
             self.of(of).close();
         }
     }

@@ -20,6 +20,7 @@ pub(in crate::postgres) mod meta;
 pub(in crate::postgres) mod moderation;
 pub(in crate::postgres) mod reading;
 pub(in crate::postgres) mod rooms;
+pub(in crate::postgres) mod search;
 pub(in crate::postgres) mod sessions;
 pub(in crate::postgres) mod survey;
 pub(in crate::postgres) mod tail;
@@ -51,6 +52,7 @@ mod tests {
             super::moderation::ALL,
             super::reading::ALL,
             super::rooms::ALL,
+            super::search::ALL,
             super::sessions::ALL,
             super::survey::ALL,
             super::tail::ALL,

@@ -167,7 +167,7 @@ impl Attempts<'_> {
         self.repeated |= fault.leaves_outcome_open();
         self.doubles += u32::from(fault.is_state(&SqlState::UNIQUE_VIOLATION));
         let again = match self.of {
-            Use::Reads | Use::Tail => fault.is_passing() && self.made < READ_ATTEMPTS,
+            Use::Reads | Use::Search | Use::Tail => fault.is_passing() && self.made < READ_ATTEMPTS,
             // Once the outcome is open, only an answer of the server closes it.
             Use::Lanes | Use::Writes if self.repeated => true,
             Use::Lanes | Use::Writes => {

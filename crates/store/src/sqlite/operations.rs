@@ -40,6 +40,7 @@ impl Operations for SqliteStore {
     async fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.readers.close().await;
+        self.searcher.close().await;
         self.writer.close().await;
     }
 }

@@ -19,6 +19,7 @@ pub(in crate::sqlite) mod meta;
 pub(in crate::sqlite) mod moderation;
 pub(in crate::sqlite) mod reading;
 pub(in crate::sqlite) mod rooms;
+pub(in crate::sqlite) mod search;
 pub(in crate::sqlite) mod sessions;
 pub(in crate::sqlite) mod tokens;
 pub(in crate::sqlite) mod users;
@@ -40,6 +41,8 @@ mod tests {
         .unwrap();
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V7__people.sql")).unwrap();
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V10__hooks.sql")).unwrap();
+        crate::sqlite::search::add_function(&conn).unwrap();
+        conn.execute_batch(include_str!("../../../../migrations/sqlite/V9__search.sql")).unwrap();
         conn.execute_batch("CREATE TABLE refinery_schema_history (version INTEGER)").unwrap();
 
         let groups = [
@@ -52,6 +55,7 @@ mod tests {
             super::moderation::ALL,
             super::reading::ALL,
             super::rooms::ALL,
+            super::search::ALL,
             super::sessions::ALL,
             super::tokens::ALL,
             super::users::ALL,

@@ -1,0 +1,166 @@
+//! Searches, by connections of their own.
+
+use std::collections::{BTreeSet, HashMap};
+
+use async_trait::async_trait;
+use parlor_domain::search::Term;
+use parlor_protocol::id::{RoomId, UserId};
+use parlor_protocol::message::Message;
+
+use super::codec::{count, id, value};
+use super::fault::Outcome;
+use super::pools::Server;
+use super::query::{self, Params};
+use super::sql::{members, search as sql};
+use super::transaction::reading;
+use super::{PostgresStore, rows};
+use crate::contract::Result;
+use crate::search::{
+    Answer, Candidate, Gathering, ROOMS_MAX, Search, SearchHit, SearchPage, SearchRequest, WINDOW,
+    hit,
+};
+
+/// Candidates that are asked for at first; then twice as many each time.
+const FIRST: usize = 128;
+
+#[async_trait]
+impl Search for PostgresStore {
+    async fn search(&self, request: SearchRequest) -> Result<SearchPage> {
+        reading!(self, Search, |conn| search(conn, &request).await)
+    }
+}
+
+async fn search(conn: &Server, request: &SearchRequest) -> Outcome<SearchPage> {
+    let rooms: Vec<RoomId> =
+        query::list(conn, members::LIST_ROOMS_OF, &[&request.user.0], |row| id(row, 0)).await?;
+    let rooms: Vec<RoomId> = match request.room {
+        Some(room) => rooms.into_iter().filter(|member| *member == room).collect(),
+        None => rooms,
+    };
+    if rooms.is_empty() {
+        return Ok(SearchPage { hits: Vec::new(), next: None });
+    }
+    let mut gathering = Gathering::new(request);
+    let exhausted = gather(conn, request, &rooms, &mut gathering).await?;
+    let (answers, next) = gathering.choose(exhausted);
+    Ok(SearchPage { hits: read(conn, request, &answers).await?, next })
+}
+
+/// Takes candidates, newest first, and tells whether there was no further one.
+async fn gather(
+    conn: &Server,
+    request: &SearchRequest,
+    rooms: &[RoomId],
+    gathering: &mut Gathering<'_>,
+) -> Outcome<bool> {
+    let ((low, mut high), (since, before)) = (request.places(), request.times());
+    let wanted = expression(&request.query.terms, request.from, rooms);
+    let mut most = FIRST;
+    loop {
+        let limit = i64::try_from(most).unwrap_or(i64::MAX);
+        let read = |row: &tokio_postgres::Row| {
+            Ok(Candidate {
+                place: value(row, 0)?,
+                room: id(row, 1)?,
+                seq: count(row, 2)?,
+                body: value(row, 3)?,
+            })
+        };
+        let found = match &wanted {
+            Some(wanted) => {
+                let params: Params<'_> =
+                    &[&request.user.0, &low, &high, &since, &before, wanted, &limit];
+                query::list(conn, sql::SEARCH, params, read).await?
+            }
+            None => {
+                let params: Params<'_> = &[&request.user.0, &low, &high, &since, &before, &limit];
+                query::list(conn, sql::SEARCH_ALL, params, read).await?
+            }
+        };
+        for candidate in &found {
+            high = candidate.place;
+            if !gathering.take(candidate) {
+                return Ok(false);
+            }
+        }
+        if found.len() < most {
+            return Ok(true);
+        }
+        most = (most * 2).min(2 * WINDOW);
+    }
+}
+
+/// Reads the messages of answers, in the order of the answers.
+async fn read(
+    conn: &Server,
+    request: &SearchRequest,
+    answers: &[Answer],
+) -> Outcome<Vec<SearchHit>> {
+    let places: Vec<(RoomId, u64)> =
+        answers.iter().map(|answer| (answer.room, answer.seq)).collect();
+    let messages = rows::list_messages_at(conn, &places).await?;
+    let mut messages: HashMap<(RoomId, u64), Message> =
+        messages.into_iter().map(|message| ((message.room, message.seq), message)).collect();
+    let found = places.iter().filter_map(|place| messages.remove(place));
+    Ok(found.filter_map(|message| hit(&request.query, message)).collect())
+}
+
+/// Writes what the index is asked: words only, in quotes. `None`: everything.
+fn expression(terms: &[Term], from: Option<UserId>, rooms: &[RoomId]) -> Option<String> {
+    let mut wanted = Vec::new();
+    if rooms.len() <= ROOMS_MAX {
+        let rooms: Vec<String> =
+            rooms.iter().map(|room| format!("'#{}'", room.0.simple())).collect();
+        wanted.push(format!("({})", rooms.join(" | ")));
+    }
+    wanted.extend(from.map(|user| format!("'@{}'", user.0.simple())));
+    for term in terms.iter().filter(|term| !term.excluded) {
+        let last = term.words.len().saturating_sub(1);
+        let words = term.words.iter().enumerate();
+        wanted.extend(words.map(|(nth, word)| in_any_case(word, term.prefix && nth == last)));
+    }
+    for term in terms.iter().filter(|term| term.excluded) {
+        // Whether several words follow each other is seen in the message.
+        if let [word] = term.words.as_slice() {
+            wanted.push(format!("!{}", in_any_case(word, term.prefix)));
+        }
+    }
+    (!wanted.is_empty()).then(|| wanted.join(" & "))
+}
+
+/// Writes a word. A database whose locale is C knows no case beyond ASCII, so the usual ones are
+/// asked for.
+fn in_any_case(word: &str, prefix: bool) -> String {
+    let mut forms = BTreeSet::from([word.to_owned()]);
+    if !word.is_ascii() {
+        forms.insert(word.to_uppercase());
+        let mut chars = word.chars();
+        let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+        forms.insert(first + chars.as_str());
+    }
+    let star = if prefix { ":*" } else { "" };
+    let forms: Vec<String> = forms.into_iter().map(|form| format!("'{form}'{star}")).collect();
+    format!("({})", forms.join(" | "))
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_domain::search::Query;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn index_is_asked_for_words_only() {
+        let query = Query::parse(r#"tea* "it's | (a" -milk -"x y" привет"#).unwrap();
+        let rooms = [RoomId(Uuid::from_u128(1)), RoomId(Uuid::from_u128(2))];
+        let user = UserId(Uuid::from_u128(3));
+        assert_eq!(
+            expression(&query.terms, Some(user), &rooms).unwrap(),
+            "('#00000000000000000000000000000001' | '#00000000000000000000000000000002') \
+             & '@00000000000000000000000000000003' & ('tea':*) & ('it') & ('s') & ('a') \
+             & ('ПРИВЕТ' | 'Привет' | 'привет') & !('milk')"
+        );
+        assert_eq!(expression(&[], None, &[rooms[0]; ROOMS_MAX + 1]), None);
+    }
+}

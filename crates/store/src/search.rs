@@ -1,0 +1,212 @@
+//! Searches: what is asked of a store, and how the answers of one page are chosen.
+//!
+//! Each backend keeps an index of words and hands out candidates, newest first. A candidate is an
+//! answer if its text, as it is now, has what the query asks ([`parlor_domain::search`]). Answers are
+//! ordered within a window: the newest [`WINDOW`] of them are ranked among themselves, then the next.
+//! So the first page is well ordered, and however many messages there are, all are found by reading
+//! on. The order within a window depends only on its messages, so new ones do not shift pages.
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use parlor_domain::search::{Found, Query, find_in};
+use parlor_protocol::id::{RoomId, UserId};
+use parlor_protocol::message::{Message, MessageStatus};
+
+use crate::contract::Result;
+
+/// Answers that are ranked among themselves.
+pub const WINDOW: usize = 1_000;
+/// Most candidates that one call looks at.
+pub const CANDIDATES_MAX: usize = 20_000;
+/// Rooms that a search names to the index. With more of them, each candidate is looked at instead.
+pub(crate) const ROOMS_MAX: usize = 256;
+/// Bits of a place below its time in milliseconds.
+const PLACE_BITS: u32 = 21;
+/// How much later the place of a message may be than its time says.
+const PLACE_SLACK_MS: i64 = 11_000;
+
+/// The place of a message among all that can be found, in the order of time.
+pub type Place = i64;
+
+/// Searching messages.
+#[async_trait]
+pub trait Search {
+    /// Finds messages in the rooms that a user is a member of now.
+    async fn search(&self, request: SearchRequest) -> Result<SearchPage>;
+}
+
+/// What to find.
+#[derive(Debug, Clone)]
+pub struct SearchRequest {
+    /// Who asks.
+    pub user: UserId,
+    /// What is asked; `from` and `room` of it are resolved into the fields below.
+    pub query: Query,
+    /// Only messages of this user.
+    pub from: Option<UserId>,
+    /// Only messages of this room.
+    pub room: Option<RoomId>,
+    /// The window of the page before; the newest messages when absent.
+    pub window: Option<SearchWindow>,
+    /// Answers to return.
+    pub limit: usize,
+    /// How long to look.
+    pub time: Duration,
+}
+
+/// A part of all messages, and how far it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SearchWindow {
+    /// The first place that is newer.
+    pub high: Place,
+    /// The oldest place, once it is known.
+    pub low: Option<Place>,
+    /// The last answer that was returned: how good it was, and where.
+    pub after: Option<(u32, Place)>,
+}
+
+/// One page of answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchPage {
+    /// The answers, best first. A page may have fewer than were asked for, even none, although more
+    /// follow.
+    pub hits: Vec<SearchHit>,
+    /// Where to read on; absent at the end.
+    pub next: Option<SearchWindow>,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchHit {
+    /// The message as it is now.
+    pub message: Message,
+    /// What was found in it.
+    pub found: Found,
+}
+
+/// A message that may be an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    pub(crate) place: Place,
+    pub(crate) room: RoomId,
+    pub(crate) seq: u64,
+    pub(crate) body: String,
+}
+
+/// An answer whose message is not read yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) score: u32,
+    pub(crate) place: Place,
+    pub(crate) room: RoomId,
+    pub(crate) seq: u64,
+}
+
+impl SearchRequest {
+    /// Returns the places to look at: from the first to before the second.
+    pub(crate) fn places(&self) -> (Place, Place) {
+        let from = self.query.since.map_or(0, |at| first_place(at.as_millis()));
+        let until = self
+            .query
+            .before
+            .map_or(Place::MAX, |at| first_place(at.as_millis().saturating_add(PLACE_SLACK_MS)));
+        let window =
+            self.window.unwrap_or(SearchWindow { high: Place::MAX, low: None, after: None });
+        (from.max(window.low.unwrap_or(0)), until.min(window.high))
+    }
+
+    /// Returns the times that are asked for, in milliseconds: from the first to before the second.
+    pub(crate) fn times(&self) -> (i64, i64) {
+        (
+            self.query.since.map_or(i64::MIN, |at| at.as_millis()),
+            self.query.before.map_or(i64::MAX, |at| at.as_millis()),
+        )
+    }
+}
+
+fn first_place(millis: i64) -> Place {
+    millis.clamp(0, (1 << (63 - PLACE_BITS - 1)) - 1) << PLACE_BITS
+}
+
+/// Gathers the answers of one window.
+#[derive(Debug)]
+pub(crate) struct Gathering<'a> {
+    request: &'a SearchRequest,
+    began: Instant,
+    answers: Vec<Answer>,
+    seen: usize,
+    /// The oldest place that was looked at.
+    last: Option<Place>,
+}
+
+impl<'a> Gathering<'a> {
+    pub(crate) fn new(request: &'a SearchRequest) -> Self {
+        Self { request, began: Instant::now(), answers: Vec::new(), seen: 0, last: None }
+    }
+
+    /// Looks at a candidate, which is older than those before, and tells whether to go on.
+    pub(crate) fn take(&mut self, candidate: &Candidate) -> bool {
+        self.seen += 1;
+        self.last = Some(candidate.place);
+        if let Some(found) = find_in(&self.request.query, &candidate.body) {
+            let Candidate { place, room, seq, .. } = *candidate;
+            self.answers.push(Answer { score: found.score, place, room, seq });
+        }
+        // A window whose end is known is read to its end.
+        self.is_bounded()
+            || self.answers.len() < WINDOW
+                && self.seen < CANDIDATES_MAX
+                && (!self.seen.is_multiple_of(64) || self.began.elapsed() < self.request.time)
+    }
+
+    /// Tells whether anything was looked at.
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.last.is_some()
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.request.window.is_some_and(|window| window.low.is_some())
+    }
+
+    /// Chooses the answers of the page. `exhausted`: there was no further candidate.
+    pub(crate) fn choose(mut self, exhausted: bool) -> (Vec<Answer>, Option<SearchWindow>) {
+        let (low, high) = self.request.places();
+        // Where the window ends; `None`: nothing is older.
+        let low = if self.is_bounded() {
+            Some(low)
+        } else if exhausted {
+            None
+        } else {
+            self.last
+        };
+        let rank = |answer: &Answer| std::cmp::Reverse((answer.score, answer.place));
+        self.answers.sort_unstable_by_key(rank);
+        if let Some(after) = self.request.window.and_then(|window| window.after) {
+            self.answers.retain(|answer| (answer.score, answer.place) < after);
+        }
+        let more = self.answers.len() > self.request.limit;
+        self.answers.truncate(self.request.limit);
+        let next = match (more, self.answers.last(), low) {
+            (true, Some(last), low) => {
+                let after = Some((last.score, last.place));
+                Some(SearchWindow { high, low: Some(low.unwrap_or(0)), after })
+            }
+            // The window is read; the next one begins below it.
+            (_, _, Some(low)) if low > 0 => {
+                Some(SearchWindow { high: low, low: None, after: None })
+            }
+            _ => None,
+        };
+        (self.answers, next)
+    }
+}
+
+/// Makes an answer of a message as it is now, if it still is one.
+pub(crate) fn hit(query: &Query, message: Message) -> Option<SearchHit> {
+    if message.redacted_at.is_some() || message.status == MessageStatus::Streaming {
+        return None;
+    }
+    let found = find_in(query, &message.body)?;
+    Some(SearchHit { message, found })
+}
