@@ -40,6 +40,7 @@ mod openapi;
 mod problem;
 mod reading;
 mod rooms;
+mod search;
 mod system;
 mod table;
 mod tokens;

@@ -51,6 +51,8 @@ pub struct RateLimits {
     pub signal: RateLimiter<UserId>,
     /// Pages of history of one user.
     pub history: RateLimiter<UserId>,
+    /// Searches of one user.
+    pub search: RateLimiter<UserId>,
     /// HTTP requests of one user.
     pub requests_user: RateLimiter<UserId>,
     /// HTTP requests of one address without a login.
@@ -91,6 +93,8 @@ impl RateLimits {
             signal: new.limit("signal", (config.signals_per_second, SECOND, config.signals_burst)),
             history: new
                 .limit("history", (config.history_per_second, SECOND, config.history_burst)),
+            search: new
+                .limit("search", (config.searches_per_second, SECOND, config.searches_burst)),
             requests_user: new.limit("requests_user", (per_minute, MINUTE, per_minute)),
             requests_address: new.limit("requests_address", (anonymous, MINUTE, anonymous)),
             hooks: new
@@ -128,6 +132,7 @@ impl RateLimits {
         sweep(&self.typing, "typing", metrics);
         sweep(&self.signal, "signal", metrics);
         sweep(&self.history, "history", metrics);
+        sweep(&self.search, "search", metrics);
         sweep(&self.requests_user, "requests_user", metrics);
         sweep(&self.requests_address, "requests_address", metrics);
         sweep(&self.hooks, "hooks", metrics);

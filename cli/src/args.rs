@@ -6,7 +6,8 @@ use parlor_runtime::config::Program;
 use crate::context::Context;
 use crate::{
     account, admin, bench, bot_worker, bots, broker, chat, config, doctor, generate, health,
-    history, integrations, messages, migrate, rooms, send, serve, tail, tokens, users, webhooks,
+    history, integrations, messages, migrate, rooms, search, send, serve, tail, tokens, users,
+    webhooks,
 };
 
 /// Chat rooms that people and language models share.
@@ -117,6 +118,8 @@ pub(crate) enum Command {
     History(history::HistoryArgs),
     /// Look at single messages, change, remove and pin them
     Messages(messages::MessagesArgs),
+    /// Find messages
+    Search(search::SearchArgs),
     /// List, make, enter and leave rooms
     Rooms(rooms::RoomsArgs),
     /// List, make and delete bots
@@ -162,6 +165,7 @@ impl Command {
             Self::Tail(args) => tail::run(&args, context).await,
             Self::History(args) => history::run(&args, context).await,
             Self::Messages(args) => messages::run(args, context).await,
+            Self::Search(args) => search::run(&args, context).await,
             Self::Rooms(args) => rooms::run(args, context).await,
             Self::Bots(args) => bots::run(args, context).await,
             Self::Users(args) => users::run(args, context).await,

@@ -36,6 +36,7 @@ mod plain;
 mod program;
 mod render;
 mod rooms;
+mod search;
 mod send;
 mod serve;
 mod tail;

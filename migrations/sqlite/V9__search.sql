@@ -1,6 +1,7 @@
 -- What can be found of each message. `index_words` is a function of the program: it cuts a text into
--- words (crates/domain/src/search/words.rs). Triggers keep the index, so no change of a message can
--- forget it.
+-- words (crates/domain/src/search/words.rs). Whoever adds a message notes it in `search_entering`,
+-- triggers note what changes, and the writer brings the index up to date at the end of each
+-- transaction. A trigger for new messages would cost as much as writing them.
 --
 -- A message is searchable once its author has finished it and until its text is removed.
 
@@ -13,6 +14,17 @@ CREATE TABLE search_rows (
     seq  INTEGER NOT NULL,
     UNIQUE (room, seq)
 ) STRICT;
+
+-- What is to be taken out of the index at the end of the transaction, and what is to be put in.
+CREATE TABLE search_leaving (
+    id    INTEGER NOT NULL PRIMARY KEY,
+    words TEXT    NOT NULL
+) STRICT;
+CREATE TABLE search_entering (
+    room BLOB    NOT NULL,
+    seq  INTEGER NOT NULL,
+    PRIMARY KEY (room, seq)
+) STRICT, WITHOUT ROWID;
 
 -- Only which words are in which message; where, is found in the message itself. Each message also has
 -- the words `#room` and `@sender`, with their ids.
@@ -33,75 +45,42 @@ INSERT INTO search_index (rowid, words)
         || index_words(m.body)
     FROM search_rows s JOIN messages m ON m.room = s.room AND m.seq = s.seq ORDER BY s.id;
 
-CREATE TRIGGER search_enters AFTER INSERT ON messages
-WHEN NEW.status <> 'streaming' AND NEW.redacted_at IS NULL
-BEGIN
-    INSERT INTO search_rows (id, room, seq)
-        SELECT CASE
-            WHEN base > last THEN base
-            WHEN base > last - (10000 << 21) THEN last + 1
-            ELSE coalesce(
-                (SELECT nullif(max(id) + 1, base + (1 << 21)) FROM search_rows
-                 WHERE id BETWEEN base AND base + (1 << 21) - 1),
-                iif(EXISTS (SELECT 1 FROM search_rows WHERE id = base), last + 1, base)
-            ) END, NEW.room, NEW.seq
-        FROM (SELECT min(max(NEW.created_at, 0), 4398046511103) << 21 AS base,
-              coalesce((SELECT max(id) FROM search_rows), 0) AS last);
-    INSERT INTO search_index (rowid, words)
-        VALUES (last_insert_rowid(), '#' || lower(hex(NEW.room)) || ' @' || lower(hex(NEW.sender))
-            || ' ' || index_words(NEW.body));
-END;
-
 -- A reply that was being written has ended.
-CREATE TRIGGER search_enters_later AFTER UPDATE OF status ON messages
+CREATE TRIGGER search_enters AFTER UPDATE OF status ON messages
 WHEN OLD.status = 'streaming' AND NEW.status <> 'streaming' AND NEW.redacted_at IS NULL
 BEGIN
-    INSERT INTO search_rows (id, room, seq)
-        SELECT CASE
-            WHEN base > last THEN base
-            WHEN base > last - (10000 << 21) THEN last + 1
-            ELSE coalesce(
-                (SELECT nullif(max(id) + 1, base + (1 << 21)) FROM search_rows
-                 WHERE id BETWEEN base AND base + (1 << 21) - 1),
-                iif(EXISTS (SELECT 1 FROM search_rows WHERE id = base), last + 1, base)
-            ) END, NEW.room, NEW.seq
-        FROM (SELECT min(max(NEW.created_at, 0), 4398046511103) << 21 AS base,
-              coalesce((SELECT max(id) FROM search_rows), 0) AS last);
-    INSERT INTO search_index (rowid, words)
-        VALUES (last_insert_rowid(), '#' || lower(hex(NEW.room)) || ' @' || lower(hex(NEW.sender))
-            || ' ' || index_words(NEW.body));
+    INSERT OR IGNORE INTO search_entering (room, seq) VALUES (NEW.room, NEW.seq);
 END;
 
 CREATE TRIGGER search_changes AFTER UPDATE OF body ON messages
 WHEN OLD.status <> 'streaming' AND OLD.redacted_at IS NULL AND NEW.redacted_at IS NULL
     AND NEW.body <> OLD.body
 BEGIN
-    INSERT INTO search_index (search_index, rowid, words)
-        SELECT 'delete', id, '#' || lower(hex(OLD.room)) || ' @' || lower(hex(OLD.sender)) || ' '
+    INSERT OR IGNORE INTO search_leaving (id, words)
+        SELECT id, '#' || lower(hex(OLD.room)) || ' @' || lower(hex(OLD.sender)) || ' '
             || index_words(OLD.body)
         FROM search_rows WHERE room = OLD.room AND seq = OLD.seq;
-    INSERT INTO search_index (rowid, words)
-        SELECT id, '#' || lower(hex(NEW.room)) || ' @' || lower(hex(NEW.sender)) || ' '
-            || index_words(NEW.body)
-        FROM search_rows WHERE room = NEW.room AND seq = NEW.seq;
+    INSERT OR IGNORE INTO search_entering (room, seq) VALUES (NEW.room, NEW.seq);
 END;
 
 CREATE TRIGGER search_leaves AFTER UPDATE OF redacted_at ON messages
 WHEN OLD.status <> 'streaming' AND OLD.redacted_at IS NULL AND NEW.redacted_at IS NOT NULL
 BEGIN
-    INSERT INTO search_index (search_index, rowid, words)
-        SELECT 'delete', id, '#' || lower(hex(OLD.room)) || ' @' || lower(hex(OLD.sender)) || ' '
+    INSERT OR IGNORE INTO search_leaving (id, words)
+        SELECT id, '#' || lower(hex(OLD.room)) || ' @' || lower(hex(OLD.sender)) || ' '
             || index_words(OLD.body)
         FROM search_rows WHERE room = OLD.room AND seq = OLD.seq;
+    DELETE FROM search_entering WHERE room = OLD.room AND seq = OLD.seq;
     DELETE FROM search_rows WHERE room = OLD.room AND seq = OLD.seq;
 END;
 
 CREATE TRIGGER search_ends AFTER DELETE ON messages
 WHEN OLD.status <> 'streaming' AND OLD.redacted_at IS NULL
 BEGIN
-    INSERT INTO search_index (search_index, rowid, words)
-        SELECT 'delete', id, '#' || lower(hex(OLD.room)) || ' @' || lower(hex(OLD.sender)) || ' '
+    INSERT OR IGNORE INTO search_leaving (id, words)
+        SELECT id, '#' || lower(hex(OLD.room)) || ' @' || lower(hex(OLD.sender)) || ' '
             || index_words(OLD.body)
         FROM search_rows WHERE room = OLD.room AND seq = OLD.seq;
+    DELETE FROM search_entering WHERE room = OLD.room AND seq = OLD.seq;
     DELETE FROM search_rows WHERE room = OLD.room AND seq = OLD.seq;
 END;

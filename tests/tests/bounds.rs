@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use parlor_client::{ClientError, MessageQuery};
+use parlor_client::{ClientError, MessageQuery, SearchQuery};
 use parlor_protocol::code::Code;
 use parlor_protocol::command::Command;
 use parlor_protocol::frame::Frame;
@@ -220,6 +220,21 @@ async fn pages_of_history_are_limited() {
     ada.http.messages("general", &query).await.unwrap();
     ada.http.messages("general", &query).await.unwrap();
     let refused = ada.http.messages("general", &query).await.unwrap_err();
+
+    assert_eq!(refused.code(), Some(Code::RateLimited));
+    assert!(refused.retry_after().is_some());
+}
+
+#[tokio::test]
+async fn searches_are_limited() {
+    let limits = [("searches_per_second", "1"), ("searches_burst", "2")];
+    let server = with_limits(&limits).start().await;
+    let ada = server.register("ada").await;
+    let query = SearchQuery { text: "tea".to_owned(), ..SearchQuery::default() };
+
+    ada.http.search(&query).await.unwrap();
+    ada.http.search(&query).await.unwrap();
+    let refused = ada.http.search(&query).await.unwrap_err();
 
     assert_eq!(refused.code(), Some(Code::RateLimited));
     assert!(refused.retry_after().is_some());

@@ -3,7 +3,7 @@
 use super::endpoint::Endpoint;
 use super::{
     admin, auth, bots, documents, events, export, integrations, invites, llm, members, memory,
-    messages, problem, reading, rooms, system, tokens, users, webhooks,
+    messages, problem, reading, rooms, search, system, tokens, users, webhooks,
 };
 
 /// Returns every operation that is served and documented.
@@ -21,6 +21,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         reading::endpoints(),
         events::endpoints(),
         export::endpoints(),
+        search::endpoints(),
         bots::endpoints(),
         memory::endpoints(),
         llm::endpoints(),

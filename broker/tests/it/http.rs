@@ -14,5 +14,6 @@ mod messages;
 mod register;
 mod reply;
 mod rooms;
+mod search;
 mod shared;
 mod tokens;

@@ -33,6 +33,7 @@ pub(crate) mod messages;
 mod reading;
 mod refresh;
 pub(crate) mod rooms;
+pub(crate) mod search;
 mod tokens;
 mod users;
 

@@ -51,6 +51,7 @@ pub use error::{ClientError, Ended};
 pub use feed::{Feed, Publish, Update, Updates};
 pub use http::messages::{ExportFormat, MessageQuery};
 pub use http::rooms::RoomQuery;
+pub use http::search::SearchQuery;
 pub use http::{ByteStream, Http};
 pub use tokens::{MemoryTokens, TokenLock, TokenStore, Tokens};
 pub use tracker::{StreamTracker, Streamed, Written};

@@ -8,6 +8,7 @@ mod page;
 mod provider;
 mod reading;
 mod room;
+mod search;
 mod server;
 mod token;
 mod user;
@@ -30,6 +31,7 @@ pub use room::{
     Ban, CreateInviteRequest, CreateRoomRequest, Invite, PatchRoomRequest, PatchRoomSettings,
     PutMemberRequest, Restriction, TransferRoomRequest,
 };
+pub use search::{FoundRoom, Highlight, SearchResult, Snippet};
 pub use server::{Dependency, Info, NodeStatus, Readiness, Registration, Status};
 pub use token::{CreateTokenRequest, NewPersonalToken, PersonalToken, Scope, Scopes};
 pub use user::{AdminUser, PatchMeRequest, PatchUserRequest, PresenceResponse};

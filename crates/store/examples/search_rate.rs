@@ -1,4 +1,4 @@
-//! What searching costs: appending with and without the index, and how long searches take.
+//! What searching costs: how fast messages are appended, and how long searches take.
 //!
 //! `cargo run --release --example search_rate -p parlor-store -- sqlite 200000`, or `postgres`. The
 //! texts have words of very different frequency, as written language has.
@@ -32,7 +32,6 @@ const VOCABULARY: f64 = 50_000.0;
 async fn main() {
     let backend = std::env::args().nth(1).unwrap_or_else(|| "sqlite".to_owned());
     let count = std::env::args().nth(2).and_then(|count| count.parse().ok()).unwrap_or(200_000);
-    let plain: usize = 20_000;
     if backend == "postgres" {
         let server = Postgres::builder()
             .setting("shared_buffers=256MB")
@@ -40,46 +39,19 @@ async fn main() {
             .start()
             .await;
         let store = PostgresStore::open(PostgresOptions::new(server.url())).await.unwrap();
-        let without = |off: bool| {
-            let word = if off { "DISABLE" } else { "ENABLE" };
-            server.sql("parlor", &format!("ALTER TABLE messages {word} TRIGGER USER"));
-        };
-        measure(Arc::new(store), plain, count, without).await;
+        measure(Arc::new(store), count).await;
     } else {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(SqliteOptions::new(folder.path())).unwrap();
-        let path = folder.path().join("parlor.db");
-        let conn = rusqlite::Connection::open(path).unwrap();
-        let triggers: Vec<(String, String)> = conn
-            .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
-            .unwrap()
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-            .unwrap()
-            .collect::<Result<_, _>>()
-            .unwrap();
-        let without = |off: bool| {
-            for (name, text) in &triggers {
-                let drop = format!("DROP TRIGGER {name}");
-                conn.execute_batch(if off { &drop } else { text }).unwrap();
-            }
-        };
-        measure(Arc::new(store), plain, count, without).await;
+        measure(Arc::new(store), count).await;
     }
 }
 
-async fn measure(store: Arc<dyn Store>, plain: usize, count: usize, without: impl Fn(bool)) {
+async fn measure(store: Arc<dyn Store>, count: usize) {
     let town = Town::build(&*store).await;
     town.fill(&*store, 2_000).await;
-    for round in 0..2 {
-        without(true);
-        let rate = town.fill(&*store, plain).await;
-        println!("round {round}: {rate:.0} messages/s without the index");
-        without(false);
-        let rate = town.fill(&*store, plain).await;
-        println!("round {round}: {rate:.0} messages/s with the index");
-    }
     let rate = town.fill(&*store, count).await;
-    println!("{count} more: {rate:.0} messages/s with the index");
+    println!("{count} messages: {rate:.0} messages/s");
     for (name, query) in [
         ("a word that nearly all have", "w0"),
         ("a word that many have", "w30"),

@@ -191,6 +191,7 @@ macro_rules! store_conformance {
                 links_are_listed_and_revoked_by_who_made_them_or_a_moderator,
                 link_with_one_use_left_admits_one_of_many,
                 removed_member_has_no_way_back_by_a_link_of_their_own,
+            });
             $crate::store_conformance!(@tests $factory, search {
                 words_are_found_whatever_their_case_and_accents,
                 filters_choose_by_author_room_and_time,
@@ -198,6 +199,7 @@ macro_rules! store_conformance {
                 changed_text_is_found_as_it_is_now,
                 reply_is_found_once_it_has_ended,
                 pages_hold_each_answer_once,
+                search_without_time_leads_on,
                 no_query_is_too_odd,
                 muted_member_still_finds,
             });

@@ -21,8 +21,10 @@ pub const WINDOW: usize = 1_000;
 pub const CANDIDATES_MAX: usize = 20_000;
 /// Rooms that a search names to the index. With more of them, each candidate is looked at instead.
 pub(crate) const ROOMS_MAX: usize = 256;
-/// Bits of a place below its time in milliseconds.
-const PLACE_BITS: u32 = 21;
+/// Places that share one millisecond.
+pub(crate) const PLACES_PER_MS: i64 = 1 << 21;
+/// The last millisecond that has places.
+const LAST_MS: i64 = (1 << 42) - 1;
 /// How much later the place of a message may be than its time says.
 const PLACE_SLACK_MS: i64 = 11_000;
 
@@ -125,8 +127,9 @@ impl SearchRequest {
     }
 }
 
-fn first_place(millis: i64) -> Place {
-    millis.clamp(0, (1 << (63 - PLACE_BITS - 1)) - 1) << PLACE_BITS
+/// Returns the first place of a time.
+pub(crate) fn first_place(millis: i64) -> Place {
+    millis.clamp(0, LAST_MS) * PLACES_PER_MS
 }
 
 /// Gathers the answers of one window.
@@ -204,7 +207,10 @@ impl<'a> Gathering<'a> {
 
 /// Makes an answer of a message as it is now, if it still is one.
 pub(crate) fn hit(query: &Query, message: Message) -> Option<SearchHit> {
-    if message.redacted_at.is_some() || message.status == MessageStatus::Streaming {
+    if message.redacted_at.is_some()
+        || message.status == MessageStatus::Streaming
+        || query.has_attachment && message.attachments.is_empty()
+    {
         return None;
     }
     let found = find_in(query, &message.body)?;

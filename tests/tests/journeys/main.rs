@@ -24,6 +24,7 @@ mod restart;
 mod resume;
 mod revocation;
 mod rules;
+mod search;
 mod sse;
 mod stage;
 mod stalled;

@@ -97,6 +97,10 @@ section! {
         history_per_second: u32 = 5, where |n| *n >= 1 => "must be at least 1";
         /// Pages of history that one user may read at once after a pause.
         history_burst: u32 = 30, where |n| *n >= 1 => "must be at least 1";
+        /// Searches of one user in a second.
+        searches_per_second: u32 = 2, where |n| *n >= 1 => "must be at least 1";
+        /// Searches of one user at once after a pause.
+        searches_burst: u32 = 20, where |n| *n >= 1 => "must be at least 1";
         /// HTTP requests of one user in a minute.
         requests_per_minute: u32 = 600, where |n| *n >= 1 => "must be at least 1";
         /// HTTP requests of one address without a login in a minute.
@@ -130,6 +134,8 @@ section! {
         write_timeout: Duration = Duration::from_secs(10), where |d| !d.is_zero() => "must be more than 0";
         /// Time for an HTTP request, but for streams and `?wait=reply`.
         request_timeout: Duration = Duration::from_secs(30), where |d| !d.is_zero() => "must be more than 0";
+        /// How long one page of a search looks for answers; it then leads on to the rest.
+        search_time: Duration = Duration::from_secs(1), where |d| (10..=10_000).contains(&d.as_millis()) => "must be from 10ms to 10s";
         /// Time for `?wait=reply`.
         wait_reply_timeout: Duration = Duration::from_mins(5), where |d| !d.is_zero() => "must be more than 0";
     }

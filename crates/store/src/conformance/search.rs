@@ -240,6 +240,24 @@ pub async fn pages_hold_each_answer_once(factory: &dyn Factory) {
     assert!(scores[..WINDOW].is_sorted_by(|a, b| a >= b), "a window is in order");
 }
 
+/// A search whose time is over returns what it has found and leads on to the rest.
+pub async fn search_without_time_leads_on(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let ada = world.user("ada").await;
+    let room = world.public(&ada, &[]).await;
+    for part in 0..2 {
+        let texts = (0..150).map(|n| text(&format!("tea {part} {n}")));
+        let batch: Vec<Append> =
+            texts.map(|text| world.wish(room, &ada, Intent::Publish(text))).collect();
+        world.store().append(batch).await.unwrap();
+    }
+
+    let hurried = SearchRequest { time: Duration::ZERO, limit: 200, ..request(&ada, "tea") };
+    let first = world.store().search(hurried.clone()).await.unwrap();
+    assert!((1..200).contains(&first.hits.len()), "{}", first.hits.len());
+    assert_eq!(pages(&world, hurried).await.len(), 300);
+}
+
 /// Whatever is typed gets an answer, and the words of any text find it.
 pub async fn no_query_is_too_odd(factory: &dyn Factory) {
     let world = World::open(factory).await;

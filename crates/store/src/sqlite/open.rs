@@ -12,8 +12,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::fault::{Fault, Outcome};
 use super::incarnation;
+use super::query;
+use super::search::keeper;
 use super::sql::meta as sql;
-use super::{query, search};
 
 /// The name of the database in its folder.
 pub(super) const DATABASE: &str = "parlor.db";
@@ -140,7 +141,7 @@ impl DataFolder {
         let set_up = || {
             conn.set_prepared_statement_cache_capacity(STATEMENTS);
             conn.execute_batch(sql::WRITER_PRAGMAS)?;
-            search::add_function(conn)?;
+            keeper::add_function(conn)?;
             if let Some(pages) = self.max_pages {
                 conn.pragma_update(None, "max_page_count", pages)?;
             }

@@ -1,13 +1,14 @@
 //! Searches, by a thread and a connection of their own.
 
+pub(super) mod keeper;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use parlor_domain::search::{Term, index_words};
+use parlor_domain::search::Term;
 use parlor_protocol::id::{RoomId, UserId};
-use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, ErrorCode, params};
 
 use super::codec::{count, id};
@@ -84,16 +85,6 @@ impl Deadline {
     fn is_over(&self) -> bool {
         self.now() > self.at.load(Ordering::Relaxed)
     }
-}
-
-/// Makes `index_words` known to a connection, for the triggers that keep the index.
-pub(super) fn add_function(conn: &Connection) -> rusqlite::Result<()> {
-    let flags = FunctionFlags::SQLITE_UTF8
-        | FunctionFlags::SQLITE_DETERMINISTIC
-        | FunctionFlags::SQLITE_INNOCUOUS;
-    conn.create_scalar_function("index_words", 1, flags, |call| {
-        Ok(index_words(call.get_raw(0).as_str()?))
-    })
 }
 
 /// Searches; `None`: not even a beginning could be made in time.

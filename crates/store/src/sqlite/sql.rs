@@ -41,7 +41,7 @@ mod tests {
         .unwrap();
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V7__people.sql")).unwrap();
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V10__hooks.sql")).unwrap();
-        crate::sqlite::search::add_function(&conn).unwrap();
+        crate::sqlite::search::keeper::add_function(&conn).unwrap();
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V9__search.sql")).unwrap();
         conn.execute_batch("CREATE TABLE refinery_schema_history (version INTEGER)").unwrap();
 

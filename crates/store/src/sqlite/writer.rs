@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use super::fault::{Fault, Outcome};
 use super::open::{DataFolder, OpenError};
 use super::query;
+use super::search::keeper::Keeper;
 use super::sql::meta as sql;
 use crate::error::StoreError;
 
@@ -123,8 +124,13 @@ impl Writer {
     ) -> Result<Self, OpenError> {
         let (sender, receiver) = sync_channel(queue);
         let shared = Arc::new(Shared::default());
-        let thread =
-            Thread { conn: Some(conn), folder, shared: Arc::clone(&shared), since_checkpoint: 0 };
+        let thread = Thread {
+            conn: Some(conn),
+            folder,
+            shared: Arc::clone(&shared),
+            since_checkpoint: 0,
+            keeper: Keeper::default(),
+        };
         std::thread::Builder::new()
             .name("parlor-writer".to_owned())
             .spawn(move || thread.run(&receiver))
@@ -187,6 +193,7 @@ struct Thread {
     folder: DataFolder,
     shared: Arc<Shared>,
     since_checkpoint: usize,
+    keeper: Keeper,
 }
 
 impl Thread {
@@ -220,7 +227,7 @@ impl Thread {
         };
         self.since_checkpoint += batch.iter().map(|write| write.weight()).sum::<usize>();
         let n_commands = batch.len() as u64;
-        match commit_batch(conn, batch) {
+        match commit_batch(conn, &mut self.keeper, batch) {
             Ok(answers) => {
                 self.shared.commits.fetch_add(1, Ordering::Relaxed);
                 self.shared.commands.fetch_add(n_commands, Ordering::Relaxed);
@@ -333,6 +340,7 @@ type Answers = Vec<(Box<dyn Write>, Outcome<()>)>;
 /// itself that failed half way.
 fn commit_batch(
     conn: &Connection,
+    keeper: &mut Keeper,
     batch: Vec<Box<dyn Write>>,
 ) -> Result<Answers, (Fault, Answers)> {
     let mut answers: Answers = Vec::with_capacity(batch.len());
@@ -354,6 +362,10 @@ fn commit_batch(
             roll_back(conn);
             return Err((fault, answers));
         }
+    }
+    if let Err(fault) = keeper.settle(conn) {
+        roll_back(conn);
+        return Err((fault, answers));
     }
     if let Err(error) = query::execute(conn, sql::COMMIT, []) {
         roll_back(conn);

@@ -13,6 +13,7 @@ use super::mentions::Mentions;
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended, NewMessage, QueuedJob};
 use crate::sqlite::codec::{Word as _, bytes, count, id, integer, time, word};
+use crate::sqlite::search::keeper;
 use crate::sqlite::sql::{bots, jobs, messages as sql, moderation};
 use crate::sqlite::{query, rows};
 
@@ -136,6 +137,9 @@ pub(super) fn insert(
             mentions.room,
         ],
     )?;
+    if message.status != MessageStatus::Streaming {
+        keeper::enter(desk.conn, desk.room.id, message.seq)?;
+    }
     Ok(())
 }
 

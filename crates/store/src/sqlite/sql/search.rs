@@ -15,6 +15,28 @@ macro_rules! readable {
 }
 
 statements! {
+    /// How many entries are to be taken out of the index.
+    COUNT_LEAVING = "SELECT count(*) FROM search_leaving";
+    TAKE_OUT = "INSERT INTO search_index (search_index, rowid, words) \
+                SELECT 'delete', id, words FROM search_leaving ORDER BY id";
+    CLEAR_LEAVING = "DELETE FROM search_leaving";
+    /// Notes a message that is to be put into the index.
+    ENTER = "INSERT INTO search_entering (room, seq) VALUES (?1, ?2)";
+    /// What is to be put in, oldest first, each with its number if it has one.
+    LIST_ENTERING = "SELECT m.room, m.seq, m.sender, m.created_at, m.body, s.id \
+                     FROM search_entering e \
+                     CROSS JOIN messages m ON m.room = e.room AND m.seq = e.seq \
+                     LEFT JOIN search_rows s ON s.room = e.room AND s.seq = e.seq \
+                     ORDER BY m.created_at, m.room, m.seq";
+    NEWEST = "SELECT coalesce(max(id), 0) FROM search_rows";
+    NEWEST_BETWEEN = "SELECT max(id) FROM search_rows WHERE id >= ?1 AND id < ?2";
+    NUMBER = "INSERT INTO search_rows (id, room, seq) VALUES (?1, ?2, ?3)";
+    PUT_IN = "INSERT INTO search_index (rowid, words) VALUES (?1, ?2)";
+    CLEAR_ENTERING = "DELETE FROM search_entering";
+    /// Whether what is taken out is overwritten at once.
+    OVERWRITE = "INSERT INTO search_index (search_index, rank) VALUES ('secure-delete', ?1)";
+    /// Rewrites a part of the index, so that what was taken out is gone.
+    REWRITE = "INSERT INTO search_index (search_index, rank) VALUES ('merge', ?1)";
     /// Messages with some words, newest first.
     SEARCH_WORDS = concat!(
         "SELECT ", candidate!(), " FROM search_index w CROSS JOIN search_rows s ON s.id = w.rowid ",
