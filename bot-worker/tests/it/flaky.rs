@@ -266,6 +266,7 @@ macro_rules! unused {
 mod people;
 mod programs;
 mod reading;
+mod search;
 
 type Conflicting<T> = std::result::Result<T, UserConflict>;
 type Refusable = std::result::Result<(), AppendRefused>;
