@@ -67,7 +67,6 @@ async fn what_was_said_is_found_as_it_is_now_by_those_who_may_read_it(place: Pla
     assert_eq!(found(&ada, "zebra").await, ["a third zebra"]);
     ada.http.delete_room("den").await.unwrap();
     assert!(found(&ada, "zebra").await.is_empty());
-    stage.stop().await;
 }
 
 async fn pages_of_a_search_hold_each_answer_once(place: Place) {
@@ -92,5 +91,4 @@ async fn pages_of_a_search_hold_each_answer_once(place: Place) {
     // All are as good as each other: the newest first.
     let wanted: Vec<String> = (0..25).rev().map(|n| format!("cup {n} of tea")).collect();
     assert_eq!(all, wanted);
-    stage.stop().await;
 }
