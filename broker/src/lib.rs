@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod bootstrap;
 pub mod committer;
+pub mod crowd;
 pub mod edge;
 pub mod grant;
 pub mod http;

@@ -19,6 +19,7 @@ use parlor_store::record::{Checkpoint, RoomAccess};
 
 use crate::admission::Admission;
 use crate::committer::Committer;
+use crate::crowd::Crowds;
 use crate::grant::Grant;
 use crate::metrics::Metrics;
 use crate::outgoing::Outgoing;
@@ -54,6 +55,8 @@ pub struct Node {
     pub presence: Arc<dyn Presence>,
     /// Tells rooms who came and who went.
     pub presence_news: PresenceNews,
+    /// Who of the members of rooms is there.
+    pub crowds: Crowds,
     /// When users were last connected.
     pub last_seen: LastSeen,
     /// Single-use tickets for the WebSocket.

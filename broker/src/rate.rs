@@ -1,10 +1,13 @@
 //! The rate limits of a node, one for each action. Switched off as a whole for tests.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use http::Method;
 use parlor_cluster::{LimitKey, Rate, RateLimited, RateLimiter, SharedLimits, TakeRefused};
+use parlor_protocol::http::RateRule;
 use parlor_protocol::id::{RoomId, UserId};
 use parlor_runtime::config::LimitsConfig;
 
@@ -49,6 +52,16 @@ pub struct RateLimits {
     pub typing: RateLimiter<UserId>,
     /// `signal` of one user.
     pub signal: RateLimiter<UserId>,
+    /// Changes of one user over HTTP.
+    pub change: RateLimiter<UserId>,
+    /// Searches of one user.
+    pub search: RateLimiter<UserId>,
+    /// Parts of files of one user.
+    pub upload: RateLimiter<UserId>,
+    /// Rooms that one user begins to follow.
+    pub subscribe: RateLimiter<UserId>,
+    /// Read markers of one user.
+    pub read: RateLimiter<UserId>,
     /// Pages of history of one user.
     pub history: RateLimiter<UserId>,
     /// Searches of one user.
@@ -91,6 +104,16 @@ impl RateLimits {
             typing: new
                 .limit("typing", (config.typing_per_second, SECOND, config.typing_per_second * 2)),
             signal: new.limit("signal", (config.signals_per_second, SECOND, config.signals_burst)),
+            change: new.limit("change", (config.changes_per_second, SECOND, config.changes_burst)),
+            search: new
+                .limit("search", (config.searches_per_second, SECOND, config.searches_burst)),
+            upload: new.limit("upload", (config.uploads_per_second, SECOND, config.uploads_burst)),
+            subscribe: new.limit(
+                "subscribe",
+                (config.subscribes_per_second, SECOND, config.subscribes_burst),
+            ),
+            read: new
+                .limit("read", (config.read_markers_per_second, SECOND, config.read_markers_burst)),
             history: new
                 .limit("history", (config.history_per_second, SECOND, config.history_burst)),
             search: new
@@ -113,6 +136,16 @@ impl RateLimits {
             .map_err(Refusal::from)
     }
 
+    /// Takes one request from the budget of the rule that its operation has.
+    pub(crate) fn check_rule(&self, rule: Rule, user: UserId) -> Result<(), RateLimited> {
+        match rule {
+            Rule::Request => Ok(()),
+            Rule::Change => self.change.check(&user),
+            Rule::Search => self.search.check(&user),
+            Rule::Upload => self.upload.check(&user),
+        }
+    }
+
     /// Takes one registration from an address, on all nodes together. Refuses when that cannot be
     /// known.
     pub async fn take_registration(&self, address: AddressKey) -> Outcome<()> {
@@ -131,6 +164,11 @@ impl RateLimits {
         sweep(&self.publish_address, "publish_address", metrics);
         sweep(&self.typing, "typing", metrics);
         sweep(&self.signal, "signal", metrics);
+        sweep(&self.change, "change", metrics);
+        sweep(&self.search, "search", metrics);
+        sweep(&self.upload, "upload", metrics);
+        sweep(&self.subscribe, "subscribe", metrics);
+        sweep(&self.read, "read", metrics);
         sweep(&self.history, "history", metrics);
         sweep(&self.search, "search", metrics);
         sweep(&self.requests_user, "requests_user", metrics);
@@ -139,6 +177,73 @@ impl RateLimits {
         sweep(&self.hooks_address, "hooks_address", metrics);
         sweep(&self.register, "register", metrics);
     }
+}
+
+/// The rate of an operation over HTTP, besides that of all requests. Writing messages, reading
+/// history, logging in and registering have their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// None but that of all requests: reading.
+    Request,
+    /// Changing something.
+    Change,
+    /// Searching.
+    Search,
+    /// Bringing a part of a file.
+    Upload,
+}
+
+impl Rule {
+    /// Returns the rule of an operation. Whatever changes something has one.
+    pub(crate) fn of(method: &Method, path: &str) -> Self {
+        if path == "/v1/search" {
+            Self::Search
+        } else if path.starts_with("/v1/uploads") {
+            Self::Upload
+        } else if method.is_safe() {
+            Self::Request
+        } else {
+            Self::Change
+        }
+    }
+
+    /// Returns the name, as it stands in metrics and headers.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Change => "change",
+            Self::Search => "search",
+            Self::Upload => "upload",
+        }
+    }
+}
+
+/// Returns the rates that clients are told, by name; none when they are switched off.
+pub(crate) fn told(config: &LimitsConfig) -> BTreeMap<String, RateRule> {
+    let second = |count, burst| RateRule { count, seconds: 1, burst };
+    let over = |count, seconds| RateRule { count, seconds, burst: count };
+    let rates = [
+        ("publish", second(config.publish_per_second, config.publish_burst)),
+        ("publish_room", second(config.room_publish_per_second, config.room_publish_burst)),
+        (
+            "publish_address",
+            second(config.address_publish_per_second, config.address_publish_burst),
+        ),
+        ("commands", second(config.commands_per_second, config.commands_burst)),
+        ("typing", second(config.typing_per_second, config.typing_per_second * 2)),
+        ("signal", second(config.signals_per_second, config.signals_burst)),
+        ("subscribe", second(config.subscribes_per_second, config.subscribes_burst)),
+        ("read", second(config.read_markers_per_second, config.read_markers_burst)),
+        ("history", second(config.history_per_second, config.history_burst)),
+        ("search", second(config.searches_per_second, config.searches_burst)),
+        ("upload", second(config.uploads_per_second, config.uploads_burst)),
+        ("change", second(config.changes_per_second, config.changes_burst)),
+        ("request", over(config.requests_per_minute, 60)),
+        ("request_address", over(config.anonymous_requests_per_minute, 60)),
+        ("register", over(config.register_per_hour, 3_600)),
+    ];
+    let rates = rates.into_iter().filter(|_| config.enabled);
+    rates.map(|(name, rule)| (name.to_owned(), rule)).collect()
 }
 
 /// Makes limits from settings.
@@ -178,6 +283,21 @@ impl From<RateLimited> for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_changes_something_has_a_rule() {
+        for (method, path, rule) in [
+            (Method::GET, "/v1/rooms", Rule::Request),
+            (Method::PATCH, "/v1/rooms/{room}", Rule::Change),
+            (Method::PUT, "/v1/rooms/{room}/members/{username}", Rule::Change),
+            (Method::POST, "/v1/rooms/{room}/invites", Rule::Change),
+            (Method::DELETE, "/v1/rooms/{room}/messages/{message}", Rule::Change),
+            (Method::GET, "/v1/search", Rule::Search),
+            (Method::PATCH, "/v1/uploads/{id}", Rule::Upload),
+        ] {
+            assert_eq!(Rule::of(&method, path), rule, "{method} {path}");
+        }
+    }
 
     #[test]
     fn addresses_of_one_customer_are_one_key() {

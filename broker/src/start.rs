@@ -20,6 +20,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::admission::Admission;
 use crate::bootstrap::{self, BootstrapError};
 use crate::committer::{Committer, CommitterOptions};
+use crate::crowd::Crowds;
 use crate::edge::Listeners;
 use crate::metrics::Metrics;
 use crate::node::Node;
@@ -323,6 +324,7 @@ fn make_node(
         lookups,
         presence,
         presence_news,
+        crowds: Crowds::default(),
         last_seen,
         tickets,
         limits,

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
-use parlor_client::{Http, RoomQuery};
+use parlor_client::{Http, MembersQuery, RoomQuery};
 use parlor_protocol::http::{CreateInviteRequest, CreateRoomRequest, PutMemberRequest};
 use parlor_protocol::limits::PAGE_MAX;
 use parlor_protocol::room::{Room, RoomKind};
@@ -59,6 +59,12 @@ enum RoomsCommand {
     Members {
         /// Room, by id or short name
         room: String,
+        /// Only those who are there
+        #[arg(long)]
+        online: bool,
+        /// Only those whose user name begins with this
+        #[arg(long, value_name = "TEXT")]
+        name: Option<String>,
     },
     /// Change name, topic or rules of a room
     Set(Box<settings::SetArgs>),
@@ -179,7 +185,10 @@ pub(crate) async fn run(args: RoomsArgs, context: &Context) -> anyhow::Result<()
             Ok(())
         }
         RoomsCommand::Delete { room, yes } => delete(&http, &room, yes, context).await,
-        RoomsCommand::Members { room } => members(&http, &room, context).await,
+        RoomsCommand::Members { room, online, name } => {
+            let query = MembersQuery { online, q: name, ..MembersQuery::default() };
+            members(&http, &room, query, context).await
+        }
         RoomsCommand::Set(args) => settings::run(&http, *args, context).await,
         RoomsCommand::Transfer { room, username } => {
             let changed = http.transfer_room(&room, &username).await.context("give the room")?;
@@ -327,14 +336,18 @@ pub(crate) fn confirm(context: &Context, yes: bool, what: &str, word: &str) -> a
     }
 }
 
-async fn members(http: &Http, room: &str, context: &Context) -> anyhow::Result<()> {
+async fn members(
+    http: &Http,
+    room: &str,
+    mut query: MembersQuery,
+    context: &Context,
+) -> anyhow::Result<()> {
     let mut members = Vec::new();
-    let mut cursor = None;
     loop {
-        let page = http.members(room, cursor.as_deref()).await.context("list members")?;
+        let page = http.members_by(room, &query).await.context("list members")?;
         members.extend(page.items);
-        cursor = page.next;
-        if cursor.is_none() {
+        query.cursor = page.next;
+        if query.cursor.is_none() {
             break;
         }
     }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::App;
 use super::guard::{self, Gate};
 use crate::grant::Need;
+use crate::rate::Rule;
 
 /// Adds a type to a document's schemas and returns a reference to it.
 pub(crate) type SchemaOf = fn(&mut Schemas) -> Value;
@@ -262,7 +263,8 @@ impl Endpoint {
 
     /// Returns the route, with its guard before it.
     pub(crate) fn into_route(self, app: &App) -> MethodRouter<App> {
-        let gate = Gate::new(app.clone(), self.access, self.need, self.limit);
+        let rule = Rule::of(&self.method, self.path);
+        let gate = Gate::new(app.clone(), self.access, self.need, rule, self.limit);
         self.route
             .route_layer(from_fn_with_state(gate, guard::admit))
             // The extractors have their own limit and say it in a problem document.

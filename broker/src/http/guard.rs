@@ -5,8 +5,9 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use parlor_cluster::Left;
 use parlor_protocol::code::Code;
 use parlor_protocol::id::UserId;
 use parlor_protocol::user::ServerRole;
@@ -16,7 +17,7 @@ use super::endpoint::{Access, Limit};
 use super::{App, ClientAddress};
 use crate::grant::Need;
 use crate::node::Caller;
-use crate::rate::AddressKey;
+use crate::rate::{AddressKey, Rule};
 use crate::refusal::{Outcome, Refusal};
 
 /// The guard of one operation.
@@ -25,6 +26,7 @@ pub(super) struct Gate {
     app: App,
     access: Access,
     need: Need,
+    rule: Rule,
     time_limit: Option<Duration>,
 }
 
@@ -40,12 +42,12 @@ struct Origin<'a> {
 pub(super) struct CalledBy(pub(super) UserId);
 
 impl Gate {
-    pub(super) fn new(app: App, access: Access, need: Need, limit: Limit) -> Self {
+    pub(super) fn new(app: App, access: Access, need: Need, rule: Rule, limit: Limit) -> Self {
         let time_limit = match limit {
             Limit::Request => Some(app.node().config.limits.request_timeout),
             Limit::Own => None,
         };
-        Self { app, access, need, time_limit }
+        Self { app, access, need, rule, time_limit }
     }
 
     async fn check(&self, origin: &Origin<'_>) -> Outcome<Option<Caller>> {
@@ -85,6 +87,10 @@ impl Gate {
             node.metrics.auth.rate_limited.with_label_values(&["request"]).inc();
             Refusal::from(limited)
         })?;
+        node.rate.check_rule(self.rule, caller.user.id).map_err(|limited| {
+            node.metrics.auth.rate_limited.with_label_values(&[self.rule.as_str()]).inc();
+            Refusal::from(limited)
+        })?;
         caller.check(self.need)?;
         Ok(caller)
     }
@@ -99,6 +105,13 @@ impl Gate {
     }
 }
 
+/// Returns what is left of a budget as the header says it: how many requests, and in how many
+/// seconds all of them are there again.
+fn to_header(policy: &str, left: Left) -> Option<HeaderValue> {
+    let seconds = left.full_in.as_secs() + u64::from(left.full_in.subsec_nanos() > 0);
+    HeaderValue::try_from(format!("\"{policy}\";r={};t={seconds}", left.count)).ok()
+}
+
 /// Lets a request through to its handler, with its [`Caller`] as extension, or refuses it.
 pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let address = request.extensions().get::<ClientAddress>().copied();
@@ -108,6 +121,15 @@ pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: 
         Err(refusal) => return refusal.into_response(),
     };
     let called_by = caller.as_ref().map(|caller| CalledBy(caller.user.id));
+    let rate = &gate.app.node().rate;
+    let left = match (called_by, address) {
+        (Some(CalledBy(user)), _) => rate.requests_user.left(&user).map(|left| ("user", left)),
+        (None, Some(address)) if gate.access == Access::Public => {
+            let left = rate.requests_address.left(&AddressKey::from(address.0));
+            left.map(|left| ("address", left))
+        }
+        (None, _) => None,
+    };
     if let Some(caller) = caller {
         request.extensions_mut().insert(caller);
     }
@@ -120,6 +142,9 @@ pub(super) async fn admit(State(gate): State<Gate>, mut request: Request, next: 
     };
     if let Some(called_by) = called_by {
         response.extensions_mut().insert(called_by);
+    }
+    if let Some(left) = left.and_then(|(policy, left)| to_header(policy, left)) {
+        response.headers_mut().insert(HeaderName::from_static("ratelimit"), left);
     }
     response
 }

@@ -7,11 +7,13 @@ use axum::extract::State;
 use http::StatusCode;
 use parlor_domain::permission::Action;
 use parlor_protocol::code::Code;
-use parlor_protocol::http::{Ban, Page, PutMemberRequest, Scope};
-use parlor_protocol::id::{RoomRef, UserId};
-use parlor_protocol::room::Member;
+use parlor_protocol::http::{Ban, MemberPage, Page, PutMemberRequest, Scope};
+use parlor_protocol::id::{RoomId, RoomRef, UserId};
+use parlor_protocol::room::{Member, Role};
+use parlor_protocol::user::PresenceStatus;
 use parlor_store::Intent;
 use parlor_store::moderation::BanRecord;
+use parlor_store::record::{MemberFilter, MemberRecord};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -20,8 +22,12 @@ use super::endpoint::Endpoint;
 use super::extract::{InPath, InQuery, OptionalJson};
 use super::users::status_of;
 use super::view::{append, find_room, find_user};
+use crate::crowd::There;
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
+
+/// Longest beginning of a name, in characters.
+const QUERY_MAX: usize = 100;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let refusals = [Code::NotFound, Code::NotAMember, Code::Forbidden, Code::Conflict];
@@ -29,14 +35,19 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("/v1/rooms/{room}/members", "list_members", list_members)
             .scope(Scope::Read)
             .about("Members", "List the members of a room")
+            .details(
+                "`total` counts all members, and `online` those who are there. Large rooms are not \
+                 told who comes and goes: their clients ask for this list, where `online` and \
+                 `?status=online` are as of a moment ago.",
+            )
             .query::<MembersQuery>()
-            .answers::<Page<Member>>(200, "A page of members, by user name.")
+            .answers::<MemberPage>(200, "A page of members, by user name.")
             .refuses(&[Code::NotFound, Code::NotAMember]),
         Endpoint::get("/v1/rooms/{room}/bans", "list_bans", list_bans)
             .scope(Scope::Moderate)
             .about("Members", "List who may not enter a room")
             .details("For moderators. Bans that have ended are not listed.")
-            .query::<MembersQuery>()
+            .query::<BansQuery>()
             .answers::<Page<Ban>>(200, "A page of bans, by user name.")
             .refuses(&[Code::NotFound, Code::NotAMember, Code::Forbidden]),
         Endpoint::put("/v1/rooms/{room}/members/{username}", "put_member", put_member)
@@ -62,10 +73,33 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct MembersQuery {
+    /// Only those who are there; idle ones and bots are.
+    status: Option<ThereOnly>,
+    /// Only those with this role.
+    role: Option<Role>,
+    /// Only those whose user name begins with this.
+    q: Option<String>,
     /// `next` of the page before.
     cursor: Option<String>,
     /// Items in the page, 1 to 200; 50 when absent.
     limit: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct BansQuery {
+    /// `next` of the page before.
+    cursor: Option<String>,
+    /// Items in the page, 1 to 200; 50 when absent.
+    limit: Option<u32>,
+}
+
+/// The one status to ask for.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum ThereOnly {
+    /// There.
+    Online,
 }
 
 async fn list_members(
@@ -73,19 +107,33 @@ async fn list_members(
     caller: Caller,
     InPath(room): InPath<RoomRef>,
     InQuery(query): InQuery<MembersQuery>,
-) -> Outcome<Json<Page<Member>>> {
+) -> Outcome<Json<MemberPage>> {
     let limit = cursor::page_size(query.limit)?;
     let after = cursor::decode(query.cursor.as_deref())?;
+    let prefix = query.q.unwrap_or_default().trim().to_lowercase();
+    if prefix.chars().count() > QUERY_MAX {
+        let detail = format!("may have at most {QUERY_MAX} characters");
+        return Err(Refusal::field("q", "length", detail));
+    }
     let (room, _) = find_room(&node, &caller, &room, Action::Read).await?;
-    let found = node.store.list_members(room.id, after.as_deref(), limit + 1).await?;
+    let total = node.store.count_members(room.id).await?.unwrap_or_default();
+    let there = node.crowds.find(&node, room.id, total).await?;
+    let filter = MemberFilter { role: query.role, prefix };
+    let (after, one_more) = (after.as_deref(), limit + 1);
+    let found = match query.status {
+        Some(ThereOnly::Online) => {
+            find_there(&node, room.id, &there, &filter, after, one_more).await?
+        }
+        None => node.store.list_members_by(room.id, &filter, after, one_more).await?,
+    };
     let users: Vec<UserId> = found.iter().map(|member| member.user.id).collect();
     let mut statuses = node.presence.list(&users).await.into_iter();
-    let page = cursor::page(
+    let Page { items, next } = cursor::page(
         found,
         limit,
         |member| member.user.username.clone(),
         |member| {
-            let status = statuses.next().unwrap_or(parlor_protocol::user::PresenceStatus::Offline);
+            let status = statuses.next().unwrap_or(PresenceStatus::Offline);
             Member {
                 status: status_of(&node, member.user.kind, status),
                 user: member.user,
@@ -95,14 +143,37 @@ async fn list_members(
             }
         },
     );
-    Ok(Json(page))
+    let online = u64::try_from(there.len()).unwrap_or(u64::MAX).min(total);
+    Ok(Json(MemberPage { items, next, total, online }))
+}
+
+/// Returns those who are there and whom the filter lets through, as they are now.
+async fn find_there(
+    node: &Node,
+    room: RoomId,
+    there: &[There],
+    filter: &MemberFilter,
+    after: Option<&str>,
+    limit: u32,
+) -> Outcome<Vec<MemberRecord>> {
+    let after = after.unwrap_or_default().to_lowercase();
+    let begin = there.partition_point(|one| one.name <= after);
+    let rest = there.get(begin..).unwrap_or_default().iter();
+    let users: Vec<UserId> = rest
+        .filter(|one| filter.role.is_none_or(|role| one.role == role))
+        .filter(|one| one.name.starts_with(&filter.prefix))
+        .take(usize::try_from(limit).unwrap_or(usize::MAX))
+        .map(|one| one.user)
+        .collect();
+    // Whoever has left meanwhile is not listed.
+    Ok(node.store.find_members(room, &users).await?.into_iter().flatten().collect())
 }
 
 async fn list_bans(
     State(node): State<Arc<Node>>,
     caller: Caller,
     InPath(room): InPath<RoomRef>,
-    InQuery(query): InQuery<MembersQuery>,
+    InQuery(query): InQuery<BansQuery>,
 ) -> Outcome<Json<Page<Ban>>> {
     let limit = cursor::page_size(query.limit)?;
     let after = cursor::decode(query.cursor.as_deref())?;
@@ -185,7 +256,6 @@ async fn delete_member(
 #[cfg(test)]
 mod tests {
     use parlor_protocol::http::Restriction;
-    use parlor_protocol::room::Role;
 
     use super::*;
 

@@ -199,5 +199,6 @@ async fn get_info(State(node): State<Arc<Node>>) -> Json<Info> {
         registration,
         setup_required: node.setup.is_open(),
         limits: node.limits(),
+        rates: crate::rate::told(&node.config.limits),
     })
 }

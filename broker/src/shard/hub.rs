@@ -85,6 +85,21 @@ impl Shard {
         }
     }
 
+    /// Tells whether a room has so many members that signals of this family would be a flood which
+    /// nobody can read.
+    pub(super) fn is_too_large_for(&self, room: RoomId, family: SignalFamily) -> bool {
+        let is_about_members = match family {
+            SignalFamily::Typing | SignalFamily::Presence | SignalFamily::Receipts => true,
+            SignalFamily::Deltas
+            | SignalFamily::Bots
+            | SignalFamily::App
+            | SignalFamily::Unknown => false,
+        };
+        let most = u64::try_from(self.node.config.limits.presence_room).unwrap_or(u64::MAX);
+        is_about_members
+            && self.rooms.borrow().get(&room).is_some_and(|room| room.feed.members() > most)
+    }
+
     fn deliver(self: &Rc<Self>, room: RoomId, delivery: Delivery) {
         let step = match self.rooms.borrow_mut().get_mut(&room) {
             Some(state) => state.feed.accept(delivery),
@@ -97,7 +112,11 @@ impl Shard {
     pub(super) fn carry_out(self: &Rc<Self>, room: RoomId, step: Step) {
         match step {
             Step::Nothing => {}
-            Step::Signal(family, json) => self.tell(room, Some(family), json),
+            Step::Signal(family, json) => {
+                if !self.is_too_large_for(room, family) {
+                    self.tell(room, Some(family), json);
+                }
+            }
             Step::Delta(json) => self.tell(room, DELTAS, json),
             Step::DeltaAfterHole(json) => {
                 self.tell(room, DELTAS, json);
@@ -227,6 +246,10 @@ impl Shard {
         self.settle(id);
         let mut rooms = self.rooms.borrow_mut();
         let Some(room) = rooms.get_mut(&id) else { return };
+        // Most of those who leave are not connected, and what follows moves all who are.
+        if room.members.values().all(|member| member.user != user) {
+            return;
+        }
         room.members.retain(|_, member| {
             if member.user != user {
                 return true;

@@ -199,10 +199,13 @@ impl Shard {
         let head = self.node.lookups.find_head(id).await;
         // After the head: a reply that ends in between is then known to have ended.
         let streams = self.node.list_streaming(id).await;
+        let members = self.node.store.count_members(id).await;
         match head {
             Ok(Some(head)) => {
                 if let Some(room) = self.rooms.borrow_mut().get_mut(&id) {
                     room.feed.open(head, streams);
+                    // A room whose size is not known is told everything.
+                    room.feed.set_members(members.ok().flatten().unwrap_or_default());
                 }
                 self.resume_live(id);
                 Ok(())

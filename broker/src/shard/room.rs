@@ -55,6 +55,9 @@ pub(crate) struct Feed {
     known: u64,
     /// Where the log stood when the room was opened.
     opened_at: u64,
+    /// How many members the room has, about: those who came or went while it was being opened may be
+    /// counted twice.
+    members: u64,
 }
 
 /// A reply that is being written.
@@ -139,6 +142,7 @@ impl Feed {
             lost: false,
             known: 0,
             opened_at: 0,
+            members: 0,
         }
     }
 
@@ -175,6 +179,16 @@ impl Feed {
         self.epoch = head.epoch;
         self.streams =
             streams.into_iter().map(|reply| (reply.message, Stream::new(reply))).collect();
+    }
+
+    /// Takes down how many members there are.
+    pub(crate) fn set_members(&mut self, members: u64) {
+        self.members = members;
+    }
+
+    /// Returns how many members the room has, about.
+    pub(crate) fn members(&self) -> u64 {
+        self.members
     }
 
     /// Returns the replies that are being written, as far as the members have them.
@@ -452,6 +466,7 @@ impl Feed {
             }
             EventBody::MemberLeft(change) => {
                 self.memberships_changed_at = event.seq;
+                self.members = self.members.saturating_sub(1);
                 effect = Effect::Left(change.user.id);
                 // Nothing in memory may go on telling who they were.
                 if change.reason == Some(LeaveReason::Deleted) {
@@ -476,8 +491,8 @@ impl Feed {
             | EventBody::MessageUnpinned(_)
             | EventBody::ReactionAdded(_)
             | EventBody::ReactionRemoved(_)
-            | EventBody::MemberJoined(_)
             | EventBody::Unknown(_) => {}
+            EventBody::MemberJoined(_) => self.members += 1,
         }
         self.ring.push(event.seq, json.clone());
         Step::Event(Box::new(EventStep { json, at: event.at, effect, then }))

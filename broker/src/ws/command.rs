@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use parlor_bus::Control;
+use parlor_cluster::RateLimiter;
 use parlor_domain::body::check_body;
 use parlor_domain::naming::check_client_id;
 use parlor_domain::permission::{Action as Deed, authorize};
@@ -12,14 +13,15 @@ use parlor_protocol::code::Code;
 use parlor_protocol::command::{ClientStatus, Command, Deltas};
 use parlor_protocol::frame::{Accepted, Frame};
 use parlor_protocol::http::Scope;
-use parlor_protocol::id::{MessageId, RoomId, RoomRef};
-use parlor_protocol::signal::{App, Receipt, Signal, SignalBody, SignalFamily, Typing};
+use parlor_protocol::id::{MessageId, RoomId, RoomRef, UserId};
+use parlor_protocol::signal::{App, Receipt, SignalBody, SignalFamily, Typing};
 use parlor_store::record::CancelOutcome;
 use parlor_store::{Append, Appended, Intent, NewMessage};
 
 use super::context::{Context, Work, log_in};
 use crate::committer::Pending;
 use crate::node::{Caller, Node};
+use crate::rate::RateLimits;
 use crate::refusal::{Outcome, Refusal};
 use crate::shard::conn::{CloseReason, Conn};
 use crate::shard::intents::Intents;
@@ -56,6 +58,9 @@ pub(super) fn execute(context: &mut Context, command: Command) -> Action {
             hello(context, token, deltas, intents.as_deref())
         }
         Command::Subscribe { id, room, since } => {
+            if let Err(refusal) = charge(context, "subscribe", |rate| &rate.subscribe) {
+                return refused(id, refusal);
+            }
             let (shard, conn) = (Rc::clone(&context.shard), Rc::clone(&context.conn));
             Action::Serial(Box::pin(async move {
                 let outcome = shard.subscribe(&conn, &room, since.as_ref(), id.clone()).await;
@@ -128,6 +133,21 @@ fn accepted(re: Option<String>) -> Frame {
 
 fn refused(id: Option<String>, refusal: Refusal) -> Action {
     Action::Answer(refusal.into_frame(id))
+}
+
+/// Takes one from a budget of the user, over all connections.
+fn charge(
+    context: &Context,
+    action: &str,
+    of: impl FnOnce(&RateLimits) -> &RateLimiter<UserId>,
+) -> Outcome<()> {
+    let node = &context.shard.node;
+    let caller = context.conn.caller.borrow();
+    let Some(caller) = caller.as_ref() else { return Ok(()) };
+    of(&node.rate).check(&caller.user.id).map_err(|limited| {
+        node.metrics.auth.rate_limited.with_label_values(&[action]).inc();
+        limited.into()
+    })
 }
 
 /// Returns the room's id if this connection follows it.
@@ -262,9 +282,8 @@ fn conclude(outcome: Outcome<Appended>, re: Option<String>) -> Frame {
 fn presence(context: &mut Context, id: Option<String>, idle: bool) -> Action {
     let Some(caller) = context.caller() else { return Action::Done };
     let node = Arc::clone(&context.shard.node);
-    if let Err(limited) = node.rate.signal.check(&caller.user.id) {
-        node.metrics.auth.rate_limited.with_label_values(&["signal"]).inc();
-        return refused(id, limited.into());
+    if let Err(refusal) = charge(context, "signal", |rate| &rate.signal) {
+        return refused(id, refusal);
     }
     if !idle && !context.idle {
         context.note_activity();
@@ -355,13 +374,17 @@ async fn authorized(node: &Node, room: &RoomRef, caller: &Caller, deed: Deed) ->
 
 fn read(context: &Context, id: Option<String>, room: RoomRef, seq: u64) -> Action {
     let Some(caller) = context.caller() else { return Action::Done };
-    let node = Arc::clone(&context.shard.node);
+    if let Err(refusal) = charge(context, "read", |rate| &rate.read) {
+        return refused(id, refusal);
+    }
+    let shard = Rc::clone(&context.shard);
+    let node = Arc::clone(&shard.node);
     Action::Serial(Box::pin(async move {
         let outcome = async {
             let room = authorized(&node, &room, &caller, Deed::Read).await?;
             if let Some(seq) = node.store.set_read_marker(room, caller.user.id, seq).await? {
                 let body = SignalBody::Receipt(Receipt { user: caller.user.clone(), seq });
-                node.bus.publish_signal(Signal { room, body });
+                shard.send_signal(room, body);
             }
             Ok(())
         };

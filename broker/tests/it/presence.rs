@@ -215,3 +215,30 @@ async fn client_says_that_nobody_is_there_and_what_people_do_says_the_opposite()
     drop((watcher, client));
     node.stop().await;
 }
+
+#[tokio::test]
+async fn large_room_is_told_neither_who_types_nor_who_has_read() {
+    let node = TestNode::start_with(|config| config.limits.presence_room = 2).await;
+    let (ada, bob, cyd) = (node.user("ada").await, node.user("bob").await, node.user("cyd").await);
+    let room = node.room("r", &[&ada, &bob]).await;
+    let (mut writer, mut reader) = (node.connect(&ada).await, node.connect(&bob).await);
+    for client in [&mut writer, &mut reader] {
+        client.subscribe(room, None).await;
+    }
+    let mut small = told(&mut writer, &mut reader, room).await;
+    small.sort_unstable();
+    assert_eq!(small, ["app", "message.created", "receipt", "typing"]);
+    node.append(&ada, room, parlor_store::Intent::Invite { user: cyd.id }).await;
+    assert_eq!(reader.next_durable().await["type"], "member.joined");
+
+    let mut large = told(&mut writer, &mut reader, room).await;
+    large.sort_unstable();
+    assert_eq!(large, ["app", "message.created"]);
+    node.append(&ada, room, parlor_store::Intent::Kick { user: cyd.id }).await;
+    assert_eq!(reader.next_durable().await["type"], "member.left");
+    let mut again = told(&mut writer, &mut reader, room).await;
+    again.sort_unstable();
+    assert_eq!(again, ["app", "message.created", "receipt", "typing"]);
+    drop((writer, reader));
+    node.stop().await;
+}

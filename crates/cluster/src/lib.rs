@@ -15,7 +15,7 @@ mod ticket;
 
 pub use login::{LocalLogins, LoginBudget, LoginRule, Logins};
 pub use presence::{LocalPresence, Presence, Seen, Transition};
-pub use rate_limit::{LimitKey, Rate, RateLimited, RateLimiter};
+pub use rate_limit::{Left, LimitKey, Rate, RateLimited, RateLimiter};
 pub use revocation::Revocations;
 pub use shared::{ClusterStatus, LocalLimits, SharedBudget, SharedLimits, TakeRefused};
 pub use ticket::{LocalTickets, Ticket, Tickets, TooManyTickets};

@@ -41,6 +41,15 @@ impl Rate {
     }
 }
 
+/// What is left of a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// How many more are allowed at once.
+    pub count: u32,
+    /// When all of it is there again.
+    pub full_in: Duration,
+}
+
 /// Too many: try again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests")]
@@ -148,6 +157,18 @@ impl<K: LimitKey> RateLimiter<K> {
         Ok(())
     }
 
+    /// Returns what is left of the key's bucket on this node; nothing when everything is allowed.
+    pub fn left(&self, key: &K) -> Option<Left> {
+        let limit = self.limit?;
+        let full_at = self.buckets.pin().get(key).map_or(0, |at| at.0.load(Ordering::Relaxed));
+        let missing = full_at.saturating_sub(self.now());
+        let left = limit.whole.saturating_sub(missing) / limit.interval.max(1);
+        Some(Left {
+            count: u32::try_from(left).unwrap_or(u32::MAX),
+            full_in: Duration::from_nanos(missing),
+        })
+    }
+
     /// Takes one from the bucket that all nodes share. Refuses when the nodes share one that cannot
     /// be asked.
     pub async fn take(&self, key: &K) -> Result<(), TakeRefused> {
@@ -252,6 +273,18 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(limiter.check(&1), Ok(()));
         assert!(limiter.check(&1).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_is_known_without_taking_it() {
+        let limiter = RateLimiter::new(rate(60, 3), 100);
+        assert_eq!(limiter.left(&1), Some(Left { count: 3, full_in: Duration::ZERO }));
+        limiter.check(&1).unwrap();
+        limiter.check(&1).unwrap();
+        assert_eq!(limiter.left(&1), Some(Left { count: 1, full_in: Duration::from_mins(2) }));
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!(limiter.left(&1).map(|left| left.count), Some(2));
+        assert_eq!(RateLimiter::<u128>::new(None, 1).left(&1), None);
     }
 
     #[test]

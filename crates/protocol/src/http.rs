@@ -24,7 +24,7 @@ pub use hook::{
     Webhook,
 };
 pub use message::{Cancelled, EditMessageRequest, PublishAndReply, PublishRequest};
-pub use page::Page;
+pub use page::{MemberPage, Page};
 pub use provider::{ProviderHealth, ProviderSummary, TestPromptRequest, TestPromptResponse};
 pub use reading::{MessageVersion, NotificationsRequest, ReadRequest, ReadState};
 pub use room::{
@@ -32,6 +32,6 @@ pub use room::{
     PutMemberRequest, Restriction, TransferRoomRequest,
 };
 pub use search::{FoundRoom, Highlight, SearchResult, Snippet};
-pub use server::{Dependency, Info, NodeStatus, Readiness, Registration, Status};
+pub use server::{Dependency, Info, NodeStatus, RateRule, Readiness, Registration, Status};
 pub use token::{CreateTokenRequest, NewPersonalToken, PersonalToken, Scope, Scopes};
 pub use user::{AdminUser, PatchMeRequest, PatchUserRequest, PresenceResponse};

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 pub mod bots;
+pub mod crowds;
 pub mod jobs;
 pub mod log;
 pub mod many;
@@ -106,6 +107,10 @@ macro_rules! store_conformance {
                 texts_so_far_are_listed_as_room_by_room,
                 last_seen_of_many_never_moves_back,
                 many_are_one_read,
+            });
+            $crate::store_conformance!(@tests $factory, crowds {
+                members_are_found_by_name_by_role_and_by_id,
+                renamed_member_is_listed_by_the_new_name,
             });
             $crate::store_conformance!(@tests $factory, members {
                 public_room_is_joined_once_and_a_private_one_is_hidden,

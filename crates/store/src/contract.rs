@@ -1,10 +1,12 @@
 //! The contract of a store. See the crate's documentation for what every method guarantees.
 
+mod crowds;
 mod integrations;
 mod reading;
 mod tokens;
 mod webhooks;
 
+pub use crowds::Crowds;
 pub use integrations::Integrations;
 pub use tokens::Tokens;
 pub use webhooks::Webhooks;
@@ -48,6 +50,7 @@ pub trait Store:
     + Integrations
     + Webhooks
     + Rooms
+    + Crowds
     + Moderation
     + Log
     + Reading
@@ -70,6 +73,7 @@ impl<T> Store for T where
         + Integrations
         + Webhooks
         + Rooms
+        + Crowds
         + Moderation
         + Log
         + Reading

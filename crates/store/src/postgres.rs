@@ -11,6 +11,7 @@ mod bots;
 mod codec;
 mod commit_log;
 mod connection;
+mod crowds;
 mod epoch;
 mod events;
 mod fault;

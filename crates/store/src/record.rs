@@ -1,10 +1,12 @@
 //! What the store holds, as far as it is not part of the wire.
 
+mod crowds;
 mod integrations;
 mod reading;
 mod tokens;
 mod webhooks;
 
+pub use crowds::MemberFilter;
 pub use integrations::{
     CommandRecord, IntegrationRecord, IntegrationSecret, NewCommand, NewIntegration,
     ProgramConflict,

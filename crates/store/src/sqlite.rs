@@ -6,6 +6,7 @@
 mod append;
 mod bots;
 mod codec;
+mod crowds;
 mod fault;
 mod incarnation;
 mod integrations;

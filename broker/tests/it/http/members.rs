@@ -80,3 +80,44 @@ async fn invite_link_opens_a_private_room_so_many_times() {
         ada.post("/v1/rooms/den/invites", wrong).await.refused("validation_failed");
     }
 }
+
+#[tokio::test]
+async fn members_are_counted_and_looked_for_by_status_role_and_name() {
+    let node = TestNode::start().await;
+    let ada = Api::register(&node, "ada").await;
+    let bob = Api::register(&node, "bob").await;
+    let adam = Api::register(&node, "adam").await;
+    ada.room("Tea", "public").await;
+    for guest in [&bob, &adam] {
+        guest.put("/v1/rooms/tea/members/me", json!({})).await.expect(204);
+    }
+    ada.put("/v1/rooms/tea/members/bob", json!({"role": "moderator"})).await.expect(204);
+    let (here, too) = (adam.connect(&node).await, bob.connect(&node).await);
+
+    let page = ada.get("/v1/rooms/tea/members?limit=2").await.expect(200);
+    assert_eq!((&page["total"], &page["online"]), (&json!(3), &json!(2)));
+    assert_eq!(names(&page), ["ada", "adam"]);
+    let next = page["next"].as_str().unwrap();
+    let rest = ada.get(&format!("/v1/rooms/tea/members?limit=2&cursor={next}")).await.expect(200);
+    assert_eq!((names(&rest), &rest["next"]), (vec!["bob"], &Value::Null));
+    for (query, expected) in [
+        ("status=online", vec!["adam", "bob"]),
+        ("status=online&role=moderator", vec!["bob"]),
+        ("status=online&q=AD", vec!["adam"]),
+        ("role=owner", vec!["ada"]),
+        ("q=ad", vec!["ada", "adam"]),
+        ("q=zoe", vec![]),
+    ] {
+        let page = ada.get(&format!("/v1/rooms/tea/members?{query}")).await.expect(200);
+        assert_eq!(names(&page), expected, "{query}");
+        assert_eq!(page["total"], 3, "all of them");
+    }
+    let first = ada.get("/v1/rooms/tea/members?status=online&limit=1").await.expect(200);
+    let next = first["next"].as_str().unwrap();
+    let path = format!("/v1/rooms/tea/members?status=online&limit=1&cursor={next}");
+    assert_eq!(names(&ada.get(&path).await.expect(200)), ["bob"]);
+    for wrong in ["status=away", "role=king", &format!("q={}", "x".repeat(101))] {
+        ada.get(&format!("/v1/rooms/tea/members?{wrong}")).await.refused("validation_failed");
+    }
+    drop((here, too));
+}

@@ -1,11 +1,11 @@
 //! Rooms, members and invite links.
 
 use parlor_protocol::http::{
-    Ban, CreateInviteRequest, CreateRoomRequest, Invite, Page, PatchRoomRequest, PutMemberRequest,
-    TransferRoomRequest,
+    Ban, CreateInviteRequest, CreateRoomRequest, Invite, MemberPage, Page, PatchRoomRequest,
+    PutMemberRequest, TransferRoomRequest,
 };
 use parlor_protocol::id::RoomId;
-use parlor_protocol::room::{Member, Room, RoomKind};
+use parlor_protocol::room::{Role, Room, RoomKind};
 use reqwest::Method;
 use serde::Deserialize;
 
@@ -23,6 +23,27 @@ pub struct RoomQuery {
     pub cursor: Option<String>,
     /// Items in the page.
     pub limit: Option<u32>,
+}
+
+/// Which members to list.
+#[derive(Debug, Clone, Default)]
+pub struct MembersQuery {
+    /// Only those who are there.
+    pub online: bool,
+    /// Only those with this role.
+    pub role: Option<Role>,
+    /// Only those whose user name begins with this.
+    pub q: Option<String>,
+    /// Where the page starts: `next` of the page before.
+    pub cursor: Option<String>,
+}
+
+const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Member => "member",
+        Role::Moderator => "moderator",
+        Role::Owner => "owner",
+    }
 }
 
 impl Http {
@@ -96,9 +117,23 @@ impl Http {
         &self,
         room: &str,
         cursor: Option<&str>,
-    ) -> Result<Page<Member>, ClientError> {
-        let call = Call::v1(Method::GET, &["rooms", room, "members"]);
-        self.page(call.query_if("cursor", cursor)).await
+    ) -> Result<MemberPage, ClientError> {
+        let query = MembersQuery { cursor: cursor.map(str::to_owned), ..MembersQuery::default() };
+        self.members_by(room, &query).await
+    }
+
+    /// Returns one page of those of a room's members who are looked for.
+    pub async fn members_by(
+        &self,
+        room: &str,
+        query: &MembersQuery,
+    ) -> Result<MemberPage, ClientError> {
+        let call = Call::v1(Method::GET, &["rooms", room, "members"])
+            .query_if("status", query.online.then_some("online"))
+            .query_if("q", query.q.as_deref())
+            .query_if("role", query.role.map(role_name))
+            .query_if("cursor", query.cursor.as_deref());
+        self.json(call).await
     }
 
     /// Joins, invites, or changes a member.

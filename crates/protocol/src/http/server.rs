@@ -47,6 +47,20 @@ pub struct Info {
     pub setup_required: bool,
     /// Limits of a connection.
     pub limits: Limits,
+    /// Rates by name; none when they are switched off.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rates: BTreeMap<String, RateRule>,
+}
+
+/// How often something may be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RateRule {
+    /// How many in `seconds`.
+    pub count: u32,
+    /// The time in which as many are given back.
+    pub seconds: u32,
+    /// How many at once after a pause.
+    pub burst: u32,
 }
 
 /// Who may register.

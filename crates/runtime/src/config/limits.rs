@@ -58,7 +58,7 @@ section! {
         replay_events: usize = 1_000, where |n| *n >= 1 => "must be at least 1";
         /// Reads of one kind (users, memberships) in a second that those who connect cause on one node; beyond it many are answered by one read.
         reads_per_second: u32 = 64, where |n| (1..=10_000).contains(n) => "must be from 1 to 10000";
-        /// Members of a room up to which it is told who comes and goes; in larger ones clients read the list of members.
+        /// Members of a room up to which it is told who comes, goes, types and has read; in larger ones clients read the list of members.
         presence_room: usize = 500;
         /// Writes that may wait for the store; more are refused with `unavailable`.
         committer_queue: usize = 10_000, where |n| *n >= 1 => "must be at least 1";
@@ -93,6 +93,26 @@ section! {
         signals_per_second: u32 = 20, where |n| *n >= 1 => "must be at least 1";
         /// `signal` of one user at once after a pause.
         signals_burst: u32 = 40, where |n| *n >= 1 => "must be at least 1";
+        /// Changes over HTTP of one user in a second: of rooms, members, invites, bots, connections to the outside, one's own account. Messages have a rate of their own besides.
+        changes_per_second: u32 = 10, where |n| *n >= 1 => "must be at least 1";
+        /// Such changes of one user at once after a pause.
+        changes_burst: u32 = 100, where |n| *n >= 1 => "must be at least 1";
+        /// Searches of one user in a second.
+        searches_per_second: u32 = 2, where |n| *n >= 1 => "must be at least 1";
+        /// Searches of one user at once after a pause.
+        searches_burst: u32 = 20, where |n| *n >= 1 => "must be at least 1";
+        /// Requests of one user in a second that bring parts of files.
+        uploads_per_second: u32 = 20, where |n| *n >= 1 => "must be at least 1";
+        /// Such requests of one user at once after a pause.
+        uploads_burst: u32 = 200, where |n| *n >= 1 => "must be at least 1";
+        /// Rooms that one user may begin to follow in a second, on all connections together.
+        subscribes_per_second: u32 = 20, where |n| *n >= 1 => "must be at least 1";
+        /// Rooms that one user may begin to follow at once after a pause: what all their devices follow.
+        subscribes_burst: u32 = 1_000, where |n| *n >= 1 => "must be at least 1";
+        /// Read markers that one user may move in a second over the WebSocket.
+        read_markers_per_second: u32 = 10, where |n| *n >= 1 => "must be at least 1";
+        /// Read markers that one user may move at once after a pause.
+        read_markers_burst: u32 = 100, where |n| *n >= 1 => "must be at least 1";
         /// Pages of history that one user may read in a second.
         history_per_second: u32 = 5, where |n| *n >= 1 => "must be at least 1";
         /// Pages of history that one user may read at once after a pause.

@@ -12,6 +12,7 @@ macro_rules! statements {
 
 pub(in crate::postgres) mod append;
 pub(in crate::postgres) mod bots;
+pub(in crate::postgres) mod crowds;
 pub(in crate::postgres) mod integrations;
 pub(in crate::postgres) mod jobs;
 pub(in crate::postgres) mod members;
@@ -45,6 +46,7 @@ mod tests {
             super::append::ALL,
             super::bots::ALL,
             super::integrations::ALL,
+            super::crowds::ALL,
             super::jobs::ALL,
             super::members::ALL,
             super::messages::ALL,

@@ -11,6 +11,7 @@ macro_rules! statements {
 }
 
 pub(in crate::sqlite) mod bots;
+pub(in crate::sqlite) mod crowds;
 pub(in crate::sqlite) mod integrations;
 pub(in crate::sqlite) mod jobs;
 pub(in crate::sqlite) mod members;
@@ -43,11 +44,14 @@ mod tests {
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V10__hooks.sql")).unwrap();
         crate::sqlite::search::keeper::add_function(&conn).unwrap();
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V9__search.sql")).unwrap();
+        conn.execute_batch(include_str!("../../../../migrations/sqlite/V11__member_names.sql"))
+            .unwrap();
         conn.execute_batch("CREATE TABLE refinery_schema_history (version INTEGER)").unwrap();
 
         let groups = [
             super::bots::ALL,
             super::integrations::ALL,
+            super::crowds::ALL,
             super::jobs::ALL,
             super::members::ALL,
             super::messages::ALL,

@@ -25,8 +25,7 @@ statements! {
                               ORDER BY m.room";
     LIST = "SELECT u.id, u.username, u.display_name, u.kind, m.role, m.joined_at, m.muted_until \
             FROM members m JOIN users u ON u.id = m.user_id \
-            WHERE m.room = $1 AND lower(u.username) > lower($2 COLLATE \"C\") \
-            ORDER BY lower(u.username) LIMIT $3";
+            WHERE m.room = $1 AND m.name > lower($2) COLLATE \"C\" ORDER BY m.name LIMIT $3";
     LIST_OTHERS = "SELECT u.id, u.username, u.display_name, u.kind, m.room \
                    FROM members m JOIN users u ON u.id = m.user_id \
                    WHERE m.room = ANY($1) AND u.id <> $2 ORDER BY lower(u.username)";

@@ -16,7 +16,7 @@ statements! {
                           JOIN rooms r ON r.id = m.room WHERE m.user = ?1 ORDER BY m.room";
     LIST = "SELECT u.id, u.username, u.display_name, u.kind, m.role, m.joined_at, m.muted_until \
             FROM members m JOIN users u ON u.id = m.user \
-            WHERE m.room = ?1 AND u.username > ?2 ORDER BY u.username LIMIT ?3";
+            WHERE m.room = ?1 AND m.name > ?2 ORDER BY m.name LIMIT ?3";
     LIST_OTHERS = "SELECT u.id, u.username, u.display_name, u.kind \
                    FROM members m JOIN users u ON u.id = m.user \
                    WHERE m.room = ?1 AND u.id <> ?2 ORDER BY u.username";

@@ -1,0 +1,119 @@
+//! Rates of all actions, and that nobody who is busy keeps others waiting.
+
+use futures_util::SinkExt as _;
+use reqwest::Method;
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::harness::TestNode;
+use crate::http::api::Api;
+
+/// Commands of one connection that are in work at the same time.
+const IN_FLIGHT: usize = 8;
+/// Connections of the one who floods.
+const FLOODS: usize = 4;
+
+/// Counted in messages, so that it says the same on a slow machine: between two messages of someone
+/// who writes now and then, a flood gets in what it may have in work, and not what it has sent.
+#[tokio::test]
+async fn whoever_floods_gets_in_no_more_than_they_may_have_in_work() {
+    let node = TestNode::start_with(|config| {
+        config.limits.commands_in_flight = IN_FLIGHT;
+        config.limits.committer_batch = 16;
+    })
+    .await;
+    let (ada, eve) = (node.user("ada").await, node.user("eve").await);
+    let room = node.room("r", &[&ada, &eve]).await;
+    let mut floods = Vec::new();
+    for _ in 0..FLOODS {
+        let mut client = node.connect(&eve).await;
+        for n in 0..1_000 {
+            let frame = match n % 4 {
+                0 => json!({"op": "subscribe", "room": room}),
+                _ => json!({"op": "publish", "room": room, "body": "flood"}),
+            };
+            client.socket.feed(Message::text(frame.to_string())).await.unwrap();
+        }
+        floods.push(client);
+    }
+    let mut writer = node.connect(&ada).await;
+    let send = floods.iter_mut().map(|client| client.socket.flush());
+    let flooding = futures_util::future::join_all(send);
+    let writing = async {
+        let mut seqs = Vec::new();
+        for _ in 0..10 {
+            seqs.push(writer.publish(room, "now and then").await["seq"].as_u64().unwrap());
+        }
+        seqs
+    };
+    let (_, seqs) = tokio::join!(flooding, writing);
+
+    // What was in work when the message came, and what was begun until its answer was read.
+    let most = u64::try_from(4 * IN_FLIGHT * FLOODS).unwrap();
+    let between = seqs.windows(2).map(|pair| pair[1] - pair[0]);
+    let worst = between.max().unwrap();
+    assert!(worst <= most, "{worst} messages of the flood between two of another: {seqs:?}");
+}
+
+#[tokio::test]
+async fn every_answer_tells_what_is_left_of_the_rate() {
+    let node = TestNode::start().await;
+    let ada = Api::register(&node, "ada").await;
+    assert_eq!(ada.get("/v1/rooms").await.header("ratelimit"), "", "switched off");
+
+    let node = TestNode::start_with(|config| config.limits.enabled = true).await;
+    let ada = Api::register(&node, "ada").await;
+    let first = ada.get("/v1/rooms").await;
+    assert!(first.header("ratelimit-policy").contains("\"user\";q=600;w=60"));
+    assert_eq!(first.header("ratelimit"), "\"user\";r=599;t=1");
+    assert_eq!(ada.get("/v1/rooms").await.header("ratelimit"), "\"user\";r=598;t=1");
+    let info = ada.get("/info").await.expect(200);
+    assert_eq!(info["rates"]["publish"], json!({"count": 10, "seconds": 1, "burst": 20}));
+    assert_eq!(info["rates"]["request"], json!({"count": 600, "seconds": 60, "burst": 600}));
+}
+
+#[tokio::test]
+async fn changes_searches_and_uploads_have_rates_of_their_own() {
+    let node = TestNode::start_with(|config| {
+        config.limits.enabled = true;
+        config.limits.changes_burst = 2;
+        config.limits.changes_per_second = 1;
+    })
+    .await;
+    let ada = Api::register(&node, "ada").await;
+    let change = || ada.call(Method::PATCH, "/v1/users/me", Some(json!({"bio": "x"})));
+    change().await.expect(200);
+    change().await.expect(200);
+    let refused = change().await;
+    assert_eq!(refused.header("retry-after"), "1");
+    refused.refused("rate_limited");
+    ada.get("/v1/users/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn following_and_reading_are_limited_over_all_connections() {
+    let node = TestNode::start_with(|config| {
+        config.limits.enabled = true;
+        config.limits.subscribes_burst = 2;
+        config.limits.subscribes_per_second = 1;
+        config.limits.read_markers_burst = 2;
+        config.limits.read_markers_per_second = 1;
+    })
+    .await;
+    let ada = node.user("ada").await;
+    let room = node.room("r", &[&ada]).await;
+    let (mut one, mut other) = (node.connect(&ada).await, node.connect(&ada).await);
+    for kind in ["subscribe", "read"] {
+        let command = match kind {
+            "read" => json!({"op": "read", "room": room, "seq": 1}),
+            _ => json!({"op": "subscribe", "room": room}),
+        };
+        assert_ne!(one.request(command.clone()).await["op"], "error");
+        assert_ne!(other.request(command.clone()).await["op"], "error");
+        let refused = one.request(command).await;
+        assert_eq!(refused["code"], "rate_limited", "{kind}");
+        assert!(refused["retry_after_ms"].as_u64().unwrap() > 0);
+    }
+    drop((one, other));
+    node.stop().await;
+}

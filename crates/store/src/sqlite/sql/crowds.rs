@@ -1,0 +1,23 @@
+//! Members of a room that may be large.
+
+macro_rules! member {
+    () => {
+        "SELECT u.id, u.username, u.display_name, u.kind, m.role, m.joined_at, m.muted_until \
+         FROM members m JOIN users u ON u.id = m.user WHERE m.room = ?1 "
+    };
+}
+
+macro_rules! by_name {
+    () => {
+        "AND m.name > ?2 AND m.name >= ?4 AND m.name < ?5 ORDER BY m.name LIMIT ?3"
+    };
+}
+
+statements! {
+    FIND = concat!(member!(), "AND m.user = ?2");
+    LIST = concat!(member!(), by_name!());
+    /// Nearly all have this role.
+    LIST_PLAIN = concat!(member!(), "AND +m.role = ?6 ", by_name!());
+    /// Only few have one of these.
+    LIST_WITH_ROLE = concat!(member!(), "AND m.role = ?6 AND m.role <> 'member' ", by_name!());
+}
