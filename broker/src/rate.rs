@@ -64,8 +64,6 @@ pub struct RateLimits {
     pub read: RateLimiter<UserId>,
     /// Pages of history of one user.
     pub history: RateLimiter<UserId>,
-    /// Searches of one user.
-    pub search: RateLimiter<UserId>,
     /// HTTP requests of one user.
     pub requests_user: RateLimiter<UserId>,
     /// HTTP requests of one address without a login.
@@ -116,8 +114,6 @@ impl RateLimits {
                 .limit("read", (config.read_markers_per_second, SECOND, config.read_markers_burst)),
             history: new
                 .limit("history", (config.history_per_second, SECOND, config.history_burst)),
-            search: new
-                .limit("search", (config.searches_per_second, SECOND, config.searches_burst)),
             requests_user: new.limit("requests_user", (per_minute, MINUTE, per_minute)),
             requests_address: new.limit("requests_address", (anonymous, MINUTE, anonymous)),
             hooks: new
@@ -170,7 +166,6 @@ impl RateLimits {
         sweep(&self.subscribe, "subscribe", metrics);
         sweep(&self.read, "read", metrics);
         sweep(&self.history, "history", metrics);
-        sweep(&self.search, "search", metrics);
         sweep(&self.requests_user, "requests_user", metrics);
         sweep(&self.requests_address, "requests_address", metrics);
         sweep(&self.hooks, "hooks", metrics);

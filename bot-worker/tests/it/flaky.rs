@@ -263,6 +263,7 @@ macro_rules! unused {
     };
 }
 
+mod crowds;
 mod people;
 mod programs;
 mod reading;

@@ -117,10 +117,6 @@ section! {
         history_per_second: u32 = 5, where |n| *n >= 1 => "must be at least 1";
         /// Pages of history that one user may read at once after a pause.
         history_burst: u32 = 30, where |n| *n >= 1 => "must be at least 1";
-        /// Searches of one user in a second.
-        searches_per_second: u32 = 2, where |n| *n >= 1 => "must be at least 1";
-        /// Searches of one user at once after a pause.
-        searches_burst: u32 = 20, where |n| *n >= 1 => "must be at least 1";
         /// HTTP requests of one user in a minute.
         requests_per_minute: u32 = 600, where |n| *n >= 1 => "must be at least 1";
         /// HTTP requests of one address without a login in a minute.
