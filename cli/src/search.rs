@@ -76,7 +76,8 @@ fn text(snippet: &Snippet, color: bool) -> String {
         let (start, end) = (highlight.start as usize, highlight.end as usize);
         text.push_str(&part(at, start));
         let found = part(start, end);
-        text.push_str(&if color { format!("\x1b[1m{found}\x1b[0m") } else { found });
+        let (bold, plain) = if color { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+        text.extend([bold, &found, plain]);
         at = end;
     }
     text.push_str(&part(at, chars.len()));

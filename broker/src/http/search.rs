@@ -1,6 +1,7 @@
 //! Searching messages of all rooms that the caller is a member of.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
@@ -159,27 +160,28 @@ async fn show(node: &Node, caller: &Caller, hits: Vec<SearchHit>) -> Outcome<Vec
     let mut rooms: HashMap<RoomId, Option<FoundRoom>> = HashMap::new();
     let mut shown = Vec::with_capacity(hits.len());
     for SearchHit { message, found } in hits {
-        if !rooms.contains_key(&message.room) {
-            let room = match find_room(node, caller, &message.room.into(), Action::Read).await {
-                Ok((room, _)) => Some(FoundRoom {
-                    id: room.id,
-                    slug: room.slug,
-                    name: room.name,
-                    kind: room.kind,
-                }),
-                // Left in this very moment.
-                Err(refusal) if matches!(refusal.code, Code::NotFound | Code::NotAMember) => None,
-                Err(refusal) => return Err(refusal),
-            };
-            rooms.insert(message.room, room);
-        }
-        let Some(Some(room)) = rooms.get(&message.room) else { continue };
+        let room = match rooms.entry(message.room) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(find_shown(node, caller, message.room).await?),
+        };
+        let Some(room) = room.clone() else { continue };
         let part = snippet(&message.body, &found.spans);
         let snippet = Snippet { text: part.text, highlights: highlights(&part.spans) };
         let highlights = highlights(&found.spans);
-        shown.push(SearchResult { message, room: room.clone(), highlights, snippet });
+        shown.push(SearchResult { message, room, highlights, snippet });
     }
     Ok(shown)
+}
+
+/// Finds a room as it is shown with a result; nothing where the caller has left in this very moment.
+async fn find_shown(node: &Node, caller: &Caller, room: RoomId) -> Outcome<Option<FoundRoom>> {
+    match find_room(node, caller, &room.into(), Action::Read).await {
+        Ok((room, _)) => {
+            Ok(Some(FoundRoom { id: room.id, slug: room.slug, name: room.name, kind: room.kind }))
+        }
+        Err(refusal) if matches!(refusal.code, Code::NotFound | Code::NotAMember) => Ok(None),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 fn highlights(spans: &[Span]) -> Vec<Highlight> {

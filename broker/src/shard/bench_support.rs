@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use bytes::Bytes;
 use parlor_bus::Delivery;
 use parlor_domain::log::Head;
-use parlor_protocol::command::{Command, Deltas};
+use parlor_protocol::command::Command;
 use parlor_protocol::frame::{Frame, StreamingReply};
 
 use super::conn::ConnOptions;
@@ -76,7 +76,7 @@ pub struct Run(run::Run);
 impl Run {
     /// Adds a signal.
     pub fn push(&mut self, json: Bytes) {
-        self.0.push(Item::new(Some(SignalFamily::App), json));
+        self.0.push(Item::new(Some(parlor_protocol::signal::SignalFamily::App), json));
     }
 
     /// Makes the bytes for the members and returns how many pieces they are.

@@ -63,6 +63,21 @@ fn signal(kind: &str, data: Value) -> Value {
     json!({"op": "signal", "room": ID, "type": kind, "data": data})
 }
 
+/// A message with everything that one can have.
+fn rich_message() -> Value {
+    let mut rich = message();
+    rich["mentions"] = json!([user()]);
+    rich["mentions_room"] = json!(true);
+    rich["emote"] = json!(true);
+    rich["edits"] = json!(2);
+    rich["replies"] = json!({"count": 3, "last_seq": 9, "last_at": "2026-01-01T00:00:00.000Z"});
+    rich["pinned"] = json!({"by": user(), "at": "2026-01-01T00:00:00.000Z"});
+    rich["attachments"] = json!([
+        {"id": ID, "name": "a.png", "media_type": "image/png", "bytes": 9, "width": 3, "height": 2},
+    ]);
+    rich
+}
+
 fn frames() -> Vec<Value> {
     let room = json!({
         "slug": "general", "name": "General", "kind": "public", "topic": "", "archived": false,
@@ -76,16 +91,6 @@ fn frames() -> Vec<Value> {
     reply["bot"] = json!({"trigger": ID, "provider": "demo", "model": "demo"});
     reply["usage"] = json!({"prompt_tokens": 1, "completion_tokens": 2, "estimated": true});
     reply["error"] = json!({"code": "provider_error", "detail": "It failed."});
-    let mut rich = message();
-    rich["mentions"] = json!([user()]);
-    rich["mentions_room"] = json!(true);
-    rich["emote"] = json!(true);
-    rich["edits"] = json!(2);
-    rich["replies"] = json!({"count": 3, "last_seq": 9, "last_at": "2026-01-01T00:00:00.000Z"});
-    rich["pinned"] = json!({"by": user(), "at": "2026-01-01T00:00:00.000Z"});
-    rich["attachments"] = json!([
-        {"id": ID, "name": "a.png", "media_type": "image/png", "bytes": 9, "width": 3, "height": 2},
-    ]);
     let usage = json!({"prompt_tokens": 1, "completion_tokens": 2, "estimated": false});
     vec![
         json!({
@@ -114,7 +119,7 @@ fn frames() -> Vec<Value> {
         event("member.role_changed", json!({"user": user(), "role": "moderator"})),
         event("message.created", message()),
         event("message.created", reply),
-        event("message.created", rich),
+        event("message.created", rich_message()),
         event(
             "message.edited",
             json!({

@@ -144,7 +144,7 @@ impl Town {
             assert!(answers.iter().all(Result::is_ok));
             left -= size;
         }
-        count as f64 / time.as_secs_f64()
+        f64::from(u32::try_from(count).unwrap()) / time.as_secs_f64()
     }
 
     fn publish(&self, n: usize) -> Append {

@@ -121,8 +121,8 @@ impl SearchRequest {
     /// Returns the times that are asked for, in milliseconds: from the first to before the second.
     pub(crate) fn times(&self) -> (i64, i64) {
         (
-            self.query.since.map_or(i64::MIN, |at| at.as_millis()),
-            self.query.before.map_or(i64::MAX, |at| at.as_millis()),
+            self.query.since.map_or(i64::MIN, parlor_protocol::time::Timestamp::as_millis),
+            self.query.before.map_or(i64::MAX, parlor_protocol::time::Timestamp::as_millis),
         )
     }
 }

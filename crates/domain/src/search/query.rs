@@ -153,7 +153,7 @@ impl Query {
             "in" => self.set_room(value)?,
             // A word such as `after:party` is one.
             "before" if value.starts_with(|c: char| c.is_ascii_digit()) => {
-                self.set_before(value)?
+                self.set_before(value)?;
             }
             "after" if value.starts_with(|c: char| c.is_ascii_digit()) => self.set_after(value)?,
             "has" if matches!(value, "attachment" | "attachments" | "file") => {

@@ -66,16 +66,13 @@ async fn gather(
                 body: value(row, 3)?,
             })
         };
-        let found = match &wanted {
-            Some(wanted) => {
-                let params: Params<'_> =
-                    &[&request.user.0, &low, &high, &since, &before, wanted, &limit];
-                query::list(conn, sql::SEARCH, params, read).await?
-            }
-            None => {
-                let params: Params<'_> = &[&request.user.0, &low, &high, &since, &before, &limit];
-                query::list(conn, sql::SEARCH_ALL, params, read).await?
-            }
+        let found = if let Some(wanted) = &wanted {
+            let params: Params<'_> =
+                &[&request.user.0, &low, &high, &since, &before, wanted, &limit];
+            query::list(conn, sql::SEARCH, params, read).await?
+        } else {
+            let params: Params<'_> = &[&request.user.0, &low, &high, &since, &before, &limit];
+            query::list(conn, sql::SEARCH_ALL, params, read).await?
         };
         for candidate in &found {
             high = candidate.place;

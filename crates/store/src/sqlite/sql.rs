@@ -40,11 +40,12 @@ mod tests {
             "../../../../migrations/sqlite/V6__mentions_threads_pins.sql"
         ))
         .unwrap();
-        conn.execute_batch(include_str!("../../../../migrations/sqlite/V7__people.sql")).unwrap();
-        conn.execute_batch(include_str!("../../../../migrations/sqlite/V10__hooks.sql")).unwrap();
+        conn.execute_batch(include_str!("../../../../migrations/sqlite/V7__room_settings.sql"))
+            .unwrap();
+        conn.execute_batch(include_str!("../../../../migrations/sqlite/V9__hooks.sql")).unwrap();
         crate::sqlite::search::keeper::add_function(&conn).unwrap();
-        conn.execute_batch(include_str!("../../../../migrations/sqlite/V9__search.sql")).unwrap();
-        conn.execute_batch(include_str!("../../../../migrations/sqlite/V11__member_names.sql"))
+        conn.execute_batch(include_str!("../../../../migrations/sqlite/V8__search.sql")).unwrap();
+        conn.execute_batch(include_str!("../../../../migrations/sqlite/V10__member_names.sql"))
             .unwrap();
         conn.execute_batch("CREATE TABLE refinery_schema_history (version INTEGER)").unwrap();
 

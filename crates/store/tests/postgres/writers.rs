@@ -109,6 +109,10 @@ async fn check_log(store: &PostgresStore, room: RoomId) -> HashMap<MessageId, u6
     positions
 }
 
+fn renamed(name: &str) -> Intent {
+    Intent::Update { name: Some(name.to_owned()), topic: None, archived: None, settings: None }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn logs_have_no_hole_with_doubles_from_several_nodes() {
     let (_, url) = database();
@@ -337,12 +341,7 @@ async fn what_is_not_idempotent_is_done_once_while_connections_are_ended() {
                 // Done twice, each of these would add another event or be refused.
                 let intents = [
                     Intent::React { message: id, emoji: "👍".to_owned(), add: n % 2 == 0 },
-                    Intent::Update {
-                        name: Some(format!("name {n}")),
-                        topic: None,
-                        archived: None,
-                        settings: None,
-                    },
+                    renamed(&format!("name {n}")),
                     Intent::Kick { user: town.bob },
                     Intent::Invite { user: town.bob },
                 ];
@@ -475,15 +474,7 @@ async fn commit_that_did_not_reach_the_standby_is_not_acknowledged() {
     assert!(matches!(first[0], Ok(Appended::New { .. })));
 
     standby.pause();
-    let intents = [
-        Intent::Publish(message(Some("one".to_owned()), "hello")),
-        Intent::Update {
-            name: Some("another".to_owned()),
-            topic: None,
-            archived: None,
-            settings: None,
-        },
-    ];
+    let intents = [Intent::Publish(message(Some("one".to_owned()), "hello")), renamed("another")];
     let writers = intents.map(|intent| {
         let (store, actor) = (Arc::clone(&store), town.ada);
         let wish = Append { room, actor, at: at(), intent };

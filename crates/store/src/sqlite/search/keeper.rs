@@ -106,14 +106,13 @@ fn put_in(conn: &Connection) -> Outcome<()> {
     let mut newest: i64 = query::get(conn, sql::NEWEST, [], |row| row.get(0))?;
     let mut numbers = Vec::with_capacity(entering.len());
     for message in &entering {
-        let number = match message.number {
-            Some(number) => number,
-            None => {
-                let number = next_number(conn, message.at, newest)?;
-                let row = params![number, message.room.0.as_bytes(), integer(message.seq)];
-                query::execute(conn, sql::NUMBER, row)?;
-                number
-            }
+        let number = if let Some(number) = message.number {
+            number
+        } else {
+            let number = next_number(conn, message.at, newest)?;
+            let row = params![number, message.room.0.as_bytes(), integer(message.seq)];
+            query::execute(conn, sql::NUMBER, row)?;
+            number
         };
         newest = newest.max(number);
         numbers.push(number);

@@ -26,18 +26,3 @@ SELECT DISTINCT m.sender, m.room FROM messages m
 JOIN rooms r ON r.id = m.room
 JOIN users u ON u.id = m.sender
 WHERE NOT EXISTS (SELECT 1 FROM members n WHERE n.room = m.room AND n.user_id = m.sender);
-
--- Grows when a password changes or an account is closed: a login that was proved before is not begun
--- after it.
-ALTER TABLE users ADD COLUMN proofs bigint NOT NULL DEFAULT 0;
-ALTER TABLE users ADD COLUMN erased_at bigint;
-
--- Accounts that were erased and of which something is left to do.
-CREATE TABLE erasures (
-    user_id uuid    NOT NULL PRIMARY KEY REFERENCES users (id),
-    at      bigint  NOT NULL,
-    -- Whether the texts of their messages go as well.
-    redact  boolean NOT NULL,
-    -- In the room that is being gone through: the last position that is done.
-    seq     bigint  NOT NULL DEFAULT 0
-);

@@ -24,18 +24,3 @@ CREATE INDEX past_members_of_room ON past_members (room);
 INSERT INTO past_members (user, room)
 SELECT DISTINCT m.sender, m.room FROM messages m
 WHERE NOT EXISTS (SELECT 1 FROM members n WHERE n.room = m.room AND n.user = m.sender);
-
--- Grows when a password changes or an account is closed: a login that was proved before is not begun
--- after it.
-ALTER TABLE users ADD COLUMN proofs INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE users ADD COLUMN erased_at INTEGER;
-
--- Accounts that were erased and of which something is left to do.
-CREATE TABLE erasures (
-    user   BLOB    NOT NULL PRIMARY KEY REFERENCES users (id),
-    at     INTEGER NOT NULL,
-    -- Whether the texts of their messages go as well.
-    redact INTEGER NOT NULL CHECK (redact IN (0, 1)),
-    -- In the room that is being gone through: the last position that is done.
-    seq    INTEGER NOT NULL DEFAULT 0
-) STRICT, WITHOUT ROWID;
