@@ -14,16 +14,22 @@ export const OPERATION_NAMES = {
   cancelReply: 'POST /v1/rooms/{room}/messages/{message}/cancel',
   /** Make a bot */
   createBot: 'POST /v1/bots',
+  /** Let another program post into a room */
+  createIntegration: 'POST /v1/rooms/{room}/integrations',
   /** Make an invite link */
   createInvite: 'POST /v1/rooms/{room}/invites',
   /** Make a room */
   createRoom: 'POST /v1/rooms',
   /** Make a personal access token */
   createToken: 'POST /v1/users/me/tokens',
+  /** Have an address told what happens in a room */
+  createWebhook: 'POST /v1/rooms/{room}/webhooks',
   /** Make a ticket that opens one WebSocket */
   createWsTicket: 'POST /v1/auth/ws-ticket',
   /** Delete a bot */
   deleteBot: 'DELETE /v1/bots/{bot}',
+  /** End an integration */
+  deleteIntegration: 'DELETE /v1/rooms/{room}/integrations/{integration}',
   /** Leave a room, or remove a member from it */
   deleteMember: 'DELETE /v1/rooms/{room}/members/{username}',
   /** Delete a room with all that is in it */
@@ -32,6 +38,8 @@ export const OPERATION_NAMES = {
   deleteRooms: 'DELETE /v1/rooms',
   /** End a personal access token */
   deleteToken: 'DELETE /v1/users/me/tokens/{token}',
+  /** End a webhook */
+  deleteWebhook: 'DELETE /v1/rooms/{room}/webhooks/{webhook}',
   /** Change the text of one's own message */
   editMessage: 'PATCH /v1/rooms/{room}/messages/{message}',
   /** Download a room's history */
@@ -76,10 +84,16 @@ export const OPERATION_NAMES = {
   getStatus: 'GET /v1/admin/status',
   /** Return a profile */
   getUser: 'GET /v1/users/{username}',
+  /** Return a webhook, and how it goes */
+  getWebhook: 'GET /v1/rooms/{room}/webhooks/{webhook}',
   /** List who may not enter a room */
   listBans: 'GET /v1/rooms/{room}/bans',
   /** List the bots */
   listBots: 'GET /v1/bots',
+  /** List the events that were given up */
+  listDeadLetters: 'GET /v1/rooms/{room}/webhooks/{webhook}/dead-letters',
+  /** List the programs that may post into a room */
+  listIntegrations: 'GET /v1/rooms/{room}/integrations',
   /** List the invite links that work */
   listInvites: 'GET /v1/rooms/{room}/invites',
   /** List the members of a room */
@@ -96,6 +110,8 @@ export const OPERATION_NAMES = {
   listTokens: 'GET /v1/users/me/tokens',
   /** List the texts that a message has had */
   listVersions: 'GET /v1/rooms/{room}/messages/{message}/versions',
+  /** List the addresses that are told what happens in a room */
+  listWebhooks: 'GET /v1/rooms/{room}/webhooks',
   /** Log in with user name or e-mail address, and password */
   logIn: 'POST /v1/auth/token',
   /** End this login everywhere */
@@ -110,8 +126,12 @@ export const OPERATION_NAMES = {
   patchMe: 'PATCH /v1/users/me',
   /** Rename, retopic, archive or reopen a room, or change its settings */
   patchRoom: 'PATCH /v1/rooms/{room}',
+  /** Change a webhook, or switch it on or off */
+  patchWebhook: 'PATCH /v1/rooms/{room}/webhooks/{webhook}',
   /** Pin a message */
   pinMessage: 'PUT /v1/rooms/{room}/messages/{message}/pin',
+  /** Post into a room as an integration */
+  postByHook: 'POST /v1/hooks/{secret}',
   /** Write a message */
   publish: 'POST /v1/rooms/{room}/messages',
   /** Join, invite, or change a member */
@@ -120,6 +140,8 @@ export const OPERATION_NAMES = {
   putPassword: 'PUT /v1/users/me/password',
   /** Remove the text of a message */
   redactMessage: 'DELETE /v1/rooms/{room}/messages/{message}',
+  /** Deliver an event once more that was given up */
+  redeliver: 'POST /v1/rooms/{room}/webhooks/{webhook}/dead-letters/{seq}/redeliver',
   /** Exchange a refresh token for a new pair */
   refresh: 'POST /v1/auth/refresh',
   /** Make an account and log in to it */
@@ -130,6 +152,12 @@ export const OPERATION_NAMES = {
   resetHistory: 'DELETE /v1/rooms/{room}/messages',
   /** Revoke an invite link */
   revokeInvite: 'DELETE /v1/rooms/{room}/invites/{code}',
+  /** Give an integration a new address */
+  rotateIntegration: 'POST /v1/rooms/{room}/integrations/{integration}/rotate',
+  /** Give a webhook a new secret */
+  rotateWebhook: 'POST /v1/rooms/{room}/webhooks/{webhook}/rotate',
+  /** Search messages in the rooms that the caller is a member of */
+  searchMessages: 'GET /v1/search',
   /** Choose which messages of a room to be told of */
   setNotifications: 'PUT /v1/rooms/{room}/notifications',
   /** Make the first administrator */

@@ -10,12 +10,18 @@ import type {
   BotPage,
   Cancelled,
   CreateBotRequest,
+  CreateIntegrationRequest,
   CreateInviteRequest,
   CreateRoomRequest,
   CreateTokenRequest,
+  CreateWebhookRequest,
+  DeadLetterPage,
   DeletedRooms,
   EditMessageRequest,
+  HookPosted,
+  HookRequest,
   Info,
+  IntegrationPage,
   Invite,
   InvitePage,
   InvitePreview,
@@ -24,12 +30,15 @@ import type {
   Message,
   MessagePage,
   MessageVersionPage,
+  NewIntegrationAddress,
   NewPersonalToken,
+  NewWebhookSecret,
   NotificationsRequest,
   PatchBotRequest,
   PatchMeRequest,
   PatchRoomRequest,
   PatchUserRequest,
+  PatchWebhookRequest,
   PersonalTokenPage,
   PresenceResponse,
   ProblemType,
@@ -42,10 +51,12 @@ import type {
   ReadRequest,
   ReadState,
   Readiness,
+  Redelivered,
   RefreshRequest,
   RegisterRequest,
   Room,
   RoomPage,
+  SearchResultPage,
   SessionResponse,
   SetupRequest,
   Status,
@@ -55,6 +66,8 @@ import type {
   TokenResponse,
   TransferRoomRequest,
   User,
+  Webhook,
+  WebhookPage,
   WsTicket,
 } from './schemas.js';
 
@@ -231,6 +244,13 @@ export interface Operations {
     body: undefined;
     answer: undefined;
   };
+  /** Post into a room as an integration */
+  'POST /v1/hooks/{secret}': {
+    path: { secret: string };
+    query: Record<never, never>;
+    body: HookRequest;
+    answer: HookPosted;
+  };
   /** Tell what an invite link leads to */
   'GET /v1/invites/{code}': {
     path: { code: string };
@@ -320,7 +340,35 @@ export interface Operations {
     path: { room: string };
     query: { format?: 'jsonl' | 'json' | 'markdown' };
     body: undefined;
-    answer: string;
+    answer: unknown;
+  };
+  /** List the programs that may post into a room */
+  'GET /v1/rooms/{room}/integrations': {
+    path: { room: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: IntegrationPage;
+  };
+  /** Let another program post into a room */
+  'POST /v1/rooms/{room}/integrations': {
+    path: { room: string };
+    query: Record<never, never>;
+    body: CreateIntegrationRequest;
+    answer: NewIntegrationAddress;
+  };
+  /** End an integration */
+  'DELETE /v1/rooms/{room}/integrations/{integration}': {
+    path: { room: string; integration: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: undefined;
+  };
+  /** Give an integration a new address */
+  'POST /v1/rooms/{room}/integrations/{integration}/rotate': {
+    path: { room: string; integration: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: NewIntegrationAddress;
   };
   /** List the invite links that work */
   'GET /v1/rooms/{room}/invites': {
@@ -346,7 +394,7 @@ export interface Operations {
   /** List the members of a room */
   'GET /v1/rooms/{room}/members': {
     path: { room: string };
-    query: { cursor?: string; limit?: number };
+    query: { cursor?: string; limit?: number; q?: string; role?: 'member' | 'moderator' | 'owner'; status?: 'online' };
     body: undefined;
     answer: MemberPage;
   };
@@ -482,6 +530,69 @@ export interface Operations {
     query: Record<never, never>;
     body: TransferRoomRequest;
     answer: Room;
+  };
+  /** List the addresses that are told what happens in a room */
+  'GET /v1/rooms/{room}/webhooks': {
+    path: { room: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: WebhookPage;
+  };
+  /** Have an address told what happens in a room */
+  'POST /v1/rooms/{room}/webhooks': {
+    path: { room: string };
+    query: Record<never, never>;
+    body: CreateWebhookRequest;
+    answer: NewWebhookSecret;
+  };
+  /** Return a webhook, and how it goes */
+  'GET /v1/rooms/{room}/webhooks/{webhook}': {
+    path: { room: string; webhook: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: Webhook;
+  };
+  /** Change a webhook, or switch it on or off */
+  'PATCH /v1/rooms/{room}/webhooks/{webhook}': {
+    path: { room: string; webhook: string };
+    query: Record<never, never>;
+    body: PatchWebhookRequest;
+    answer: Webhook;
+  };
+  /** End a webhook */
+  'DELETE /v1/rooms/{room}/webhooks/{webhook}': {
+    path: { room: string; webhook: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: undefined;
+  };
+  /** List the events that were given up */
+  'GET /v1/rooms/{room}/webhooks/{webhook}/dead-letters': {
+    path: { room: string; webhook: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: DeadLetterPage;
+  };
+  /** Deliver an event once more that was given up */
+  'POST /v1/rooms/{room}/webhooks/{webhook}/dead-letters/{seq}/redeliver': {
+    path: { room: string; webhook: string; seq: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: Redelivered;
+  };
+  /** Give a webhook a new secret */
+  'POST /v1/rooms/{room}/webhooks/{webhook}/rotate': {
+    path: { room: string; webhook: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: NewWebhookSecret;
+  };
+  /** Search messages in the rooms that the caller is a member of */
+  'GET /v1/search': {
+    path: Record<never, never>;
+    query: { after?: string; before?: string; cursor?: string; from?: string; has?: 'attachment'; limit?: number; q?: string; room?: string };
+    body: undefined;
+    answer: SearchResultPage;
   };
   /** Return one's own profile */
   'GET /v1/users/me': {

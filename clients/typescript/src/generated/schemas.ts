@@ -360,6 +360,12 @@ export interface CreateBotRequest {
   trigger?: Trigger | null;
 }
 
+/** A new integration: another program that posts into a room. */
+export interface CreateIntegrationRequest {
+  /** The name under which it posts. */
+  name: string;
+}
+
 /** A new invite link. */
 export interface CreateInviteRequest {
   /** Seconds until it stops working; a week when absent, 30 days at most. */
@@ -394,6 +400,34 @@ export interface CreateTokenRequest {
   name: string;
   /** What it may be used for; at least one. */
   scopes: Scope[];
+}
+
+/** A new outgoing webhook. */
+export interface CreateWebhookRequest {
+  /** Types of events, such as `message.created`; all when absent or empty. */
+  events?: string[];
+  /** Where events are posted to. */
+  url: string;
+}
+
+/** An event that was given up. */
+export interface DeadLetter {
+  /** When it was given up. */
+  at: Timestamp;
+  /** How often it was attempted. */
+  attempts: number;
+  /** How the last attempt ended. */
+  outcome: string;
+  /** The event. */
+  seq: number;
+}
+
+/** One page of a list. */
+export interface DeadLetterPage {
+  /** The items. */
+  items: DeadLetter[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
 }
 
 /** Rooms that were deleted. */
@@ -525,6 +559,18 @@ export interface FieldError {
   field: string;
 }
 
+/** A room in short. */
+export interface FoundRoom {
+  /** The id. */
+  id: RoomId;
+  /** Who may find and enter it. */
+  kind: RoomKind;
+  /** The name to show. */
+  name: string;
+  /** The unique short name. */
+  slug: string;
+}
+
 /** One frame from the server. */
 export type Frame =
   /** The connection is authenticated. */
@@ -564,10 +610,39 @@ export type Frame =
     op: 'pong';
   };
 
+/** A part of a text. Positions count characters (Unicode code points), from 0. */
+export interface Highlight {
+  /** The character after the last one. */
+  end: number;
+  /** The first character. */
+  start: number;
+}
+
 /** Everything before this event is gone. */
 export interface HistoryReset {
   /** The position of the last event that is gone. */
   through: number;
+}
+
+/** A message that an integration has posted. */
+export interface HookPosted {
+  /** The message. */
+  message: MessageId;
+  /** Its position. */
+  seq: number;
+}
+
+/**
+ * What a program posts. Fields that it does not know are passed over: many programs send those of
+ * another chat as well.
+ */
+export interface HookRequest {
+  /** The program's own id: the same one is one message. */
+  client_id?: string | null;
+  /** The text. */
+  text: string;
+  /** On whose behalf; shown before the text. */
+  username?: string | null;
 }
 
 /** What this server is. */
@@ -576,6 +651,8 @@ export interface Info {
   limits: Limits;
   /** Always `parlor`. */
   name: string;
+  /** Rates by name; none when they are switched off. */
+  rates?: Record<string, RateRule>;
   /** Whether anyone may register. */
   registration: Registration;
   /** Whether the first administrator is still to be made. */
@@ -584,6 +661,30 @@ export interface Info {
   subprotocols: string[];
   /** The version. */
   version: string;
+}
+
+/** Another program that posts into a room, without its secret. */
+export interface Integration {
+  /** When it was made. */
+  created_at: Timestamp;
+  /** Who made it. */
+  creator: UserRef;
+  /** The id, which is that of its user. */
+  id: UserId;
+  /** When its address was last used, to the minute. */
+  last_used_at?: Timestamp | null;
+  /** The beginning of the secret in its address. */
+  prefix: string;
+  /** Who its messages are by. */
+  user: UserRef;
+}
+
+/** One page of a list. */
+export interface IntegrationPage {
+  /** The items. */
+  items: Integration[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
 }
 
 /** An invite link's code. */
@@ -678,12 +779,16 @@ export interface MemberChange {
   user: UserRef;
 }
 
-/** One page of a list. */
+/** One page of the members of a room. */
 export interface MemberPage {
-  /** The items. */
+  /** The members. */
   items: Member[];
   /** Where the next page starts; absent at the end. */
   next?: string | null;
+  /** How many of them are there, idle ones and bots too. Of a large room, as of a moment ago. */
+  online?: number;
+  /** How many members the room has. */
+  total?: number;
 }
 
 /** What a room's bots can remember. */
@@ -850,6 +955,24 @@ export interface MessageVersionPage {
   next?: string | null;
 }
 
+/** An integration whose address was just made. It is told this one time. */
+export interface NewIntegrationAddress {
+  /** When it was made. */
+  created_at: Timestamp;
+  /** Who made it. */
+  creator: UserRef;
+  /** The id, which is that of its user. */
+  id: UserId;
+  /** When its address was last used, to the minute. */
+  last_used_at?: Timestamp | null;
+  /** The path of its address: `/v1/hooks/` and the secret. */
+  path: string;
+  /** The beginning of the secret in its address. */
+  prefix: string;
+  /** Who its messages are by. */
+  user: UserRef;
+}
+
 /** A personal access token that was just made. Its secret is told this one time. */
 export interface NewPersonalToken {
   /** When it was made. */
@@ -868,6 +991,40 @@ export interface NewPersonalToken {
   scopes: Scope[];
   /** What is sent as `Authorization: Bearer`. */
   secret: string;
+}
+
+/** A webhook whose secret was just made. It is told this one time. */
+export interface NewWebhookSecret {
+  /** Failed attempts at the next event. */
+  attempts: number;
+  /** When it was made. */
+  created_at: Timestamp;
+  /** Who made it. */
+  creator: UserRef;
+  /** Events that were given up and can be delivered again. */
+  dead_letters: number;
+  /** Since when it is not. */
+  disabled_at?: Timestamp | null;
+  /** Why it is not. */
+  disabled_reason?: string | null;
+  /** Whether it is told anything. */
+  enabled: boolean;
+  /** Types of events; empty: all. */
+  events: string[];
+  /** Since when nothing could be delivered. */
+  failing_since?: Timestamp | null;
+  /** The id. */
+  id: WebhookId;
+  /** When something was last delivered. */
+  last_delivered_at?: Timestamp | null;
+  /** How the last attempt ended. */
+  last_outcome?: string | null;
+  /** What deliveries are signed with: `whsec_` and the key in base64. */
+  secret: string;
+  /** Events up to here were delivered, are nothing for it, or were given up. */
+  seq: number;
+  /** Where events are posted to. */
+  url: string;
 }
 
 /** The state of one node. */
@@ -961,6 +1118,16 @@ export interface PatchUserRequest {
   active?: boolean | null;
   /** The server-wide role. */
   role?: ServerRole | null;
+}
+
+/** Changes of a webhook; what is absent stays. */
+export interface PatchWebhookRequest {
+  /** Whether it is told anything. Switched on again, it goes on where it stopped. */
+  enabled?: boolean | null;
+  /** Types of events; empty: all. */
+  events?: string[] | null;
+  /** Where events are posted to. */
+  url?: string | null;
 }
 
 /** A personal access token, without its secret. */
@@ -1155,6 +1322,16 @@ export interface PutPasswordRequest {
   new_password: string;
 }
 
+/** How often something may be done. */
+export interface RateRule {
+  /** How many at once after a pause. */
+  burst: number;
+  /** How many in `seconds`. */
+  count: number;
+  /** The time in which as many are given back. */
+  seconds: number;
+}
+
 /** One emoji and who reacted with it. */
 export interface Reaction {
   /** How many reacted. */
@@ -1207,6 +1384,14 @@ export interface Receipt {
   seq: number;
   /** Who. */
   user: UserRef;
+}
+
+/** What came of delivering an event again. */
+export interface Redelivered {
+  /** Whether it was delivered; then it is a dead letter no longer. */
+  delivered: boolean;
+  /** How the attempt ended. */
+  outcome: string;
 }
 
 /** A new pair of tokens for a refresh token. */
@@ -1391,6 +1576,26 @@ export type Scope =
   /** What administrators do, for tokens of administrators. */
   | 'admin';
 
+/** A message that was found. */
+export interface SearchResult {
+  /** Where in `message.body` it was found, in order. */
+  highlights: Highlight[];
+  /** The message as it is now. */
+  message: Message;
+  /** The room that it is in. */
+  room: FoundRoom;
+  /** A part of the text around what was found. */
+  snippet: Snippet;
+}
+
+/** One page of a list. */
+export interface SearchResultPage {
+  /** The items. */
+  items: SearchResult[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
+}
+
 /** A server-wide role. */
 export type ServerRole = 'admin' | 'user';
 
@@ -1469,6 +1674,14 @@ export type SignalFamily = 'typing' | 'presence' | 'receipts' | 'deltas' | 'bots
 
 /** Where a subscription continues. */
 export type Since = Position | number;
+
+/** A part of a text around what was found. */
+export interface Snippet {
+  /** Where in this part it was found. */
+  highlights: Highlight[];
+  /** The part, with `…` where something was left out. */
+  text: string;
+}
 
 /** The state of the server, for administrators. */
 export interface Status {
@@ -1641,6 +1854,49 @@ export interface UserRef {
 
 /** Who may see a profile's bio. */
 export type Visibility = 'public' | 'private';
+
+/** An address that is told what happens in a room. */
+export interface Webhook {
+  /** Failed attempts at the next event. */
+  attempts: number;
+  /** When it was made. */
+  created_at: Timestamp;
+  /** Who made it. */
+  creator: UserRef;
+  /** Events that were given up and can be delivered again. */
+  dead_letters: number;
+  /** Since when it is not. */
+  disabled_at?: Timestamp | null;
+  /** Why it is not. */
+  disabled_reason?: string | null;
+  /** Whether it is told anything. */
+  enabled: boolean;
+  /** Types of events; empty: all. */
+  events: string[];
+  /** Since when nothing could be delivered. */
+  failing_since?: Timestamp | null;
+  /** The id. */
+  id: WebhookId;
+  /** When something was last delivered. */
+  last_delivered_at?: Timestamp | null;
+  /** How the last attempt ended. */
+  last_outcome?: string | null;
+  /** Events up to here were delivered, are nothing for it, or were given up. */
+  seq: number;
+  /** Where events are posted to. */
+  url: string;
+}
+
+/** An outgoing webhook. */
+export type WebhookId = string;
+
+/** One page of a list. */
+export interface WebhookPage {
+  /** The items. */
+  items: Webhook[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
+}
 
 /** The connection is authenticated. */
 export interface Welcome {
