@@ -4,6 +4,7 @@ mod auth;
 mod bot;
 mod hook;
 mod message;
+mod object;
 mod page;
 mod provider;
 mod reading;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::object;
 use crate::id::RoomId;
 use crate::room::{Role, RoomKind, RoomSettings};
 use crate::time::Timestamp;
@@ -47,7 +48,7 @@ pub struct PatchRoomRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,
     /// Who may do what. Owners change all of it, moderators `slow_mode_seconds`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "object::optional", skip_serializing_if = "Option::is_none")]
     pub settings: Option<PatchRoomSettings>,
 }
 
@@ -132,10 +133,10 @@ pub struct PutMemberRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
     /// Takes the right to write away for a time.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "object::optional", skip_serializing_if = "Option::is_none")]
     pub mute: Option<Restriction>,
     /// Removes the member and keeps them out for a time.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "object::optional", skip_serializing_if = "Option::is_none")]
     pub ban: Option<Restriction>,
     /// An invite code, to join a private room.
     #[serde(skip_serializing_if = "Option::is_none")]
