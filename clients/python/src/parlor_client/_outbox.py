@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 from typing import Any
 
 from . import _types as t
@@ -52,10 +53,10 @@ class Outbox:
         """Forgets a command that nobody waits for."""
         self._entries.pop(entry.command["id"], None)
 
-    def ready(self) -> list[Command]:
-        """Returns what is to be sent now, and takes it as sent."""
+    def ready(self, closed: Collection[str] = ()) -> list[Command]:
+        """Returns what is to be sent now, and takes it as sent. Messages to closed rooms wait."""
         now = time.monotonic()
-        busy: set[str] = set()
+        busy = set(closed)
         commands = []
         for entry in self._entries.values():
             room = entry.room

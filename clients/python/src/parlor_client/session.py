@@ -156,6 +156,8 @@ class Session:
         """Stops following a room."""
         if follow in self._follows:
             self._follows.remove(follow)
+            # What waited for the subscription need not wait any more.
+            self._wake.set()
             self.tell({"op": "unsubscribe", "room": follow.id or follow.asked})
 
     def tell(self, command: dict[str, Any]) -> None:
@@ -365,6 +367,7 @@ class Session:
             self._refused(decode(t.Refused, frame))
         elif op == "subscribed":
             self._subscribed(decode(t.Subscribed, frame))
+            self._wake.set()
         elif op == "resync":
             self._resync(decode(t.Resync, frame))
         elif op == "drain":
@@ -411,6 +414,7 @@ class Session:
             else:
                 self._follows.remove(follow)
                 follow.fail(refused)
+                self._wake.set()
         elif frame.code == "token_expired":
             self._renew_now = True
             self._look.set()
@@ -439,7 +443,7 @@ class Session:
                         self._ask(follow)
                 while self._tells:
                     await _send(socket, self._tells.popleft())
-                for command in self._outbox.ready():
+                for command in self._outbox.ready(self._joining()):
                     await _send(socket, command)
                 waits = [at - now for at, _ in self._retries]
                 soonest = self._outbox.wake_in()
@@ -448,6 +452,15 @@ class Session:
                 await _wait(self._wake, min(waits, default=None))
         except ConnectionClosed as closed:
             raise _closed(closed) from closed
+
+    def _joining(self) -> set[str]:
+        """Returns the names of the rooms whose subscriptions are under way.
+
+        What is written there now might come before the position at which the subscription starts,
+        and then the program would wait in vain for its own message.
+        """
+        asking = [follow for follow in self._follows if follow.asking is not None]
+        return {name for follow in asking for name in (follow.asked, follow.id) if name is not None}
 
     async def _keep(self, socket: ClientConnection) -> None:
         """Sends heartbeats, renews the token, and notices silence."""

@@ -36,6 +36,14 @@ async def test_one_room_keeps_its_order_and_others_do_not_wait() -> None:
     assert [command["body"] for command in outbox.ready()] == ["2"]
 
 
+async def test_message_waits_until_its_room_is_followed() -> None:
+    outbox = Outbox()
+    for one in (entry("a", "1"), entry("b", "2")):
+        outbox.push(one)
+    assert [command["body"] for command in outbox.ready({"a"})] == ["2"]
+    assert [command["body"] for command in outbox.ready()] == ["1"]
+
+
 async def test_what_was_not_answered_is_sent_again_under_the_same_name() -> None:
     outbox = Outbox()
     outbox.push(entry("a", "1"))
