@@ -598,13 +598,16 @@ class Operations(abc.ABC):
         *,
         cursor: str | None = None,
         limit: int | None = None,
+        q: str | None = None,
+        role: Literal["member", "moderator", "owner"] | None = None,
+        status: Literal["online"] | None = None,
     ) -> t.MemberPage:
         """GET /v1/rooms/{room}/members: List the members of a room."""
         answer: t.MemberPage = await self._call(
             "GET",
             f"/v1/rooms/{quote(room)}/members",
             type_of('t.MemberPage'),
-            query={"cursor": cursor, "limit": limit},
+            query={"cursor": cursor, "limit": limit, "q": q, "role": role, "status": status},
         )
         return answer
 
@@ -902,6 +905,27 @@ class Operations(abc.ABC):
             "POST",
             f"/v1/rooms/{quote(room)}/webhooks/{quote(webhook)}/rotate",
             type_of('t.NewWebhookSecret'),
+        )
+        return answer
+
+    async def search_messages(
+        self,
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        cursor: str | None = None,
+        from_: str | None = None,
+        has: Literal["attachment"] | None = None,
+        limit: int | None = None,
+        q: str | None = None,
+        room: str | None = None,
+    ) -> t.SearchResultPage:
+        """GET /v1/search: Search messages in the rooms that the caller is a member of."""
+        answer: t.SearchResultPage = await self._call(
+            "GET",
+            "/v1/search",
+            type_of('t.SearchResultPage'),
+            query={"after": after, "before": before, "cursor": cursor, "from": from_, "has": has, "limit": limit, "q": q, "room": room},
         )
         return answer
 

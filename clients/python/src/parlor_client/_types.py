@@ -434,6 +434,30 @@ class FieldError:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FoundRoom:
+    """A room in short."""
+
+    id: RoomId
+    """The id."""
+    kind: RoomKind
+    """Who may find and enter it."""
+    name: str
+    """The name to show."""
+    slug: str
+    """The unique short name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Highlight:
+    """A part of a text. Positions count characters (Unicode code points), from 0."""
+
+    end: int
+    """The character after the last one."""
+    start: int
+    """The first character."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HistoryReset:
     """Everything before this event is gone."""
 
@@ -473,6 +497,8 @@ class Info:
     """Limits of a connection."""
     name: str
     """Always `parlor`."""
+    rates: dict[str, RateRule] = field(default_factory=dict)
+    """Rates by name; none when they are switched off."""
     registration: Registration
     """Whether anyone may register."""
     setup_required: bool
@@ -611,12 +637,16 @@ class MemberChange:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MemberPage:
-    """One page of a list."""
+    """One page of the members of a room."""
 
     items: list[Member]
-    """The items."""
+    """The members."""
     next: str | None = None
     """Where the next page starts; absent at the end."""
+    online: int = 0
+    """How many of them are there, idle ones and bots too. Of a large room, as of a moment ago."""
+    total: int = 0
+    """How many members the room has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -1202,6 +1232,18 @@ class PutPasswordRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RateRule:
+    """How often something may be done."""
+
+    burst: int
+    """How many at once after a pause."""
+    count: int
+    """How many in `seconds`."""
+    seconds: int
+    """The time in which as many are given back."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Reaction:
     """One emoji and who reacted with it."""
 
@@ -1446,6 +1488,30 @@ class RoomState:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SearchResult:
+    """A message that was found."""
+
+    highlights: list[Highlight]
+    """Where in `message.body` it was found, in order."""
+    message: Message
+    """The message as it is now."""
+    room: FoundRoom
+    """The room that it is in."""
+    snippet: Snippet
+    """A part of the text around what was found."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchResultPage:
+    """One page of a list."""
+
+    items: list[SearchResult]
+    """The items."""
+    next: str | None = None
+    """Where the next page starts; absent at the end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
     """A login."""
 
@@ -1479,6 +1545,16 @@ class SetupRequest:
     """The token of the link."""
     username: str
     """The administrator's user name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snippet:
+    """A part of a text around what was found."""
+
+    highlights: list[Highlight]
+    """Where in this part it was found."""
+    text: str
+    """The part, with `…` where something was left out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
