@@ -12,7 +12,6 @@ mod drain;
 mod fairness;
 mod fan_out;
 mod faults;
-mod giant;
 mod harness;
 mod http;
 mod nodes;
