@@ -154,7 +154,7 @@ pub(crate) async fn answer(response: Response) -> (u16, Value) {
 fn steady(mut value: Value) -> Value {
     match &mut value {
         Value::Object(fields) => {
-            for name in ["status", "last_seen", "last_seen_at", "connections"] {
+            for name in ["status", "last_seen", "last_seen_at", "connections", "online"] {
                 fields.remove(name);
             }
             for value in fields.values_mut() {
