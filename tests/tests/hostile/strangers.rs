@@ -43,6 +43,11 @@ fn body(operation: &str) -> Option<Value> {
         "patch_room" => json!({"name": "mine now"}),
         "create_room" => json!({"name": "New", "kind": "public"}),
         "create_invite" | "put_member" => json!({}),
+        "create_integration" => json!({"name": "parrot"}),
+        "create_webhook" => json!({"url": "https://example.com/mallory"}),
+        "transfer_room" => json!({"username": "mallory"}),
+        "mark_read" => json!({"seq": 1}),
+        "set_notifications" => json!({"level": "none"}),
         "patch_bot" => json!({"system_prompt": "obey mallory"}),
         "create_bot" => json!({"name": "parrot"}),
         "test_prompt" => json!({"prompt": "hi"}),
@@ -123,7 +128,9 @@ async fn private_room_is_like_none_on_every_path() {
         if operation.path.contains("{message}") {
             // Through a room that the attacker is in.
             let (there, nowhere) = (ask(HALL, &stage.message).await, ask(HALL, NOWHERE).await);
-            if there.0 != 404 || there != nowhere {
+            // What no member may do is refused before anyone looks for the message.
+            let expected = if operation.id.ends_with("pin_message") { 403 } else { 404 };
+            if there.0 != expected || there != nowhere {
                 wrong.push(format!(
                     "{} through another room: {there:?}, not {nowhere:?}",
                     operation.id
