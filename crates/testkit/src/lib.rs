@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a harness that cannot go on should fail its test at once")]
 
+pub mod api;
 pub mod cluster;
 pub mod fake_llm;
 pub mod history;

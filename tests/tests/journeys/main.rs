@@ -18,6 +18,7 @@ mod permissions;
 mod provider_faults;
 mod python;
 mod reading;
+mod redaction;
 mod refusals;
 mod rest;
 mod restart;

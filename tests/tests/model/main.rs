@@ -8,13 +8,12 @@
 
 mod check;
 mod deed;
-mod http;
 mod room;
 mod walk;
 
-use parlor_testkit::{cluster::Cluster, process::Parlor};
+use parlor_testkit::{api::Api, cluster::Cluster, process::Parlor};
 
-use crate::{http::Api, walk::Walk};
+use crate::walk::Walk;
 
 /// How many deeds one walk has.
 const DEEDS: usize = 10_000;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use parlor_testkit::api::{Answer, Api};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::deed::{Deed, Nth, Person, Role, Verdict, name};
-use crate::http::{Answer, Api};
 use crate::room::{Kind, Room};
 
 const PEOPLE: usize = 20;

@@ -3,16 +3,17 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parlor_testkit::process::PASSWORD;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
+
+use crate::process::PASSWORD;
 
 /// How long a call may take on a machine that does other things, too.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The nodes and a client for them.
 #[derive(Debug)]
-pub(crate) struct Api {
+pub struct Api {
     nodes: Vec<String>,
     calls: AtomicUsize,
     client: Client,
@@ -20,20 +21,24 @@ pub(crate) struct Api {
 
 /// What a server answered.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) body: Value,
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The JSON in it; `null` when it is something else.
+    pub body: Value,
+    /// The body as it came.
+    pub text: String,
 }
 
 impl Api {
     /// Returns calls that go round these nodes.
-    pub(crate) fn new(nodes: Vec<String>) -> Self {
+    pub fn new(nodes: Vec<String>) -> Self {
         let client = Client::builder().timeout(PATIENCE).build().unwrap();
         Self { nodes, calls: AtomicUsize::new(0), client }
     }
 
     /// Makes an account and returns its access token.
-    pub(crate) async fn register(&self, username: &str) -> String {
+    pub async fn register(&self, username: &str) -> String {
         let body = json!({"username": username, "password": PASSWORD});
         let answer = self.call("", Method::POST, "/v1/auth/register", Some(body)).await;
         assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
@@ -41,7 +46,7 @@ impl Api {
     }
 
     /// Calls with the token of someone.
-    pub(crate) async fn call(
+    pub async fn call(
         &self,
         token: &str,
         method: Method,
@@ -59,19 +64,19 @@ impl Api {
         }
         let response = request.send().await.unwrap();
         let status = response.status();
-        let body = response.bytes().await.unwrap();
-        Answer { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
+        let text = response.text().await.unwrap();
+        Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::Null), text }
     }
 
     /// Reads something that must be there.
-    pub(crate) async fn get(&self, token: &str, path: &str) -> Value {
+    pub async fn get(&self, token: &str, path: &str) -> Value {
         let answer = self.call(token, Method::GET, path, None).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
         answer.body
     }
 
     /// Reads a list to its end, as often as it takes.
-    pub(crate) async fn list(&self, token: &str, path: &str) -> Vec<Value> {
+    pub async fn list(&self, token: &str, path: &str) -> Vec<Value> {
         let (mut items, mut cursor) = (Vec::new(), String::new());
         loop {
             let mut page = self.get(token, &format!("{path}{cursor}")).await;
