@@ -1,10 +1,6 @@
 //! After a redaction is acknowledged, the text is nowhere.
 
-use parlor_protocol::{
-    http::{CreateRoomRequest, EditMessageRequest},
-    id::MessageId,
-    room::RoomKind,
-};
+use parlor_protocol::{http::CreateRoomRequest, id::MessageId, room::RoomKind};
 use parlor_testkit::{
     api::Api,
     fake_llm::FakeLlm,
@@ -78,7 +74,7 @@ async fn write_a_secret(brokers: &[&Parlor], ada: &User, bob: &User) -> MessageI
     let first = format!("the {FIRST} is in the garden");
     let message = ada.http.publish(ROOM, &draft(&first, None)).await.unwrap().id;
     let body = format!("the {SECOND} is in the garden, @bob");
-    ada.http.edit_message(ROOM, message, &EditMessageRequest { body }).await.unwrap();
+    ada.http.edit_message(ROOM, message, &body).await.unwrap();
     bob.http.add_reaction(ROOM, message, "👀").await.unwrap();
     let api = Api::new(brokers.iter().map(|broker| broker.url()).collect());
     let answer = "which one?";
