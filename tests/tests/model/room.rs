@@ -102,15 +102,15 @@ impl Room {
         };
         let may_write = !member.muted && !self.is_archived;
         match deed {
-            Deed::Publish { body, thread, .. } if may_write => {
-                self.publish(person, &member, body, *thread)
+            Deed::Publish { body, reply_to, thread } if may_write => {
+                self.publish(person, &member, body, (*reply_to, *thread))
             }
             Deed::Edit(nth, body) if may_write => self.edit(person, &member, *nth, body),
             Deed::React(nth, emoji) if may_write => self.react(person, *nth, emoji, true),
             Deed::Unreact(nth, emoji) if may_write => self.react(person, *nth, emoji, false),
             Deed::Redact(nth) => self.redact(person, &member, *nth),
-            Deed::Pin(nth) => self.pin(&member, *nth, true),
-            Deed::Unpin(nth) => self.pin(&member, *nth, false),
+            Deed::Pin(nth) if !self.is_archived => self.pin(&member, *nth, true),
+            Deed::Unpin(nth) if !self.is_archived => self.pin(&member, *nth, false),
             Deed::Read(seq) => {
                 let seq = (*seq).min(self.seq);
                 self.members.entry(person).and_modify(|member| member.read_seq = seq);
@@ -243,10 +243,14 @@ impl Room {
         person: Person,
         member: &Member,
         body: &str,
-        thread: Option<Nth>,
+        (reply_to, thread): (Option<Nth>, Option<Nth>),
     ) -> Verdict {
-        // A thread has one level: who answers in it stays in it.
-        let root = thread.map(|nth| self.messages[nth].root.unwrap_or(nth));
+        // A thread has one level: who answers in it stays in it, said or not.
+        let root = match (thread, reply_to) {
+            (Some(nth), _) => Some(self.messages[nth].root.unwrap_or(nth)),
+            (None, Some(nth)) => self.messages[nth].root,
+            (None, None) => None,
+        };
         self.seq += 1;
         let (mentions, mentions_room) = self.mentioned(member, body);
         self.messages.push(Message {
@@ -320,7 +324,8 @@ impl Room {
     fn pin(&mut self, member: &Member, nth: Nth, pin: bool) -> Verdict {
         let message = &mut self.messages[nth];
         let may = self.kind == Kind::Direct || member.role >= Role::Moderator;
-        if !may || message.is_redacted {
+        // What is redacted cannot be pinned, and is not pinned any more.
+        if !may || (pin && message.is_redacted) {
             return Verdict::Refused;
         }
         if message.is_pinned != pin {
