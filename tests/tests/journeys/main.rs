@@ -15,6 +15,7 @@ mod idempotence;
 mod midstream;
 mod openapi;
 mod permissions;
+mod presence;
 mod provider_faults;
 mod python;
 mod reading;

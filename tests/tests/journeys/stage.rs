@@ -274,6 +274,19 @@ impl Stage {
         ended
     }
 
+    /// Stops and starts every process that takes clients, one after the other.
+    pub(crate) async fn roll(&mut self) {
+        for number in 0..self.brokers().len() {
+            let process = match self {
+                Self::Alone(server) => &mut **server,
+                Self::Cluster(cluster, _) => &mut cluster.brokers[number].process,
+            };
+            process.ask_to_stop();
+            assert_eq!(process.wait(process::STOP_PATIENCE).await.code(), Some(0));
+            self.restart().await;
+        }
+    }
+
     /// Starts what has ended again: same data, same addresses.
     pub(crate) async fn restart(&mut self) {
         for process in self.processes_mut() {
