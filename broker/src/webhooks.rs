@@ -112,9 +112,14 @@ impl Turn {
                 return self.settle(WebhookProgress::Released).await.map(drop);
             };
             for event in &events {
-                let wanted = wants(&self.claimed.webhook, event);
-                if wanted && self.tell(event).await? == Next::Over {
-                    return Ok(());
+                if wants(&self.claimed.webhook, event) {
+                    // Read again: since the page was read it may have been redacted or reset.
+                    let events = self.node.store.read_events(room, event.seq - 1, 1).await?;
+                    if let Some(now) = events.first().filter(|now| now.seq == event.seq)
+                        && self.tell(now).await? == Next::Over
+                    {
+                        return Ok(());
+                    }
                 }
                 told += 1;
                 if self.node.lifecycle.draining().is_cancelled() || told >= TURN {

@@ -10,7 +10,7 @@ use axum::extract::State;
 use parlor_domain::permission::Action;
 use parlor_domain::search::{Query, QueryRefused, Span, snippet};
 use parlor_protocol::code::Code;
-use parlor_protocol::http::{FoundRoom, Highlight, Page, SearchResult, Snippet};
+use parlor_protocol::http::{FoundRoom, Highlight, Page, Scope, SearchResult, Snippet};
 use parlor_protocol::id::{RoomId, RoomRef};
 use parlor_store::{SearchHit, SearchPage, SearchRequest, SearchWindow};
 use schemars::JsonSchema;
@@ -34,6 +34,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                  words. Best answers come first, among about as good ones the newest; a page may \
                  have fewer than asked for although `next` leads to more.",
             )
+            .scope(Scope::Read)
             .query::<SearchQuery>()
             .answers::<Page<SearchResult>>(200, "A page of messages, best first.")
             .refuses(&[Code::NotFound, Code::NotAMember]),

@@ -25,7 +25,8 @@ statements! {
     FIND = concat!(webhook!(), "WHERE w.id = ?1");
     LIST = concat!(webhook!(), "WHERE w.room = ?1 ORDER BY w.created_at, w.id");
     UPDATE = "UPDATE webhooks SET url = coalesce(?3, url), events = coalesce(?4, events), \
-              salt = coalesce(?5, salt) WHERE room = ?1 AND id = ?2";
+              salt = coalesce(?5, salt), \
+              generation = generation + 1, lease_until = NULL WHERE room = ?1 AND id = ?2";
     ENABLE = "UPDATE webhooks SET disabled_at = NULL, disabled_reason = NULL, attempts = 0, \
               failing_since = NULL, due_at = 0 WHERE id = ?1 AND disabled_at IS NOT NULL";
     DISABLE = "UPDATE webhooks SET disabled_at = ?2, disabled_reason = ?3, lease_until = NULL \
