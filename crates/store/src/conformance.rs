@@ -165,6 +165,7 @@ macro_rules! store_conformance {
                 command_has_a_name_of_its_own_in_its_room,
                 webhook_is_claimed_by_one_while_it_has_work,
                 event_that_is_given_up_is_kept_apart,
+                changed_webhook_is_told_by_another_turn,
                 webhook_that_is_off_is_told_nothing,
             });
             $crate::store_conformance!(@tests $factory, replay {

@@ -1,21 +1,19 @@
 //! Other programs: what they are told, whichever node dies, and what they post.
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-    sync::mpsc,
-    time::Duration,
-};
+pub(crate) mod receiver;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use parlor_client::Http;
 use parlor_protocol::{
     code::Code,
-    http::{CreateWebhookRequest, HookRequest},
+    http::{CreateWebhookRequest, HookRequest, PatchWebhookRequest},
     user::UserKind,
 };
 use parlor_testkit::process::client_config;
-use serde_json::Value;
+use sha2::Sha256;
 
+use self::receiver::{Received, Receiver};
 use crate::{
     MACHINE,
     stage::{Builder, Place, in_both_places},
@@ -23,69 +21,13 @@ use crate::{
 
 in_both_places! {
     every_event_is_told_in_order_although_the_teller_dies,
+    text_that_is_redacted_while_a_webhook_is_behind_is_not_sent,
+    new_address_and_secret_hold_from_the_next_event_on,
     program_posts_through_every_node_and_its_secret_is_in_no_log,
     own_network_is_not_called_unless_it_is_allowed,
 }
 
-/// Longer than a lease and a restart.
-const PATIENCE: Duration = Duration::from_secs(30);
 const MESSAGES: usize = 20;
-
-/// Another program, which takes what is posted to it.
-struct Receiver {
-    url: String,
-    bodies: mpsc::Receiver<Value>,
-}
-
-impl Receiver {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/in", listener.local_addr().unwrap());
-        let (sender, bodies) = mpsc::channel();
-        std::thread::spawn(move || {
-            while let Ok((stream, _)) = listener.accept() {
-                let sender = sender.clone();
-                std::thread::spawn(move || {
-                    while let Some(body) = receive(&stream) {
-                        // A little slow, so that there is a middle in which to die.
-                        std::thread::sleep(Duration::from_millis(20));
-                        let taken = sender.send(body).is_ok();
-                        let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
-                        if !taken || (&stream).write_all(answer).is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-        });
-        Self { url, bodies }
-    }
-
-    fn next(&self) -> Value {
-        self.bodies.recv_timeout(PATIENCE).expect("nothing was told in time")
-    }
-}
-
-fn receive(stream: &TcpStream) -> Option<Value> {
-    let mut reader = BufReader::new(stream);
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        let line = line.trim_end().to_ascii_lowercase();
-        if let Some(value) = line.strip_prefix("content-length: ") {
-            length = value.parse().unwrap();
-        }
-        if line.is_empty() {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    Some(serde_json::from_slice(&body).unwrap())
-}
 
 fn eager(place: Place) -> Builder {
     place
@@ -97,24 +39,27 @@ fn eager(place: Place) -> Builder {
         .env("PARLOR_WEBHOOKS__POLL", "50ms")
 }
 
+/// One that waits for a receiver which takes its time.
+fn patient(place: Place) -> Builder {
+    eager(place).env("PARLOR_WEBHOOKS__LEASE", "5m").env("PARLOR_WEBHOOKS__TIMEOUT", "1m")
+}
+
+fn of_messages(receiver: &Receiver) -> CreateWebhookRequest {
+    CreateWebhookRequest { url: receiver.url.clone(), events: vec!["message.created".to_owned()] }
+}
+
 async fn every_event_is_told_in_order_although_the_teller_dies(place: Place) {
     let _alone = MACHINE.write().await;
     let mut stage = eager(place).start().await;
     let ada = stage.register("ada").await;
     ada.create_room("lab", &[]).await;
     let receiver = Receiver::start();
-    let request = CreateWebhookRequest {
-        url: receiver.url.clone(),
-        events: vec!["message.created".to_owned()],
-    };
-    ada.http.create_webhook("lab", &request).await.unwrap();
+    ada.http.create_webhook("lab", &of_messages(&receiver)).await.unwrap();
     let texts: Vec<String> = (0..MESSAGES).map(|n| format!("message {n}")).collect();
     for text in &texts {
         ada.say("lab", text).await;
     }
-    let told =
-        |receiver: &Receiver| receiver.next()["event"]["data"]["body"].as_str().unwrap().to_owned();
-    let mut heard: Vec<String> = (0..5).map(|_| told(&receiver)).collect();
+    let mut heard: Vec<String> = (0..5).map(|_| receiver.next().said()).collect();
 
     stage.kill_with_most("parlor_webhook_deliveries_total").await;
     if place == Place::Alone {
@@ -122,7 +67,7 @@ async fn every_event_is_told_in_order_although_the_teller_dies(place: Place) {
     }
 
     while heard.last() != texts.last() {
-        heard.push(told(&receiver));
+        heard.push(receiver.next().said());
     }
     // At least once: what was under way may come twice, and nothing comes out of its turn.
     heard.dedup();
@@ -137,6 +82,77 @@ async fn every_event_is_told_in_order_although_the_teller_dies(place: Place) {
     for text in &texts {
         assert!(heard.contains(text), "{text} was not told: {heard:?}");
     }
+}
+
+async fn text_that_is_redacted_while_a_webhook_is_behind_is_not_sent(place: Place) {
+    let _shared = MACHINE.read().await;
+    let stage = patient(place).start().await;
+    let ada = stage.register("ada").await;
+    ada.create_room("lab", &[]).await;
+    let (receiver, let_go) = Receiver::held();
+    ada.http.create_webhook("lab", &of_messages(&receiver)).await.unwrap();
+    ada.say("lab", "first").await;
+    assert_eq!(receiver.next().said(), "first");
+    ada.say("lab", "second").await;
+    let secret = ada.say("lab", "do not tell").await;
+    let_go.send(()).unwrap();
+    // Both were there when the page was read of which this is the first.
+    assert_eq!(receiver.next().said(), "second");
+
+    ada.http.redact_message("lab", secret.id).await.unwrap();
+    drop(let_go);
+
+    let told = receiver.next();
+    assert_eq!(told.said(), "", "what was removed meanwhile is not sent");
+    assert!(!String::from_utf8_lossy(&told.body).contains("do not tell"));
+}
+
+async fn new_address_and_secret_hold_from_the_next_event_on(place: Place) {
+    let _shared = MACHINE.read().await;
+    let stage = patient(place).start().await;
+    let ada = stage.register("ada").await;
+    ada.create_room("lab", &[]).await;
+    let (old, let_go) = Receiver::held();
+    let new = Receiver::start();
+    let made = ada.http.create_webhook("lab", &of_messages(&old)).await.unwrap();
+    let texts = ["one", "two", "three"];
+    for text in texts {
+        ada.say("lab", text).await;
+    }
+    let first = old.next();
+    assert_eq!(first.said(), "one");
+    assert!(is_signed(&first, &made.secret));
+
+    // The turn goes on while both change.
+    let webhook = made.webhook.id;
+    let request = PatchWebhookRequest { url: Some(new.url.clone()), ..Default::default() };
+    ada.http.patch_webhook("lab", webhook, &request).await.unwrap();
+    let rotated = ada.http.rotate_webhook("lab", webhook).await.unwrap();
+    drop(let_go);
+
+    let heard: Vec<Received> = texts.iter().map(|_| new.next()).collect();
+    let said: Vec<String> = heard.iter().map(Received::said).collect();
+    assert_eq!(said, texts, "all of it, since the first was told to the wrong one");
+    for told in &heard {
+        assert!(is_signed(told, &rotated.secret) && !is_signed(told, &made.secret));
+    }
+    assert!(old.rest().is_empty(), "the old address is told nothing more");
+}
+
+/// Verifies a call as its receiver does, by what the documentation says.
+fn is_signed(received: &Received, secret: &str) -> bool {
+    let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+    let tag = |signed: &[u8]| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+        mac.update(signed);
+        mac.finalize().into_bytes()
+    };
+    let (id, at) = (received.header("webhook-id"), received.header("webhook-timestamp"));
+    let standard = tag(&[format!("{id}.{at}.").as_bytes(), &received.body].concat());
+    let own = tag(&[format!("{at}.").as_bytes(), &received.body].concat());
+    let hex: String = own.iter().map(|byte| format!("{byte:02x}")).collect();
+    received.header("webhook-signature") == format!("v1,{}", STANDARD.encode(standard))
+        && received.header("parlor-signature") == format!("t={at},v1={hex}")
 }
 
 async fn program_posts_through_every_node_and_its_secret_is_in_no_log(place: Place) {

@@ -227,6 +227,32 @@ pub async fn event_that_is_given_up_is_kept_apart(factory: &dyn Factory) {
     assert!(!store.delete_dead_letter(made.id, seqs[2]).await.unwrap());
 }
 
+/// Whoever tells a webhook stops when it is changed, and the next one knows the change.
+pub async fn changed_webhook_is_told_by_another_turn(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let ada = world.user("ada").await;
+    let room = world.room(RoomKind::Public, &ada, &[]).await;
+    let made = store.create_webhook(new_webhook(&world, room, &ada)).await.unwrap().unwrap();
+    world.said(room, &ada, "one").await;
+    let seq = world.seq(room).await;
+    for change in [
+        WebhookChange {
+            url: Some("https://example.org/new".to_owned()),
+            ..WebhookChange::default()
+        },
+        WebhookChange { salt: Some([9; 16]), ..WebhookChange::default() },
+    ] {
+        let before = claim(store).await.unwrap();
+        let changed = store.update_webhook(room, made.id, change).await.unwrap().unwrap();
+        let delivered = WebhookProgress::Delivered { seq, at: world.now() };
+        assert!(!settle(store, &before, delivered).await, "it went to the old address");
+        let now = claim(store).await.expect("nobody has to wait for the lease to end");
+        assert_eq!((now.webhook.url, now.webhook.salt), (changed.url, changed.salt));
+        store.release_webhooks().await.unwrap();
+    }
+}
+
 /// A webhook that is switched off is not claimed, and its holder loses it.
 pub async fn webhook_that_is_off_is_told_nothing(factory: &dyn Factory) {
     let world = World::open(factory).await;
