@@ -15,6 +15,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::node::Node;
 
+mod account;
 mod admin;
 mod assets;
 mod asyncapi;
@@ -37,6 +38,7 @@ mod memory;
 mod messages;
 mod observe;
 mod openapi;
+mod personal;
 mod problem;
 mod reading;
 mod rooms;

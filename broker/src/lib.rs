@@ -5,6 +5,7 @@ pub mod bootstrap;
 pub mod committer;
 pub mod crowd;
 pub mod edge;
+mod erasure;
 pub mod grant;
 pub mod http;
 pub mod metrics;

@@ -11,6 +11,7 @@ use parlor_domain::permission::Refused as RuleRefused;
 use parlor_protocol::code::{Code, FieldError, Problem};
 use parlor_protocol::frame;
 use parlor_protocol::limits::PINS_MAX;
+use parlor_store::people::LastAdmin;
 use parlor_store::record::{RoomConflict, UserConflict};
 use parlor_store::{AppendRefused, StoreError};
 
@@ -194,6 +195,9 @@ impl From<AppendRefused> for Refusal {
                 Code::Conflict,
                 "Only a person other than yourself can become the owner of the room.",
             ),
+            AppendRefused::Deserted => {
+                Self::new(Code::Conflict, "Nobody else is in the room: delete it.")
+            }
             AppendRefused::LastOwner => Self::new(
                 Code::Conflict,
                 "A room needs an owner: make someone else owner first, or delete the room.",
@@ -213,6 +217,13 @@ impl From<AppendRefused> for Refusal {
                 Self::new(Code::Conflict, "Another turn has taken this reply over.")
             }
         }
+    }
+}
+
+impl From<LastAdmin> for Refusal {
+    fn from(_: LastAdmin) -> Self {
+        let detail = "The last administrator cannot leave: make someone else administrator first.";
+        Self::new(Code::Conflict, detail)
     }
 }
 

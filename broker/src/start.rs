@@ -159,6 +159,7 @@ impl Broker {
             lifecycle.spawn("webhooks", webhooks::run(Arc::clone(&node)));
         }
         spawn(&mut tasks.relaying, lifecycle, relay.run());
+        spawn(&mut tasks.relaying, lifecycle, crate::erasure::run(Arc::clone(&node)));
         if let Some(tls) = &node.tls {
             let renewals = node.metrics.http.renewals.clone();
             lifecycle.spawn("certificate", Arc::clone(tls).watch(lifecycle.clone(), renewals));

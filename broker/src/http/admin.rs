@@ -127,7 +127,7 @@ async fn patch_user(
     }
     let now = node.now();
     let ended = if request.active == Some(false) {
-        node.store.revoke_sessions_of(user, None, now).await?
+        node.store.close_account(user, now).await?.map_err(Refusal::from)?
     } else {
         Vec::new()
     };

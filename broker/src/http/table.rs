@@ -2,8 +2,8 @@
 
 use super::endpoint::Endpoint;
 use super::{
-    admin, auth, bots, documents, events, export, integrations, invites, llm, members, memory,
-    messages, problem, reading, rooms, search, system, tokens, users, webhooks,
+    account, admin, auth, bots, documents, events, export, integrations, invites, llm, members,
+    memory, messages, personal, problem, reading, rooms, search, system, tokens, users, webhooks,
 };
 
 /// Returns every operation that is served and documented.
@@ -11,6 +11,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     [
         auth::endpoints(),
         users::endpoints(),
+        account::endpoints(),
+        personal::endpoints(),
         tokens::endpoints(),
         rooms::endpoints(),
         members::endpoints(),

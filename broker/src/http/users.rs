@@ -12,7 +12,7 @@ use parlor_protocol::http::{PatchMeRequest, PresenceResponse, PutPasswordRequest
 use parlor_protocol::user::{PresenceStatus, User, UserKind};
 use parlor_store::record::ProfileChange;
 
-use super::auth::login::check_password;
+use super::auth::login::check_own_password;
 use super::auth::{hash_new, username_code};
 use super::endpoint::Endpoint;
 use super::extract::{InPath, JsonBody};
@@ -41,7 +41,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about("Users", "Change one's own password")
             .details("Ends all other logins of the user.")
             .body::<PutPasswordRequest>()
-            .answers_nothing("The password was changed."),
+            .answers_nothing("The password was changed.")
+            .refuses(&[Code::Conflict]),
         Endpoint::get("/v1/users/{username}", "get_user", get_user)
             .scope(Scope::Read)
             .about("Users", "Return a profile")
@@ -103,24 +104,22 @@ async fn put_password(
     JsonBody(request): JsonBody<PutPasswordRequest>,
 ) -> Outcome<StatusCode> {
     let node = app.node();
-    let login = caller.user.username.as_str();
-    let checked = check_password(&app, address, login, &request.current_password).await;
-    let account = checked.map_err(|refusal| match refusal.code {
-        // The login itself is fine, so this is not about it.
-        Code::Unauthenticated => {
-            Refusal::field("current_password", "wrong", "is not the present password")
-        }
-        _ => refusal,
-    })?;
+    let (field, password) = ("current_password", &request.current_password);
+    let checked = check_own_password(&app, address, &caller, field, password).await?;
+    let account = checked.account;
     let known = Known {
         username: account.user.username.clone(),
         email: account.user.email.clone(),
         display_name: Some(account.user.display_name.clone()),
     };
     let hash = hash_new(node, "new_password", &request.new_password, known).await?;
-    node.store.set_password_hash(account.user.id, hash).await?;
-    let ended = node.store.revoke_sessions_of(account.user.id, Some(caller.session), node.now());
-    for session in ended.await? {
+    let old = checked.hash.unwrap_or_default();
+    let changed =
+        node.store.change_password(account.user.id, &old, hash, caller.session, node.now());
+    let ended = changed.await?.ok_or_else(|| {
+        Refusal::new(Code::Conflict, "The password was changed by another call in the meantime.")
+    })?;
+    for session in ended {
         node.end_session(session);
     }
     Ok(StatusCode::NO_CONTENT)

@@ -35,4 +35,7 @@ pub use room::{
 pub use search::{FoundRoom, Highlight, SearchResult, Snippet};
 pub use server::{Dependency, Info, NodeStatus, RateRule, Readiness, Registration, Status};
 pub use token::{CreateTokenRequest, NewPersonalToken, PersonalToken, Scope, Scopes};
-pub use user::{AdminUser, PatchMeRequest, PatchUserRequest, PresenceResponse};
+pub use user::{
+    AdminUser, DeactivateRequest, EraseRequest, ErasedMessages, PatchMeRequest, PatchUserRequest,
+    PresenceResponse,
+};

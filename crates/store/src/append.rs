@@ -67,6 +67,14 @@ pub enum Intent {
     },
     /// Ends one's own membership. The last owner of a room with other members may not leave.
     Leave,
+    /// Ends the membership of an erased user. If they were the last owner, the moderator who has been
+    /// there longest becomes owner, or else the member.
+    Depart,
+    /// Removes the text of a message of an erased user.
+    EraseMessage {
+        /// The message.
+        message: MessageId,
+    },
     /// Ends another's membership.
     Kick {
         /// Whose.
@@ -237,6 +245,9 @@ pub enum AppendRefused {
     /// Only a person can own a room, and nobody gives it to themselves.
     #[error("this member cannot own the room")]
     NotAnOwner,
+    /// No other person is in the room: it is to be removed.
+    #[error("nobody else is in the room")]
+    Deserted,
     /// The room would have no owner.
     #[error("a room needs an owner: make someone else owner first")]
     LastOwner,

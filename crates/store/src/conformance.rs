@@ -14,6 +14,7 @@ pub mod members;
 pub mod mentions;
 pub mod messages;
 pub mod operations;
+pub mod people;
 pub mod programs;
 pub mod reading;
 pub mod replay;
@@ -158,6 +159,13 @@ macro_rules! store_conformance {
                 older_texts_are_listed,
                 messages_are_pinned_and_unpinned,
                 pins_of_a_room_are_bounded,
+            });
+            $crate::store_conformance!(@tests $factory, people {
+                password_changes_once_and_ends_the_other_logins,
+                last_administrator_stays_however_many_leave_at_once,
+                erased_account_is_nobody_and_its_name_is_free,
+                departing_owner_leaves_the_room_to_who_was_there_longest,
+                messages_of_an_erased_user_are_found_and_lose_their_texts,
             });
             $crate::store_conformance!(@tests $factory, programs {
                 integration_is_found_by_its_present_secret,

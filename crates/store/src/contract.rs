@@ -28,6 +28,7 @@ use uuid::Uuid;
 use crate::append::{Append, AppendRefused, Appended, QueuedJob};
 use crate::error::StoreError;
 use crate::moderation::Moderation;
+use crate::people::People;
 use crate::record::{
     Account, BotRecord, CancelOutcome, Checkpoint, ClaimedJob, CreatedRoom, Credentials,
     InviteRecord, Lease, MemberRecord, NewInvite, NewRoom, NewSession, NewUser, ProfileChange,
@@ -52,6 +53,7 @@ pub trait Store:
     + Rooms
     + Crowds
     + Moderation
+    + People
     + Log
     + Reading
     + Many
@@ -75,6 +77,7 @@ impl<T> Store for T where
         + Rooms
         + Crowds
         + Moderation
+        + People
         + Log
         + Reading
         + Many

@@ -14,6 +14,7 @@ pub mod contract;
 mod document;
 pub mod error;
 pub mod moderation;
+pub mod people;
 pub mod postgres;
 pub mod record;
 pub mod search;
@@ -28,6 +29,7 @@ pub use contract::{
 };
 pub use error::StoreError;
 pub use moderation::Moderation;
+pub use people::People;
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use search::{Search, SearchHit, SearchPage, SearchRequest, SearchWindow};
 pub use sqlite::{OpenError, SqliteOptions, SqliteStore};

@@ -23,6 +23,7 @@ mod many;
 mod moderation;
 mod open;
 mod operations;
+mod people;
 mod pools;
 mod query;
 mod reading;

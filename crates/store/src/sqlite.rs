@@ -17,6 +17,7 @@ mod many;
 mod moderation;
 mod open;
 mod operations;
+mod people;
 mod query;
 mod readers;
 mod reading;

@@ -52,6 +52,8 @@ fn body(operation: &str) -> Option<Value> {
         "test_prompt" => json!({"prompt": "hi"}),
         "admin_patch_user" => json!({"role": "admin"}),
         "patch_me" => json!({"display_name": "Mallory"}),
+        "deactivate_me" => json!({"password": "x"}),
+        "delete_me" => json!({"password": "x", "messages": "keep"}),
         "put_password" => {
             json!({"current_password": "x", "new_password": "copper-lantern-77-harbor"})
         }

@@ -1,10 +1,12 @@
 //! What a worker has no business with: bans, links and accounts.
 
 use async_trait::async_trait;
-use parlor_protocol::id::{RoomId, UserId};
+use parlor_protocol::id::{MessageId, RoomId, SessionId, UserId};
+use parlor_protocol::message::Message;
 use parlor_protocol::time::Timestamp;
 use parlor_store::contract::Result;
 use parlor_store::moderation::{BanRecord, InviteListing, Moderation};
+use parlor_store::people::{Erasure, LastAdmin, NewErasure, People};
 
 use super::{AppendRefused, FlakyStore};
 
@@ -14,4 +16,19 @@ unused! { Moderation:
         -> Result<Vec<InviteListing>>;
     fn revoke_invite(RoomId, UserId, &str, Timestamp)
         -> Result<std::result::Result<bool, AppendRefused>>;
+}
+
+unused! { People:
+    fn change_password(UserId, &str, String, SessionId, Timestamp)
+        -> Result<Option<Vec<SessionId>>>;
+    fn close_account(UserId, Timestamp)
+        -> Result<std::result::Result<Vec<SessionId>, LastAdmin>>;
+    fn erase_account(NewErasure) -> Result<std::result::Result<Vec<SessionId>, LastAdmin>>;
+    fn list_erasures() -> Result<Vec<Erasure>>;
+    fn finish_erasure(UserId) -> Result<()>;
+    fn list_past_rooms(UserId) -> Result<Vec<RoomId>>;
+    fn forget_past_room(UserId, RoomId) -> Result<()>;
+    fn delete_deserted_room(RoomId, UserId) -> Result<bool>;
+    fn list_own_messages(RoomId, UserId, u64, u64) -> Result<Vec<Message>>;
+    fn list_own_reactions(RoomId, UserId, u64, u64) -> Result<Vec<(MessageId, String)>>;
 }

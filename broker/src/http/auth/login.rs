@@ -13,7 +13,7 @@ use super::{begin_session, refuse_hash, wrong_login};
 use crate::http::endpoint::{Access, Endpoint};
 use crate::http::extract::JsonOrForm;
 use crate::http::{App, ClientAddress};
-use crate::node::Node;
+use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
 
 /// Longest user name or e-mail address that is looked up, in bytes.
@@ -23,14 +23,14 @@ pub(super) fn endpoint() -> Endpoint {
     Endpoint::post("/v1/auth/token", "log_in", log_in)
         .about("Login", "Log in with user name or e-mail address, and password")
         .details(
-            "As JSON, or as an OAuth2 password form. The answer is the same for an unknown user, a \
-             wrong password and an account that was deactivated.",
+            "As JSON, or as an OAuth2 password form. The answer is the same for an unknown user and \
+             a wrong password. With the right one, an account that was deactivated is `forbidden`.",
         )
         .access(Access::Public)
         .body::<TokenRequest>()
         .or_form::<TokenRequest>()
         .answers::<TokenResponse>(200, "A pair of tokens.")
-        .refuses(&[Code::Unauthenticated])
+        .refuses(&[Code::Unauthenticated, Code::Forbidden])
 }
 
 async fn log_in(
@@ -43,8 +43,36 @@ async fn log_in(
         return Err(Refusal::field("grant_type", "unsupported", "must be `password`"));
     }
     let login = request.username.trim().to_lowercase();
-    let account = check_password(&app, address, &login, &request.password).await?;
-    Ok(Json(begin_session(app.node(), account.user, &headers).await?))
+    let checked = check_password(&app, address, &login, &request.password).await?;
+    let (node, user) = (app.node(), checked.account.user.id);
+    let tokens = begin_session(node, checked.account.user, &headers).await?;
+    // A password that changes, or an account that closes, ends the logins that are there by then:
+    // this one may have come after that.
+    let now = node.store.find_credentials(&login).await?;
+    let holds = now.is_some_and(|now| {
+        let same = now.password_hash == checked.hash;
+        now.account.user.id == user && now.account.active && same
+    });
+    if !holds {
+        end_newest(node, &tokens).await?;
+        return Err(wrong_login());
+    }
+    Ok(Json(tokens))
+}
+
+/// Ends the login that was just begun.
+async fn end_newest(node: &Node, tokens: &TokenResponse) -> Outcome<()> {
+    let begun = node.authenticate(&tokens.access_token).await;
+    let Ok(caller) = begun else { return Ok(()) };
+    node.store.revoke_session(caller.session, node.now()).await?;
+    node.end_session(caller.session);
+    Ok(())
+}
+
+/// Whose password was right, and the hash that it fits.
+pub(in crate::http) struct Checked {
+    pub(in crate::http) account: Account,
+    pub(in crate::http) hash: Option<String>,
 }
 
 /// Finds the active account that has this name and this password.
@@ -55,7 +83,7 @@ pub(in crate::http) async fn check_password(
     address: ClientAddress,
     login: &str,
     password: &str,
-) -> Outcome<Account> {
+) -> Outcome<Checked> {
     let node = app.node();
     let count = |outcome: &str| node.metrics.auth.logins.with_label_values(&[outcome]).inc();
     if node.passwords.is_full() {
@@ -86,26 +114,58 @@ pub(in crate::http) async fn check_password(
             return Err(refuse_hash(error));
         }
     };
-    let Some(credentials) = credentials.filter(|found| same && found.account.active) else {
+    let Some(credentials) = credentials.filter(|_| same) else {
         count("refused");
         return Err(wrong_login());
     };
     attempt.succeeded().await;
-    count("ok");
-    if let Some(stored) = &credentials.password_hash {
-        renew_hash(node, &credentials.account, stored, password).await;
+    let (account, mut hash) = (credentials.account, credentials.password_hash);
+    if !account.active {
+        count("inactive");
+        let detail = "This account is deactivated; an administrator can reactivate it.";
+        return Err(Refusal::new(Code::Forbidden, detail));
     }
-    Ok(credentials.account)
+    count("ok");
+    if let Some(stored) = &hash
+        && let Some(renewed) = renew_hash(node, &account, stored, password).await
+    {
+        hash = Some(renewed);
+    }
+    Ok(Checked { account, hash })
+}
+
+/// Checks the password of whoever calls, for what a login alone is not enough for. Wrong ones are
+/// counted and slowed down as at a login.
+pub(in crate::http) async fn check_own_password(
+    app: &App,
+    address: ClientAddress,
+    caller: &Caller,
+    field: &str,
+    password: &str,
+) -> Outcome<Checked> {
+    let checked = check_password(app, address, &caller.user.username, password).await;
+    checked.map_err(|refusal| match refusal.code {
+        // The login itself is fine, so this is not about it.
+        Code::Unauthenticated => Refusal::field(field, "wrong", "is not the present password"),
+        _ => refusal,
+    })
 }
 
 /// Replaces a hash that was made with other parameters than those of today. The login succeeds in
 /// any case; the next one tries again.
-async fn renew_hash(node: &Node, account: &Account, stored: &str, password: &str) {
+async fn renew_hash(
+    node: &Node,
+    account: &Account,
+    stored: &str,
+    password: &str,
+) -> Option<String> {
     if !node.passwords.needs_rehash(stored) {
-        return;
+        return None;
     }
-    let Ok(hash) = node.passwords.hash(password).await else { return };
-    if let Err(error) = node.store.set_password_hash(account.user.id, hash).await {
+    let hash = node.passwords.hash(password).await.ok()?;
+    if let Err(error) = node.store.set_password_hash(account.user.id, hash.clone()).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "cannot renew a password's hash");
+        return None;
     }
+    Some(hash)
 }

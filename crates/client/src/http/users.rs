@@ -1,10 +1,12 @@
 //! Profiles and presence.
 
-use parlor_protocol::http::{PatchMeRequest, PresenceResponse, PutPasswordRequest};
+use parlor_protocol::http::{
+    DeactivateRequest, EraseRequest, PatchMeRequest, PresenceResponse, PutPasswordRequest,
+};
 use parlor_protocol::user::User;
 use reqwest::Method;
 
-use super::{Call, Http};
+use super::{ByteStream, Call, Http};
 use crate::error::ClientError;
 
 impl Http {
@@ -19,9 +21,21 @@ impl Http {
     }
 
     /// Erases one's own account and forgets the tokens.
-    pub async fn delete_me(&self) -> Result<(), ClientError> {
-        self.empty(Call::v1(Method::DELETE, &["users", "me"])).await?;
+    pub async fn delete_me(&self, request: &EraseRequest) -> Result<(), ClientError> {
+        self.empty(Call::v1(Method::DELETE, &["users", "me"]).body(request)?).await?;
         self.forget().await
+    }
+
+    /// Deactivates one's own account and forgets the tokens.
+    pub async fn deactivate_me(&self, request: &DeactivateRequest) -> Result<(), ClientError> {
+        let call = Call::v1(Method::POST, &["users", "me", "deactivate"]);
+        self.empty(call.body(request)?).await?;
+        self.forget().await
+    }
+
+    /// Downloads everything that is held of oneself, as JSON lines.
+    pub async fn export_me(&self) -> Result<ByteStream, ClientError> {
+        self.stream(Call::v1(Method::GET, &["users", "me", "export"])).await
     }
 
     /// Changes one's own password.

@@ -24,6 +24,46 @@ pub struct PatchMeRequest {
     pub visibility: Option<Visibility>,
 }
 
+/// Deactivates one's own account.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeactivateRequest {
+    /// The present password.
+    pub password: String,
+}
+
+/// Erases one's own account.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EraseRequest {
+    /// The present password.
+    pub password: String,
+    /// What becomes of one's messages.
+    pub messages: ErasedMessages,
+}
+
+/// What becomes of the messages of an erased account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErasedMessages {
+    /// They stay, by "Deleted user".
+    Keep,
+    /// Their texts are removed, in every room.
+    Redact,
+}
+
+macro_rules! redacted_debug {
+    ($($name:ident),*) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+redacted_debug!(DeactivateRequest, EraseRequest);
+
 /// Whether someone is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PresenceResponse {

@@ -4,6 +4,8 @@ mod create;
 mod delete;
 mod list;
 
+pub(super) use delete::remove;
+
 use async_trait::async_trait;
 use parlor_protocol::id::{RoomId, RoomRef, UserId};
 use parlor_protocol::room::RoomKind;

@@ -19,6 +19,7 @@ pub(in crate::postgres) mod members;
 pub(in crate::postgres) mod messages;
 pub(in crate::postgres) mod meta;
 pub(in crate::postgres) mod moderation;
+pub(in crate::postgres) mod people;
 pub(in crate::postgres) mod reading;
 pub(in crate::postgres) mod rooms;
 pub(in crate::postgres) mod search;
@@ -52,6 +53,7 @@ mod tests {
             super::messages::ALL,
             super::meta::ALL,
             super::moderation::ALL,
+            super::people::ALL,
             super::reading::ALL,
             super::rooms::ALL,
             super::search::ALL,

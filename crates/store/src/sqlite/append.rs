@@ -75,9 +75,10 @@ fn carry_out(conn: &Connection, rules: &Rules, append: Append) -> Step<Appended>
     let Append { room, actor, at, intent } = append;
     let mut desk = match intent {
         // What a bot owes is ended also when it may do nothing else any more.
-        Intent::StartReply { .. } | Intent::CompleteReply { .. } => {
-            Desk::open_for_anyone(conn, rules, room, actor, at)?.0
-        }
+        Intent::StartReply { .. }
+        | Intent::CompleteReply { .. }
+        | Intent::Depart
+        | Intent::EraseMessage { .. } => Desk::open_for_anyone(conn, rules, room, actor, at)?.0,
         _ => Desk::open(conn, rules, room, actor, at)?,
     };
     match intent {
@@ -89,6 +90,8 @@ fn carry_out(conn: &Connection, rules: &Rules, append: Append) -> Step<Appended>
         Intent::Join { invite } => members::join(&mut desk, invite.as_deref()),
         Intent::Invite { user } => members::invite(&mut desk, user),
         Intent::Leave => members::leave(&mut desk),
+        Intent::Depart => members::depart(&mut desk),
+        Intent::EraseMessage { message } => edit::erase_message(&mut desk, message),
         Intent::Kick { user } => members::kick(&mut desk, user),
         Intent::Ban { user, until } => members::ban(&mut desk, user, until),
         Intent::Mute { user, until } => members::mute(&mut desk, user, until),

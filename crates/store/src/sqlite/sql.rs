@@ -18,6 +18,7 @@ pub(in crate::sqlite) mod members;
 pub(in crate::sqlite) mod messages;
 pub(in crate::sqlite) mod meta;
 pub(in crate::sqlite) mod moderation;
+pub(in crate::sqlite) mod people;
 pub(in crate::sqlite) mod reading;
 pub(in crate::sqlite) mod rooms;
 pub(in crate::sqlite) mod search;
@@ -58,6 +59,7 @@ mod tests {
             super::messages::ALL,
             super::meta::ALL,
             super::moderation::ALL,
+            super::people::ALL,
             super::reading::ALL,
             super::rooms::ALL,
             super::search::ALL,

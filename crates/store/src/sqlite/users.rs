@@ -100,7 +100,10 @@ impl Users for SqliteStore {
     ) -> Result<Option<Account>> {
         self.write(move |conn| {
             let role = role.map(ServerRole::word);
-            query::execute(conn, sql::SET_ACCESS, params![user.0.as_bytes(), active, role])?;
+            let params = params![user.0.as_bytes(), active, role];
+            if query::execute(conn, sql::SET_ACCESS, params)? == 0 {
+                return Ok(None);
+            }
             if active == Some(false) {
                 sessions::revoke_all(conn, user, None, at)?;
                 // A bot that is switched off stops what it does.

@@ -76,7 +76,23 @@ pub(super) async fn redact(desk: &mut Desk<'_>, message: MessageId) -> Step<Appe
     if facts.status == MessageStatus::Streaming {
         return Err(AppendRefused::NotChangeable.into());
     }
-    erase_body(desk, message, facts.seq).await?;
+    take_away(desk, message, facts.seq).await
+}
+
+/// Removes the text of a message of an erased user, who may not be a member any more.
+pub(super) async fn erase_message(desk: &mut Desk<'_>, message: MessageId) -> Step<Appended> {
+    let facts = desk.message_facts(message).await?;
+    if facts.redacted {
+        return Ok(Appended::Unchanged);
+    }
+    if facts.sender != desk.actor.id || facts.status == MessageStatus::Streaming {
+        return Err(AppendRefused::NotChangeable.into());
+    }
+    take_away(desk, message, facts.seq).await
+}
+
+async fn take_away(desk: &mut Desk<'_>, message: MessageId, seq: u64) -> Step<Appended> {
+    erase_body(desk, message, seq).await?;
     // Nobody needs an answer to what is gone. The workers end these replies as cancelled.
     desk.write(jobs::REQUEST_CANCEL_OF_TRIGGER, &[&message.0]).await?;
     desk.add_event(EventBody::MessageRedacted(MessageRedacted { message }));

@@ -11,8 +11,8 @@ use parlor_protocol::user::{UserKind, UserRef};
 
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended};
-use crate::postgres::codec::{Word as _, count, integer, millis, sought, time_opt};
-use crate::postgres::sql::{jobs, members as sql, moderation, rooms};
+use crate::postgres::codec::{Word as _, count, id, integer, millis, sought, time_opt};
+use crate::postgres::sql::{jobs, members as sql, moderation, people, rooms};
 use crate::postgres::{query, rows};
 
 pub(super) async fn join(desk: &mut Desk<'_>, invite: Option<&str>) -> Step<Appended> {
@@ -70,6 +70,24 @@ pub(super) async fn leave(desk: &mut Desk<'_>) -> Step<Appended> {
     let user = desk.actor.clone();
     check_owner_remains(desk, user.id, member).await?;
     remove(desk, user, member, LeaveReason::Left).await?;
+    Ok(desk.added())
+}
+
+/// What an erased user leaves behind is given to who has been there longest.
+pub(super) async fn depart(desk: &mut Desk<'_>) -> Step<Appended> {
+    let Some(member) = desk.member else { return Ok(Appended::Unchanged) };
+    let key: query::Params<'_> = &[&desk.room.id.0, &desk.actor.id.0];
+    let is_last =
+        member.role == Role::Owner && !query::exists(desk.conn, sql::HAS_OTHER_OWNER, key).await?;
+    if is_last {
+        let successor =
+            query::find(desk.conn, people::FIND_SUCCESSOR, key, |row| id(row, 0)).await?;
+        let successor = successor.ok_or(AppendRefused::Deserted)?;
+        let (successor, theirs) = find_member(desk, successor).await?;
+        give_role(desk, successor, theirs, Role::Owner).await?;
+    }
+    let user = desk.actor.clone();
+    remove(desk, user, member, LeaveReason::Deleted).await?;
     Ok(desk.added())
 }
 

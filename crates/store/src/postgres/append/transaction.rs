@@ -189,7 +189,13 @@ async fn carry_out_one(
 ) -> Step<Appended> {
     let (mut desk, active) = Desk::open(tx, rules, ledger, append).await?;
     // What a bot owes is ended also when it may do nothing else any more.
-    let owed = matches!(append.intent, Intent::StartReply { .. } | Intent::CompleteReply { .. });
+    let owed = matches!(
+        append.intent,
+        Intent::StartReply { .. }
+            | Intent::CompleteReply { .. }
+            | Intent::Depart
+            | Intent::EraseMessage { .. }
+    );
     if !active && !owed {
         return Err(AppendRefused::NoSuchRoom.into());
     }
@@ -215,6 +221,8 @@ async fn dispatch(desk: &mut Desk<'_>, intent: Intent) -> Step<Appended> {
         Intent::Join { invite } => members::join(desk, invite.as_deref()).await,
         Intent::Invite { user } => members::invite(desk, user).await,
         Intent::Leave => members::leave(desk).await,
+        Intent::Depart => members::depart(desk).await,
+        Intent::EraseMessage { message } => edit::erase_message(desk, message).await,
         Intent::Kick { user } => members::kick(desk, user).await,
         Intent::Ban { user, until } => members::ban(desk, user, until).await,
         Intent::Mute { user, until } => members::mute(desk, user, until).await,

@@ -69,7 +69,7 @@ pub(super) async fn delete_owned(
 }
 
 /// Removes locked rooms.
-async fn remove(tx: &Server, rooms: &[RoomId]) -> Outcome<()> {
+pub(in crate::postgres) async fn remove(tx: &Server, rooms: &[RoomId]) -> Outcome<()> {
     let ids: Vec<Uuid> = rooms.iter().map(|room| room.0).collect();
     query::execute(tx, sql::NOTE_PURGES, &[&ids]).await?;
     query::execute(tx, sql::DELETE_OPEN_JOBS, &[&ids]).await?;
@@ -79,7 +79,7 @@ async fn remove(tx: &Server, rooms: &[RoomId]) -> Outcome<()> {
 
 impl PostgresStore {
     /// Removes the logs of rooms that are gone. What fails is left to [`Self::purge_left_over`].
-    pub(super) async fn purge_rooms(&self, rooms: &[RoomId]) {
+    pub(in crate::postgres) async fn purge_rooms(&self, rooms: &[RoomId]) {
         for room in rooms {
             if let Err(error) = self.purge_room(*room).await {
                 tracing::warn!(

@@ -91,6 +91,10 @@ statements! {
     LIST_OFFSET = concat!(
         "SELECT ", message!(), " WHERE m.room = $1 ORDER BY m.seq DESC LIMIT $3 OFFSET $2"
     );
+    LIST_OWN = concat!(
+        "SELECT ", message!(), " WHERE m.room = $1 AND m.sender = $2 AND m.seq > $3 \
+         AND m.seq <= $4 ORDER BY m.seq"
+    );
     LIST_REPLIES = concat!(
         "SELECT ", message!(), " WHERE m.bot_trigger = $1 AND m.room = $2 ORDER BY m.seq"
     );

@@ -31,7 +31,7 @@ statements! {
                       display_name = coalesce($3, display_name), bio = coalesce($4, bio), \
                       visibility = coalesce($5, visibility) WHERE id = $1";
     SET_ACCESS = "UPDATE users SET active = coalesce($2, active), role = coalesce($3, role) \
-                  WHERE id = $1";
+                  WHERE id = $1 AND erased_at IS NULL";
     LIST = concat!(
         "SELECT ", account!(), " FROM users u WHERE lower(u.username) > lower($1 COLLATE \"C\") \
          ORDER BY lower(u.username) LIMIT $2"

@@ -60,7 +60,23 @@ pub(super) fn redact(desk: &mut Desk<'_>, message: MessageId) -> Step<Appended> 
     if facts.status == MessageStatus::Streaming {
         return Err(AppendRefused::NotChangeable.into());
     }
-    erase_body(desk, message, facts.seq)?;
+    take_away(desk, message, facts.seq)
+}
+
+/// Removes the text of a message of an erased user, who may not be a member any more.
+pub(super) fn erase_message(desk: &mut Desk<'_>, message: MessageId) -> Step<Appended> {
+    let facts = desk.message_facts(message)?;
+    if facts.redacted {
+        return Ok(Appended::Unchanged);
+    }
+    if facts.sender != desk.actor.id || facts.status == MessageStatus::Streaming {
+        return Err(AppendRefused::NotChangeable.into());
+    }
+    take_away(desk, message, facts.seq)
+}
+
+fn take_away(desk: &mut Desk<'_>, message: MessageId, seq: u64) -> Step<Appended> {
+    erase_body(desk, message, seq)?;
     // Nobody needs an answer to what is gone. The workers end these replies as cancelled.
     query::execute(desk.conn, jobs::REQUEST_CANCEL_OF_TRIGGER, [message.0.as_bytes()])?;
     desk.add_event(EventBody::MessageRedacted(MessageRedacted { message }))?;

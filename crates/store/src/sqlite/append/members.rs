@@ -10,8 +10,8 @@ use rusqlite::params;
 
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended};
-use crate::sqlite::codec::{Word as _, integer, millis, time_opt};
-use crate::sqlite::sql::{jobs, members as sql, moderation, rooms};
+use crate::sqlite::codec::{Word as _, id, integer, millis, time_opt};
+use crate::sqlite::sql::{jobs, members as sql, moderation, people, rooms};
 use crate::sqlite::{query, rows};
 
 pub(super) fn join(desk: &mut Desk<'_>, invite: Option<&str>) -> Step<Appended> {
@@ -58,6 +58,23 @@ pub(super) fn leave(desk: &mut Desk<'_>) -> Step<Appended> {
     let user = desk.actor.clone();
     check_owner_remains(desk, user.id, member)?;
     remove(desk, user, member, LeaveReason::Left)?;
+    Ok(desk.added())
+}
+
+/// What an erased user leaves behind is given to who has been there longest.
+pub(super) fn depart(desk: &mut Desk<'_>) -> Step<Appended> {
+    let Some(member) = desk.member else { return Ok(Appended::Unchanged) };
+    let key = [desk.room_key(), *desk.actor.id.0.as_bytes()];
+    let is_last =
+        member.role == Role::Owner && !query::exists(desk.conn, sql::HAS_OTHER_OWNER, key)?;
+    if is_last {
+        let successor = query::find(desk.conn, people::FIND_SUCCESSOR, key, |row| id(row, 0))?;
+        let successor = successor.ok_or(AppendRefused::Deserted)?;
+        let (successor, theirs) = find_member(desk, successor)?;
+        give_role(desk, successor, theirs, Role::Owner)?;
+    }
+    let user = desk.actor.clone();
+    remove(desk, user, member, LeaveReason::Deleted)?;
     Ok(desk.added())
 }
 
@@ -142,12 +159,7 @@ pub(super) fn transfer(desk: &mut Desk<'_>, user: UserId) -> Step<Appended> {
 }
 
 /// Changes a role and tells it.
-pub(in crate::sqlite) fn give_role(
-    desk: &mut Desk<'_>,
-    user: UserRef,
-    member: Membership,
-    role: Role,
-) -> Step<()> {
+fn give_role(desk: &mut Desk<'_>, user: UserRef, member: Membership, role: Role) -> Step<()> {
     let row = params![desk.room_key(), user.id.0.as_bytes(), role.word()];
     query::execute(desk.conn, sql::SET_ROLE, row)?;
     let muted_until = member.muted_until;

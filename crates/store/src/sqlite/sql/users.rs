@@ -25,7 +25,7 @@ statements! {
                       display_name = coalesce(?3, display_name), bio = coalesce(?4, bio), \
                       visibility = coalesce(?5, visibility) WHERE id = ?1";
     SET_ACCESS = "UPDATE users SET active = coalesce(?2, active), role = coalesce(?3, role) \
-                  WHERE id = ?1";
+                  WHERE id = ?1 AND erased_at IS NULL";
     LIST = concat!(
         "SELECT ", account!(), " FROM users u WHERE u.username > ?1 \
          ORDER BY u.username LIMIT ?2"

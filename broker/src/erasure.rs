@@ -1,0 +1,103 @@
+//! Takes away what erased accounts have left in rooms: memberships, and where that was asked for the
+//! texts of messages.
+//!
+//! Every step is an intent of its own and may be done twice, so any node may go on with what another
+//! one has left, and stop at any moment. What is left to do stands in the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parlor_bus::Control;
+use parlor_protocol::code::Code;
+use parlor_protocol::id::{RoomId, UserId};
+use parlor_store::people::Erasure;
+use parlor_store::{Append, Intent};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::node::Node;
+use crate::refusal::Outcome;
+
+/// How often what is left over is looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// Positions of a log that are looked at in one read.
+const SPAN: u64 = 2_000;
+/// Messages whose texts are removed at once.
+const AT_ONCE: usize = 64;
+/// How long an erasure is looked after: whoever was bringing the user into a room when the account
+/// went has ended by then.
+const LINGER_MS: i64 = 60_000;
+
+/// Goes on with erasures for ever.
+pub(crate) async fn run(node: Arc<Node>) {
+    let mut due = interval(SWEEP_EVERY);
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        let Ok(erasures) = node.store.list_erasures().await else { continue };
+        for erasure in erasures {
+            if let Err(refusal) = advance(&node, erasure).await {
+                tracing::debug!(%refusal, "an erasure goes on later");
+            }
+        }
+    }
+}
+
+/// Does what is left of an erasure.
+///
+/// # Cancel safety
+///
+/// Cancel safe: what was not done is done later.
+pub(crate) async fn advance(node: &Node, erasure: Erasure) -> Outcome<()> {
+    let Erasure { user, redact, at } = erasure;
+    for room in node.store.list_room_ids_of(user).await? {
+        depart(node, room, user).await?;
+    }
+    for room in node.store.list_past_rooms(user).await? {
+        if redact {
+            erase_messages(node, room, user).await?;
+        }
+        node.store.forget_past_room(user, room).await?;
+    }
+    if node.now().as_millis() - at.as_millis() > LINGER_MS {
+        node.store.finish_erasure(user).await?;
+    }
+    Ok(())
+}
+
+async fn depart(node: &Node, room: RoomId, user: UserId) -> Outcome<()> {
+    if node.store.delete_deserted_room(room, user).await? {
+        node.bus.publish_control(Control::RoomDeleted(room));
+        return Ok(());
+    }
+    append(node, room, user, Intent::Depart).await
+}
+
+async fn erase_messages(node: &Node, room: RoomId, user: UserId) -> Outcome<()> {
+    let Some(head) = node.store.find_head(room).await? else { return Ok(()) };
+    let mut after = head.reset_through;
+    while after < head.seq {
+        let through = after + SPAN;
+        let messages = node.store.list_own_messages(room, user, after, through).await?;
+        let left: Vec<_> =
+            messages.into_iter().filter(|message| message.redacted_at.is_none()).collect();
+        for some in left.chunks(AT_ONCE) {
+            let removed = some.iter().map(|message| {
+                append(node, room, user, Intent::EraseMessage { message: message.id })
+            });
+            for removed in futures_util::future::join_all(removed).await {
+                removed?;
+            }
+        }
+        after = through;
+    }
+    Ok(())
+}
+
+async fn append(node: &Node, room: RoomId, actor: UserId, intent: Intent) -> Outcome<()> {
+    match node.committer.append(Append { room, actor, at: node.now(), intent }).await {
+        Ok(_) => Ok(()),
+        // The room or the message has gone in the meantime.
+        Err(refusal) if refusal.code == Code::NotFound => Ok(()),
+        Err(refusal) => Err(refusal),
+    }
+}

@@ -1,0 +1,194 @@
+//! Everything that is held of a user as a download, read piece by piece while it is sent.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use http::HeaderValue;
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use parlor_protocol::id::RoomId;
+use serde_json::{Value, json};
+
+use super::endpoint::Endpoint;
+use crate::node::{Caller, Node};
+use crate::refusal::{Outcome, Refusal};
+
+const JSONL: &str = "application/jsonl";
+/// The version of the lines.
+const VERSION: u32 = 1;
+/// Positions of a log that are looked at in one read.
+const SPAN: u64 = 2_000;
+/// Logins, tokens and links that are listed.
+const LISTED: u32 = 200;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/v1/users/me/export", "export_me", export_me)
+            .about("Users", "Download everything that is held of oneself")
+            .details(
+                "One JSON object in each line, with a `type`: `header` with the version, `profile`, \
+                 `session`, `token`, `bot`, then for each room `membership` or `past_membership`, \
+                 `invite`, `message`, `version` and `reaction`, and `end` as the last one. A download \
+                 without `end` is not complete.",
+            )
+            .answers_text(200, JSONL, "What is held.")
+            .own_time_limit(),
+    ]
+}
+
+async fn export_me(State(node): State<Arc<Node>>, caller: Caller) -> Outcome<Response> {
+    node.rate.history.check(&caller.user.id)?;
+    let export = Export { node, caller, stage: Stage::Head, rooms: VecDeque::new(), lines: 0 };
+    let mut response = Response::new(Body::from_stream(stream::try_unfold(export, Export::next)));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSONL));
+    let name = HeaderValue::from_static("attachment; filename=\"parlor-account.jsonl\"");
+    headers.insert(CONTENT_DISPOSITION, name);
+    Ok(response)
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    Head,
+    /// The next room is begun.
+    Room,
+    /// A part of a room's log is read.
+    Log {
+        room: RoomId,
+        after: u64,
+        through: u64,
+    },
+    Done,
+}
+
+#[derive(Debug)]
+struct Export {
+    node: Arc<Node>,
+    caller: Caller,
+    stage: Stage,
+    rooms: VecDeque<(RoomId, bool)>,
+    lines: u64,
+}
+
+impl Export {
+    /// Returns the next part. A failure in the middle breaks the download off, so that nobody takes
+    /// a part for the whole.
+    async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
+        let lines = match self.stage {
+            Stage::Done => return Ok(None),
+            // Whoever is logged out in the meantime gets nothing more.
+            _ if self.node.revocations.is_revoked(self.caller.session) => {
+                return Err(io::Error::other("the login has ended"));
+            }
+            Stage::Head => self.head().await,
+            Stage::Room => self.room().await,
+            Stage::Log { room, after, through } => self.log(room, after, through).await,
+        };
+        let lines = lines.map_err(io::Error::other)?;
+        self.lines += lines.len() as u64;
+        let mut part = String::new();
+        for line in &lines {
+            part.extend([&*line.to_string(), "\n"]);
+        }
+        Ok(Some((part.into(), self)))
+    }
+
+    async fn head(&mut self) -> Result<Vec<Value>, Refusal> {
+        let (store, user, now) = (&self.node.store, self.caller.user.id, self.node.now());
+        let account = store.find_user(user).await?.ok_or_else(|| Refusal::not_found("user"))?;
+        let mut lines = vec![
+            json!({
+                "type": "header", "format": "parlor.account", "version": VERSION, "at": now,
+                "user": user,
+            }),
+            json!({
+                "type": "profile", "profile": account.user, "active": account.active,
+                "last_seen": account.last_seen,
+            }),
+        ];
+        for session in store.list_sessions(Some(user), now, LISTED).await? {
+            lines.push(json!({
+                "type": "session", "id": session.id, "client": session.client,
+                "created_at": session.created_at, "expires_at": session.expires_at,
+            }));
+        }
+        for token in store.list_tokens(user, now).await? {
+            lines.push(json!({
+                "type": "token", "id": token.id, "name": token.name,
+                "created_at": token.created_at, "expires_at": token.expires_at,
+                "last_used_at": token.last_used_at,
+            }));
+        }
+        for bot in store.list_bots().await?.into_iter().filter(|bot| bot.owner == Some(user)) {
+            lines.push(json!({
+                "type": "bot", "bot": bot.user, "system_prompt": bot.system_prompt,
+                "provider": bot.provider, "model": bot.model, "created_at": bot.created_at,
+            }));
+        }
+        let now_in = store.list_room_ids_of(user).await?;
+        let before = store.list_past_rooms(user).await?;
+        let before = before.into_iter().filter(|room| !now_in.contains(room));
+        self.rooms = now_in.iter().map(|room| (*room, true)).collect();
+        self.rooms.extend(before.map(|room| (room, false)));
+        self.stage = Stage::Room;
+        Ok(lines)
+    }
+
+    async fn room(&mut self) -> Result<Vec<Value>, Refusal> {
+        let Some((room, is_member)) = self.rooms.pop_front() else {
+            self.stage = Stage::Done;
+            return Ok(vec![json!({"type": "end", "lines": self.lines + 1})]);
+        };
+        let (store, user, now) = (&self.node.store, self.caller.user.id, self.node.now());
+        // It may have gone in the meantime.
+        let Some(listing) = store.find_room_listing(room, user).await? else {
+            return Ok(Vec::new());
+        };
+        let (after, through) = (listing.room.head.reset_through, listing.room.head.seq);
+        self.stage = Stage::Log { room, after, through };
+        if !is_member {
+            // What the room is called now is no business of who is not in it any more.
+            return Ok(vec![json!({"type": "past_membership", "room": room})]);
+        }
+        let mut lines = vec![json!({
+            "type": "membership", "room": room, "slug": listing.room.slug,
+            "name": listing.room.name, "kind": listing.room.kind, "role": listing.role,
+            "read_seq": listing.read_seq, "notifications": listing.notifications,
+        })];
+        for invite in store.list_invites(room, Some(user), None, now, LISTED).await? {
+            lines.push(json!({
+                "type": "invite", "room": room, "code": invite.code,
+                "expires_at": invite.expires_at, "uses_left": invite.uses_left,
+            }));
+        }
+        Ok(lines)
+    }
+
+    async fn log(&mut self, room: RoomId, after: u64, through: u64) -> Result<Vec<Value>, Refusal> {
+        let (store, user) = (&self.node.store, self.caller.user.id);
+        let until = (after + SPAN).min(through);
+        let mut lines = Vec::new();
+        for message in store.list_own_messages(room, user, after, until).await? {
+            if message.edited_at.is_some() {
+                let versions = store.list_versions(room, message.id).await?;
+                lines.extend(versions.into_iter().flatten().map(|version| {
+                    json!({"type": "version", "room": room, "message": message.id, "is": version})
+                }));
+            }
+            lines.push(json!({"type": "message", "message": message}));
+        }
+        for (message, emoji) in store.list_own_reactions(room, user, after, until).await? {
+            lines.push(json!({
+                "type": "reaction", "room": room, "message": message, "emoji": emoji,
+            }));
+        }
+        self.stage =
+            if until >= through { Stage::Room } else { Stage::Log { room, after: until, through } };
+        Ok(lines)
+    }
+}

@@ -1,0 +1,150 @@
+//! New passwords, and leaving for a while or for good.
+
+use parlor_protocol::event::{EventBody, LeaveReason};
+use parlor_protocol::id::SessionId;
+use parlor_protocol::room::{Role, RoomKind};
+use parlor_protocol::user::{ServerRole, UserRef};
+
+use super::Factory;
+use super::world::World;
+use crate::append::{AppendRefused, Appended, Intent};
+use crate::people::{LastAdmin, NewErasure};
+
+async fn login(world: &World, user: &UserRef, token: u8) -> SessionId {
+    let session = world.new_session(user, token);
+    let id = session.id;
+    world.store().create_session(session).await.unwrap();
+    id
+}
+
+async fn erase(world: &World, user: &UserRef, name: &str, redact: bool) {
+    let username = name.to_owned();
+    let erasure = NewErasure { user: user.id, username, redact, at: world.now() };
+    world.store().erase_account(erasure).await.unwrap().unwrap();
+}
+
+/// A password is replaced only if it is still the one that was checked.
+pub async fn password_changes_once_and_ends_the_other_logins(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let ada = world.user("ada").await;
+    let (here, there) = (login(&world, &ada, 1).await, login(&world, &ada, 2).await);
+    let change = async |checked: &str, hash: &str| {
+        store.change_password(ada.id, checked, hash.to_owned(), here, world.now()).await.unwrap()
+    };
+
+    assert_eq!(change("hash of ada", "new").await, Some(vec![there]));
+    assert_eq!(change("hash of ada", "newer").await, None, "another change came first");
+
+    let found = store.find_credentials("ada").await.unwrap().unwrap();
+    assert_eq!(found.password_hash.as_deref(), Some("new"));
+    assert!(store.find_session(here).await.unwrap().unwrap().revoked_at.is_none());
+}
+
+/// Two administrators who leave at the same moment do not both go.
+pub async fn last_administrator_stays_however_many_leave_at_once(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let mut admins = Vec::new();
+    for name in ["ada", "bob"] {
+        let user = world.user(name).await;
+        let access =
+            world.store().set_user_access(user.id, None, Some(ServerRole::Admin), world.now());
+        access.await.unwrap().unwrap();
+        admins.push(user);
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for user in &admins {
+        let (store, id, at) = (world.shared(), user.id, world.now());
+        tasks.spawn(async move { store.close_account(id, at).await.unwrap() });
+    }
+    let left = tasks.join_all().await;
+
+    assert_eq!(left.iter().filter(|left| **left == Err(LastAdmin)).count(), 1, "{left:?}");
+    assert!(world.store().has_admin().await.unwrap());
+}
+
+/// Nothing of the profile is left; logins end; the account stays closed; its name is free.
+pub async fn erased_account_is_nobody_and_its_name_is_free(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let ada = world.user("ada").await;
+    let session = login(&world, &ada, 1).await;
+
+    erase(&world, &ada, "deleted-1", false).await;
+
+    let account = store.find_user(ada.id).await.unwrap().unwrap();
+    assert!(!account.active);
+    assert_eq!(account.user.username, "deleted-1");
+    assert_eq!(account.user.display_name, "Deleted user");
+    assert_eq!(account.user.email, None);
+    assert!(store.find_session(session).await.unwrap().unwrap().revoked_at.is_some());
+    assert!(store.find_credentials("ada@example.org").await.unwrap().is_none());
+    let back = store.set_user_access(ada.id, Some(true), None, world.now()).await.unwrap();
+    assert!(back.is_none(), "nobody brings it back: {back:?}");
+    world.user("ada").await;
+    let left = store.list_erasures().await.unwrap();
+    assert_eq!((left.len(), left[0].user, left[0].redact), (1, ada.id, false));
+    store.finish_erasure(ada.id).await.unwrap();
+    assert!(store.list_erasures().await.unwrap().is_empty());
+}
+
+/// The moderator, or else the member, who was there longest; without another person the room goes.
+pub async fn departing_owner_leaves_the_room_to_who_was_there_longest(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let ada = world.user("ada").await;
+    let bob = world.user("bob").await;
+    let carol = world.user("carol").await;
+    let shared = world.public(&ada, &[]).await;
+    for user in [&bob, &carol] {
+        world.add(shared, user, Intent::Join { invite: None }).await;
+    }
+    world.add(shared, &ada, Intent::SetRole { user: carol.id, role: Role::Moderator }).await;
+    let own = world.room(RoomKind::Private, &ada, &[]).await;
+    erase(&world, &ada, "deleted-1", false).await;
+
+    let told = world.add(shared, &ada, Intent::Depart).await;
+    let again = world.append(shared, &ada, Intent::Depart).await;
+    let alone = world.append(own, &ada, Intent::Depart).await;
+
+    assert_eq!(told.len(), 2);
+    let EventBody::MemberLeft(change) = &told[1].body else { panic!("{told:?}") };
+    assert_eq!(change.reason, Some(LeaveReason::Deleted));
+    assert_eq!(change.user.display_name, "Deleted user");
+    assert_eq!(world.role(shared, &carol).await, Some(Role::Owner));
+    assert_eq!(again, Ok(Appended::Unchanged));
+    assert_eq!(alone, Err(AppendRefused::Deserted));
+    assert!(!store.delete_deserted_room(shared, ada.id).await.unwrap());
+    assert!(store.delete_deserted_room(own, ada.id).await.unwrap());
+    assert_eq!(store.find_head(own).await.unwrap(), None);
+}
+
+/// Their messages are found also in rooms that they had left, and lose their texts everywhere.
+pub async fn messages_of_an_erased_user_are_found_and_lose_their_texts(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let ada = world.user("ada").await;
+    let bob = world.user("bob").await;
+    let room = world.public(&ada, &[&bob]).await;
+    let secret = world.said(room, &bob, "a secret of bob").await;
+    let kept = world.said(room, &ada, "not his").await;
+    world.add(room, &bob, Intent::Leave).await;
+    assert_eq!(store.list_past_rooms(bob.id).await.unwrap(), [room]);
+    erase(&world, &bob, "deleted-2", true).await;
+
+    let found = store.list_own_messages(room, bob.id, 0, 1_000).await.unwrap();
+    assert_eq!(found.iter().map(|message| message.id).collect::<Vec<_>>(), [secret]);
+    let told = world.add(room, &bob, Intent::EraseMessage { message: secret }).await;
+    let again = world.append(room, &bob, Intent::EraseMessage { message: secret }).await;
+    let foreign = world.append(room, &bob, Intent::EraseMessage { message: kept }).await;
+
+    assert!(matches!(told[0].body, EventBody::MessageRedacted(_)), "{told:?}");
+    assert_eq!(again, Ok(Appended::Unchanged));
+    assert_eq!(foreign, Err(AppendRefused::NotChangeable));
+    let message = world.message(room, secret).await;
+    assert_eq!((message.body.as_str(), message.sender.display_name.as_str()), ("", "Deleted user"));
+    let events = format!("{:?}", world.events(room).await);
+    assert!(!events.contains("a secret of bob"));
+    store.forget_past_room(bob.id, room).await.unwrap();
+    assert!(store.list_past_rooms(bob.id).await.unwrap().is_empty());
+}

@@ -1,0 +1,108 @@
+//! What people do with their own accounts: new passwords, leaving for a while, leaving for good, and
+//! what is held of them.
+
+use async_trait::async_trait;
+use parlor_protocol::id::{MessageId, RoomId, SessionId, UserId};
+use parlor_protocol::message::Message;
+use parlor_protocol::time::Timestamp;
+
+use crate::contract::Result;
+
+/// Accounts, as their owners close and take them along.
+///
+/// Erasing is one short transaction, after which nobody knows the account any more. What is left of
+/// it in rooms is then taken away by intents ([`crate::Intent::Depart`] and
+/// [`crate::Intent::EraseMessage`]), room by room; what is left to do is remembered until it is done,
+/// so whoever looks after it can stop at any moment.
+#[async_trait]
+pub trait People {
+    /// Replaces the hash of a password if it is still `checked`, and ends all logins but `keep`.
+    /// Returns those that ended; `None` when another change came first.
+    async fn change_password(
+        &self,
+        user: UserId,
+        checked: &str,
+        hash: String,
+        keep: SessionId,
+        at: Timestamp,
+    ) -> Result<Option<Vec<SessionId>>>;
+
+    /// Deactivates an account and ends its logins, which it returns.
+    async fn close_account(
+        &self,
+        user: UserId,
+        at: Timestamp,
+    ) -> Result<std::result::Result<Vec<SessionId>, LastAdmin>>;
+
+    /// Erases an account: name, profile, address and password go, all logins end, and its links and
+    /// bans go. Returns the logins.
+    async fn erase_account(
+        &self,
+        erasure: NewErasure,
+    ) -> Result<std::result::Result<Vec<SessionId>, LastAdmin>>;
+
+    /// Lists the erased accounts of which something is left to do.
+    async fn list_erasures(&self) -> Result<Vec<Erasure>>;
+
+    /// Notes that nothing is left of an erased account.
+    async fn finish_erasure(&self, user: UserId) -> Result<()>;
+
+    /// Lists the rooms that someone was a member of once and that may hold messages of theirs.
+    async fn list_past_rooms(&self, user: UserId) -> Result<Vec<RoomId>>;
+
+    /// Forgets that someone was a member of a room once.
+    async fn forget_past_room(&self, user: UserId, room: RoomId) -> Result<()>;
+
+    /// Removes the room of an erased user in which no other person is. `false` when there is one.
+    async fn delete_deserted_room(&self, room: RoomId, user: UserId) -> Result<bool>;
+
+    /// Reads the messages of one author after a position and up to another, in order.
+    async fn list_own_messages(
+        &self,
+        room: RoomId,
+        user: UserId,
+        after: u64,
+        through: u64,
+    ) -> Result<Vec<Message>>;
+
+    /// Reads someone's reactions to messages after a position and up to another, in order.
+    async fn list_own_reactions(
+        &self,
+        room: RoomId,
+        user: UserId,
+        after: u64,
+        through: u64,
+    ) -> Result<Vec<(MessageId, String)>>;
+}
+
+/// The only active administrator stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the last administrator cannot leave")]
+pub struct LastAdmin;
+
+/// An account to be erased.
+#[derive(Debug, Clone)]
+pub struct NewErasure {
+    /// Whose.
+    pub user: UserId,
+    /// The name that nobody can have, which it has from now on.
+    pub username: String,
+    /// Whether the texts of its messages go as well.
+    pub redact: bool,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An erased account of which something is left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erasure {
+    /// Whose.
+    pub user: UserId,
+    /// Whether the texts of its messages go as well.
+    pub redact: bool,
+    /// When it was erased.
+    pub at: Timestamp,
+}
+
+/// What an erased account is called.
+pub(crate) const ERASED_NAME: &str = "Deleted user";

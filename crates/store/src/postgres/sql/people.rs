@@ -1,0 +1,33 @@
+//! What people do with their own accounts.
+
+statements! {
+    HAS_OTHER_ADMIN = "SELECT 1 FROM users WHERE role = 'admin' AND active AND id <> $1";
+    CHANGE_PASSWORD = "UPDATE users SET password_hash = $3 \
+                       WHERE id = $1 AND password_hash = $2";
+    HAS_PASSWORD = "SELECT 1 FROM users WHERE id = $1 AND password_hash = $2";
+    CLOSE = "UPDATE users SET active = false WHERE id = $1";
+    ERASE = "UPDATE users SET username = $2, display_name = $3, email = NULL, \
+             password_hash = NULL, role = 'user', bio = '', visibility = 'private', \
+             active = false, last_seen = NULL, erased_at = $4 WHERE id = $1";
+    FORGET_CLIENTS = "UPDATE sessions SET client = '' WHERE user_id = $1";
+    FORGET_LINKS = "DELETE FROM invites WHERE creator = $1";
+    FORGET_BANS = "DELETE FROM bans WHERE user_id = $1";
+    LET_BOTS_GO = "UPDATE bots SET owner = NULL WHERE owner = $1";
+    NOTE_ERASURE = "INSERT INTO erasures (user_id, at, redact) VALUES ($1, $2, $3) \
+                    ON CONFLICT (user_id) DO NOTHING";
+    LIST_ERASURES = "SELECT user_id, redact, at FROM erasures ORDER BY at";
+    FINISH_ERASURE = "DELETE FROM erasures WHERE user_id = $1";
+    FORGET_SESSIONS = "DELETE FROM sessions WHERE user_id = $1";
+    LIST_PAST_ROOMS = "SELECT room FROM past_members WHERE user_id = $1 ORDER BY room";
+    FORGET_PAST_ROOM = "DELETE FROM past_members WHERE user_id = $1 AND room = $2";
+    IS_OWNER = "SELECT 1 FROM members WHERE room = $1 AND user_id = $2 AND role = 'owner'";
+    /// The person who has been there longest: a moderator first, and one who may log in.
+    FIND_SUCCESSOR = "SELECT m.user_id FROM members m JOIN users u ON u.id = m.user_id \
+                      WHERE m.room = $1 AND m.user_id <> $2 AND u.kind = 'user' \
+                      ORDER BY u.active DESC, (m.role = 'owner') DESC, (m.role = 'moderator') DESC, \
+                      m.joined_at, m.user_id LIMIT 1";
+    LIST_OWN_REACTIONS = "SELECT m.id, r.emoji FROM reactions r \
+                          JOIN messages m ON m.room = r.room AND m.seq = r.message_seq \
+                          WHERE r.room = $1 AND r.user_id = $2 AND r.message_seq > $3 \
+                          AND r.message_seq <= $4 ORDER BY r.message_seq, r.seq";
+}
