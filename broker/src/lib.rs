@@ -6,6 +6,7 @@ pub mod committer;
 pub mod crowd;
 pub mod edge;
 mod erasure;
+pub mod files;
 pub mod grant;
 pub mod http;
 pub mod metrics;

@@ -1,10 +1,12 @@
 //! Names and units of the node's metrics, in one place. Labels come from closed sets only.
 
 mod asked;
+mod files;
 mod programs;
 
 pub use programs::ProgramMetrics;
 
+pub use files::FileMetrics;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
 };
@@ -34,6 +36,8 @@ pub struct Metrics {
     pub relay: RelayMetrics,
     /// Accounts.
     pub auth: AuthMetrics,
+    /// Files.
+    pub files: FileMetrics,
     /// Incoming and outgoing webhooks.
     pub programs: ProgramMetrics,
 }
@@ -196,6 +200,7 @@ impl Metrics {
                     &["limit"],
                 )?,
             },
+            files: FileMetrics::new(&register)?,
             registry,
         })
     }

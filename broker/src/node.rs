@@ -20,6 +20,7 @@ use parlor_store::record::{Checkpoint, RoomAccess};
 use crate::admission::Admission;
 use crate::committer::Committer;
 use crate::crowd::Crowds;
+use crate::files::Files;
 use crate::grant::Grant;
 use crate::metrics::Metrics;
 use crate::outgoing::Outgoing;
@@ -75,6 +76,8 @@ pub struct Node {
     pub outgoing: Outgoing,
     /// Model providers.
     pub providers: Arc<Providers>,
+    /// Files.
+    pub files: Files,
     /// Rate limits.
     pub rate: RateLimits,
     /// How many connections there are, and may be.
@@ -129,7 +132,17 @@ impl Node {
             signal_bytes: limits.signal.get(),
             subscriptions: limits.subscriptions,
             outbox_bytes: limits.outbox.get(),
+            file_bytes: self.config.files.file.get(),
+            part_bytes: self.config.files.part.get(),
+            attachments: self.config.files.per_message,
         }
+    }
+
+    /// Finds out whether the storage for files is the one that all nodes of the store use.
+    pub async fn compare_files(&self) {
+        let fresh = self.clock.new_id().simple().to_string();
+        let alone = self.config.store.postgres().is_none();
+        self.files.compare(&*self.store, &fresh, alone).await;
     }
 
     /// Checks an access token of a login, or a personal one, and finds out whose it is.

@@ -209,6 +209,11 @@ impl From<AppendRefused> for Refusal {
                 Code::Conflict,
                 format!("A room has at most {PINS_MAX} pinned messages; unpin another one first."),
             ),
+            AppendRefused::NoSuchUpload => Self::field(
+                "attachments",
+                "unknown",
+                "names a file that is not a finished upload of yours, or that a message has",
+            ),
             AppendRefused::NotStorable => Self::new(
                 Code::ValidationFailed,
                 "There is something in it that cannot be stored, such as a zero byte.",

@@ -10,6 +10,7 @@ use parlor_auth::{
 };
 use parlor_bus::Bus;
 use parlor_cluster::{Presence, Revocations, SharedLimits, Tickets};
+use parlor_files::Objects;
 use parlor_llm::Providers;
 use parlor_runtime::{Clock, Config, Lifecycle};
 use parlor_store::Store;
@@ -22,6 +23,7 @@ use crate::bootstrap::{self, BootstrapError};
 use crate::committer::{Committer, CommitterOptions};
 use crate::crowd::Crowds;
 use crate::edge::Listeners;
+use crate::files::{self, Files};
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::outgoing::Outgoing;
@@ -57,6 +59,8 @@ pub struct Backends {
     pub limits: Arc<dyn SharedLimits>,
     /// Model providers.
     pub providers: Arc<Providers>,
+    /// Where the bytes of files are.
+    pub objects: Objects,
     /// Wall time and ids.
     pub clock: Arc<dyn Clock>,
     /// Where the backends have registered their metrics, and the node registers its own.
@@ -153,7 +157,9 @@ impl Broker {
         let relay = Relay::start(&node).await.map_err(BootstrapError::from)?;
         let setup_token = bootstrap::prepare(&node, guide_prompt).await?;
         let address = listeners.address();
+        node.compare_files().await;
         listeners.serve(&node, lifecycle).map_err(StartError::Threads)?;
+        lifecycle.spawn("files", files::keep(Arc::clone(&node)));
         lifecycle.spawn("sweep", sweep(Arc::clone(&node)));
         if node.config.webhooks.enabled {
             lifecycle.spawn("webhooks", webhooks::run(Arc::clone(&node)));
@@ -301,10 +307,11 @@ fn make_node(
     };
     let passwords = PasswordHasher::new(params, auth.hash_concurrency, auth.hash_queue)?;
     metrics.watch_passwords(&passwords)?;
-    let Backends { store, bus, presence, tickets, limits, providers, clock, registry: _ } =
+    let Backends { store, bus, presence, tickets, limits, providers, objects, clock, registry: _ } =
         backends;
     let started_at = clock.now().into();
     let name: String = clock.new_id().simple().to_string().chars().rev().take(8).collect();
+    let files = Files::new(&config.files, objects, secret, metrics.files.clone())?;
     Ok(Node {
         name: format!("node-{name}"),
         rate: RateLimits::new(&config.limits, &*limits),
@@ -331,6 +338,7 @@ fn make_node(
         limits,
         passwords,
         providers,
+        files,
         metrics,
         started_at,
     })

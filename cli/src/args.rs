@@ -5,7 +5,7 @@ use parlor_runtime::config::Program;
 
 use crate::context::Context;
 use crate::{
-    account, admin, bench, bot_worker, bots, broker, chat, config, doctor, generate, health,
+    account, admin, bench, bot_worker, bots, broker, chat, config, doctor, files, generate, health,
     history, integrations, messages, migrate, rooms, search, send, serve, tail, tokens, users,
     webhooks,
 };
@@ -124,6 +124,8 @@ pub(crate) enum Command {
     Rooms(rooms::RoomsArgs),
     /// List, make and delete bots
     Bots(bots::BotsArgs),
+    /// Download attachments, set my picture
+    Files(files::FilesArgs),
     /// Look at profiles
     Users(users::UsersArgs),
     /// Other programs that post into a room
@@ -168,13 +170,14 @@ impl Command {
             Self::Search(args) => search::run(&args, context).await,
             Self::Rooms(args) => rooms::run(args, context).await,
             Self::Bots(args) => bots::run(args, context).await,
+            Self::Files(args) => files::run(args, context).await,
             Self::Users(args) => users::run(args, context).await,
             Self::Integrations(args) => integrations::run(args, context).await,
             Self::Webhooks(args) => webhooks::run(args, context).await,
             Self::Tokens(args) => tokens::run(args, context).await,
             Self::Admin(args) => admin::run(args, context).await,
             Self::Bench(args) => Box::pin(bench::run(*args, context)).await,
-            Self::Doctor(args) => doctor::run(&args, context).await,
+            Self::Doctor(args) => Box::pin(doctor::run(&args, context)).await,
             Self::Health => health::run(context).await,
             Self::Config(args) => config::run(&args, context),
             Self::Completions(args) => generate::completions(&args, context),

@@ -104,7 +104,7 @@ fn judge_speed(check: &'static str, what: &str, took: Duration) -> Finding {
 
 pub(crate) async fn run(args: &DoctorArgs, context: &Context) -> anyhow::Result<()> {
     let mut findings = vec![Finding::ok("version", concat!("parlor ", env!("CARGO_PKG_VERSION")))];
-    findings.extend(setup::examine(args, context).await);
+    findings.extend(Box::pin(setup::examine(args, context)).await);
     findings.extend(remote::examine(context).await);
     if context.out.json {
         context.out.json(&findings)?;

@@ -24,6 +24,7 @@ mod context;
 mod credentials;
 mod doctor;
 mod failure;
+mod files;
 mod generate;
 mod health;
 mod history;

@@ -1,6 +1,7 @@
 //! `send`: writes one message, and waits for the reply if asked to.
 
 use std::io::{self, Read as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 use crate::context::Context;
 use crate::failure::{Said, Usage};
+use crate::files;
 use crate::plain;
 use crate::render::Style;
 
@@ -30,6 +32,9 @@ pub(crate) struct SendArgs {
     room: String,
     /// Text; - or nothing reads standard input
     text: Option<String>,
+    /// File to send along; may be given several times
+    #[arg(long = "attach", value_name = "FILE")]
+    attach: Vec<PathBuf>,
     /// Message that it answers
     #[arg(long, value_name = "ID")]
     reply_to: Option<MessageId>,
@@ -45,16 +50,19 @@ pub(crate) async fn run(args: SendArgs, context: &Context) -> anyhow::Result<()>
     let http = context.http()?;
     let body = match args.text {
         Some(text) if text != "-" => text,
+        None if !args.attach.is_empty() => String::new(),
         _ => tokio::task::spawn_blocking(read_text).await??,
     };
-    if body.trim().is_empty() {
+    if body.trim().is_empty() && args.attach.is_empty() {
         return Err(Usage("the text is empty".to_owned()).into());
     }
+    let attachments = files::upload_all(&http, &args.attach, context).await?;
     let request = PublishRequest {
         body,
         client_id: Some(Uuid::new_v4().to_string()),
         reply_to: args.reply_to,
         thread: args.thread,
+        attachments: attachments.into_iter().map(|attachment| attachment.id).collect(),
     };
     if args.wait {
         return send_and_wait(&http, &args.room, &request, context).await;

@@ -264,6 +264,7 @@ macro_rules! unused {
 }
 
 mod crowds;
+mod files;
 mod people;
 mod programs;
 mod reading;

@@ -105,8 +105,14 @@ impl World {
 
     pub(crate) async fn say_at(&self, room: RoomId, body: &str, at: Timestamp) -> MessageId {
         let id = MessageId(SystemClock.new_id());
-        let message =
-            NewMessage { id, client_id: None, body: body.to_owned(), reply_to: None, thread: None };
+        let message = NewMessage {
+            id,
+            client_id: None,
+            body: body.to_owned(),
+            reply_to: None,
+            thread: None,
+            attachments: Vec::new(),
+        };
         let jobs = self.append(room, self.ada.id, at, Intent::Publish(message)).await;
         if jobs > 0 {
             self.bus.publish_control(Control::JobQueued);

@@ -21,6 +21,8 @@ pub(crate) type SchemaOf = fn(&mut Schemas) -> Value;
 
 /// The media type of most bodies.
 pub(crate) const JSON: &str = "application/json";
+/// The media type of bytes that nothing is known of.
+pub(crate) const OCTET_STREAM: &str = "application/octet-stream";
 /// The media type of server-sent events.
 pub(crate) const EVENT_STREAM: &str = "text/event-stream";
 
@@ -77,6 +79,8 @@ pub(crate) struct Endpoint {
     pub(crate) headers: Vec<RequestHeader>,
     pub(crate) body: Vec<(&'static str, SchemaOf)>,
     pub(crate) body_required: bool,
+    /// The media type of a body that is bytes.
+    pub(crate) bytes: Option<&'static str>,
     pub(crate) answers: Vec<Answer>,
     pub(crate) codes: Vec<Code>,
     limit: Limit,
@@ -143,6 +147,7 @@ impl Endpoint {
             headers: Vec::new(),
             body: Vec::new(),
             body_required: true,
+            bytes: None,
             answers: Vec::new(),
             codes: Vec::new(),
             limit: Limit::Request,
@@ -209,6 +214,12 @@ impl Endpoint {
     /// Takes the same body also as a form.
     pub(crate) fn or_form<T: JsonSchema>(mut self) -> Self {
         self.body.push(("application/x-www-form-urlencoded", Schemas::add::<T>));
+        self
+    }
+
+    /// Takes bytes, whatever they are.
+    pub(crate) fn takes_bytes(mut self, media_type: &'static str) -> Self {
+        self.bytes = Some(media_type);
         self
     }
 

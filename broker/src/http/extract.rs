@@ -17,7 +17,7 @@ use crate::stream::ShardHandle;
 mod body;
 mod explain;
 
-pub(super) use body::{JsonBody, JsonOrForm, OptionalJson};
+pub(super) use body::{JsonBody, JsonOrForm, OptionalJson, read_bytes};
 
 /// The guard has put the caller there; without a guard nobody is logged in.
 impl FromRequestParts<App> for Caller {

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::endpoint::{Access, Limit};
 use super::{App, ClientAddress};
 use crate::grant::Need;
-use crate::node::Caller;
+use crate::node::{Caller, Node};
 use crate::rate::{AddressKey, Rule};
 use crate::refusal::{Outcome, Refusal};
 
@@ -56,7 +56,7 @@ impl Gate {
         }
         match self.access {
             Access::Open => Ok(None),
-            Access::Public => self.charge_address(origin).map(|()| None),
+            Access::Public => charge_address(self.app.node(), origin.address).map(|()| None),
             Access::User => self.authenticate(origin).await.map(Some),
             Access::Admin => {
                 let caller = self.authenticate(origin).await?;
@@ -70,39 +70,50 @@ impl Gate {
     }
 
     async fn authenticate(&self, origin: &Origin<'_>) -> Outcome<Caller> {
-        let node = self.app.node();
-        let token = match bearer(origin.headers) {
-            Ok(token) => token,
-            Err(refusal) => return Err(self.charge_address(origin).err().unwrap_or(refusal)),
-        };
-        let caller = match node.authenticate(token).await {
-            Ok(caller) => caller,
-            // A stranger has the budget of an address, not of whom they claim to be.
-            Err(refusal) if refusal.code.status() == 401 => {
-                return Err(self.charge_address(origin).err().unwrap_or(refusal));
-            }
-            Err(refusal) => return Err(refusal),
-        };
-        node.rate.requests_user.check(&caller.user.id).map_err(|limited| {
-            node.metrics.auth.rate_limited.with_label_values(&["request"]).inc();
-            Refusal::from(limited)
-        })?;
-        node.rate.check_rule(self.rule, caller.user.id).map_err(|limited| {
-            node.metrics.auth.rate_limited.with_label_values(&[self.rule.as_str()]).inc();
-            Refusal::from(limited)
-        })?;
-        caller.check(self.need)?;
-        Ok(caller)
+        let need = (self.need, self.rule);
+        authenticate(&self.app, origin.headers, origin.address, need).await
     }
+}
 
-    fn charge_address(&self, origin: &Origin<'_>) -> Outcome<()> {
-        let Some(address) = origin.address else { return Ok(()) };
-        let node = self.app.node();
-        node.rate.requests_address.check(&AddressKey::from(address.0)).map_err(|limited| {
-            node.metrics.auth.rate_limited.with_label_values(&["request"]).inc();
-            Refusal::from(limited)
-        })
-    }
+/// Finds out who asks, and counts the request: of a user, or of an address where that fails.
+pub(super) async fn authenticate(
+    app: &App,
+    headers: &HeaderMap,
+    address: Option<ClientAddress>,
+    (need, rule): (Need, Rule),
+) -> Outcome<Caller> {
+    let node = app.node();
+    let token = match bearer(headers) {
+        Ok(token) => token,
+        Err(refusal) => return Err(charge_address(node, address).err().unwrap_or(refusal)),
+    };
+    let caller = match node.authenticate(token).await {
+        Ok(caller) => caller,
+        // A stranger has the budget of an address, not of whom they claim to be.
+        Err(refusal) if refusal.code.status() == 401 => {
+            return Err(charge_address(node, address).err().unwrap_or(refusal));
+        }
+        Err(refusal) => return Err(refusal),
+    };
+    node.rate.requests_user.check(&caller.user.id).map_err(|limited| {
+        node.metrics.auth.rate_limited.with_label_values(&["request"]).inc();
+        Refusal::from(limited)
+    })?;
+    node.rate.check_rule(rule, caller.user.id).map_err(|limited| {
+        node.metrics.auth.rate_limited.with_label_values(&[rule.as_str()]).inc();
+        Refusal::from(limited)
+    })?;
+    caller.check(need)?;
+    Ok(caller)
+}
+
+/// Counts a request of an address.
+pub(super) fn charge_address(node: &Node, address: Option<ClientAddress>) -> Outcome<()> {
+    let Some(address) = address else { return Ok(()) };
+    node.rate.requests_address.check(&AddressKey::from(address.0)).map_err(|limited| {
+        node.metrics.auth.rate_limited.with_label_values(&["request"]).inc();
+        Refusal::from(limited)
+    })
 }
 
 /// Returns what is left of a budget as the header says it: how many requests, and in how many

@@ -9,7 +9,7 @@ use http::header::{
     ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     RETRY_AFTER, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use http::{HeaderName, HeaderValue, Method};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use parlor_runtime::config::ServerConfig;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
@@ -56,12 +56,18 @@ impl Policy {
     }
 }
 
+/// Marks an answer whose content is not changed on the way, and that has its own content policy and
+/// its own rule for caches.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AsItIs;
+
 /// Adds the headers that every answer has.
 pub(super) async fn add(State(policy): State<Policy>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let api = path.starts_with("/v1/");
     let docs = is_below(path, "/docs") || is_below(path, "/redoc");
     let mut response = next.run(request).await;
+    let own = response.extensions().get::<AsItIs>().is_some();
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| {
         headers.insert(name, HeaderValue::from_static(value));
@@ -71,12 +77,16 @@ pub(super) async fn add(State(policy): State<Policy>, request: Request, next: Ne
     set(X_FRAME_OPTIONS, "DENY");
     set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
     set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
-    set(CONTENT_SECURITY_POLICY, if docs { DOCS_POLICY } else { PAGE_POLICY });
+    if !own {
+        set(CONTENT_SECURITY_POLICY, if docs { DOCS_POLICY } else { PAGE_POLICY });
+    }
     if policy.0.tls {
         set(STRICT_TRANSPORT_SECURITY, TRANSPORT_POLICY);
     }
     if api {
-        set(CACHE_CONTROL, "no-store");
+        if !own {
+            set(CACHE_CONTROL, "no-store");
+        }
         if let Some(rates) = &policy.0.user {
             headers.insert(HeaderName::from_static("ratelimit-policy"), rates.clone());
         }
@@ -106,6 +116,7 @@ pub(super) fn cors(config: &ServerConfig) -> Option<CorsLayer> {
             CONTENT_TYPE,
             name("idempotency-key"),
             name("last-event-id"),
+            name("upload-offset"),
             name(REQUEST_ID),
         ])
         .expose_headers([
@@ -113,14 +124,18 @@ pub(super) fn cors(config: &ServerConfig) -> Option<CorsLayer> {
             name(REQUEST_ID),
             name("ratelimit"),
             name("ratelimit-policy"),
+            name("upload-offset"),
         ])
         .max_age(CORS_MAX_AGE);
     Some(layer)
 }
 
-/// Compresses everything but small answers, images and event streams.
+/// Compresses everything but small answers, images, event streams and files.
 pub(super) fn compression() -> CompressionLayer<impl tower_http::compression::Predicate> {
     let predicate = DefaultPredicate::new().and(NotForContentType::const_new(EVENT_STREAM));
+    let changes =
+        |_: StatusCode, _: Version, _: &HeaderMap, of: &Extensions| of.get::<AsItIs>().is_none();
+    let predicate = predicate.and(changes);
     CompressionLayer::new().gzip(true).compress_when(predicate)
 }
 

@@ -296,7 +296,14 @@ async fn write(
 
 /// Describes a message of an integration.
 pub(super) fn message(node: &Node, body: String, client_id: Option<String>) -> NewMessage {
-    NewMessage { id: MessageId(node.clock.new_id()), client_id, body, reply_to: None, thread: None }
+    NewMessage {
+        id: MessageId(node.clock.new_id()),
+        client_id,
+        body,
+        reply_to: None,
+        thread: None,
+        attachments: Vec::new(),
+    }
 }
 
 fn posted(event: &Event) -> Option<HookPosted> {

@@ -18,13 +18,14 @@ const DESCRIPTION: &str = "A chat broker in which people and language models sha
     and 503 carry `Retry-After`. Lists are pages: pass `next` as `cursor` to get the page after.";
 
 /// What the families are about, in the order of the document.
-const TAGS: [(&str, &str); 13] = [
+const TAGS: [(&str, &str); 14] = [
     ("Login", "Accounts, logins and tokens."),
     ("Users", "Profiles and presence."),
     ("Rooms", "Rooms: public, private, direct."),
     ("Members", "Who is in a room, and with which role."),
     ("Messages", "History, writing, reactions, replies of bots."),
     ("Events", "Following a room live."),
+    ("Files", "Uploads, attachments, downloads."),
     ("Bots", "Language models as members, and what they remember."),
     ("Integrations", "Other programs: what they post, and what they are told."),
     ("Models", "Model providers."),
@@ -116,6 +117,11 @@ fn operation(endpoint: &Endpoint, schemas: &mut Schemas, problem: &Value) -> Val
         });
         let content: Map<String, Value> = content.collect();
         add("requestBody", json!({"required": endpoint.body_required, "content": content}));
+    }
+    if let Some(media_type) = endpoint.bytes {
+        let bytes = json!({"type": "string", "format": "binary"});
+        let content = json!({media_type: {"schema": bytes}});
+        add("requestBody", json!({"required": true, "content": content}));
     }
     operation
 }
@@ -251,6 +257,9 @@ fn path_description(name: &str) -> &'static str {
         "secret" => "The secret of the address.",
         "seq" => "The position of the event.",
         "code" => "The code.",
+        "upload" => "The upload's id.",
+        "file" => "The attachment's id.",
+        "name" => "The file's name, for people and their programs.",
         _ => "",
     }
 }

@@ -24,6 +24,7 @@ use tokio::time::{Instant, timeout};
 
 use super::App;
 use super::endpoint::{Access, Endpoint};
+use crate::files::PlaceState;
 use crate::node::Node;
 use crate::refusal::{Outcome, Refusal};
 
@@ -74,6 +75,7 @@ impl Health {
             ("store".to_owned(), self.ask_store(node).await),
             ("bus".to_owned(), bus(node)),
             ("cluster".to_owned(), cluster(node)),
+            ("files".to_owned(), files(node).await),
         ])
     }
 
@@ -119,6 +121,19 @@ fn cluster(node: &Node) -> Dependency {
     let ok = *node.limits.status().borrow() == ClusterStatus::Connected;
     let detail = (!ok).then(|| "away: presence is incomplete, logins are refused".to_owned());
     Dependency { ok, kind: kind.to_owned(), detail }
+}
+
+/// Without its files a node goes on: only uploads and downloads are refused.
+async fn files(node: &Node) -> Dependency {
+    let detail = match node.files.place() {
+        PlaceState::Other => Some("not the storage that the other nodes use".to_owned()),
+        PlaceState::Unknown => Some("away: no file is taken or given".to_owned()),
+        PlaceState::Shared => match timeout(ASK_MAX, node.files.objects.check()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(_)) | Err(_) => Some("away: no file is taken or given".to_owned()),
+        },
+    };
+    Dependency { ok: detail.is_none(), kind: node.files.objects.kind().to_owned(), detail }
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {

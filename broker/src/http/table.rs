@@ -2,8 +2,9 @@
 
 use super::endpoint::Endpoint;
 use super::{
-    account, admin, auth, bots, documents, events, export, integrations, invites, llm, members,
-    memory, messages, personal, problem, reading, rooms, search, system, tokens, users, webhooks,
+    account, admin, auth, avatars, bots, documents, events, export, files, integrations, invites,
+    llm, members, memory, messages, personal, problem, reading, rooms, search, system, tokens,
+    uploads, users, webhooks,
 };
 
 /// Returns every operation that is served and documented.
@@ -14,6 +15,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         account::endpoints(),
         personal::endpoints(),
         tokens::endpoints(),
+        avatars::endpoints(),
         rooms::endpoints(),
         members::endpoints(),
         invites::endpoints(),
@@ -24,6 +26,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         events::endpoints(),
         export::endpoints(),
         search::endpoints(),
+        uploads::endpoints(),
+        files::endpoints(),
         bots::endpoints(),
         memory::endpoints(),
         llm::endpoints(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parlor_bus::Control;
 use parlor_cluster::RateLimiter;
-use parlor_domain::body::check_body;
+use parlor_domain::body::{check_body, check_caption};
 use parlor_domain::naming::check_client_id;
 use parlor_domain::permission::{Action as Deed, authorize};
 use parlor_protocol::close::CloseCode;
@@ -13,13 +13,14 @@ use parlor_protocol::code::Code;
 use parlor_protocol::command::{ClientStatus, Command, Deltas};
 use parlor_protocol::frame::{Accepted, Frame};
 use parlor_protocol::http::Scope;
-use parlor_protocol::id::{MessageId, RoomId, RoomRef, UserId};
+use parlor_protocol::id::{FileId, MessageId, RoomId, RoomRef, UserId};
 use parlor_protocol::signal::{App, Receipt, SignalBody, SignalFamily, Typing};
 use parlor_store::record::CancelOutcome;
 use parlor_store::{Append, Appended, Intent, NewMessage};
 
 use super::context::{Context, Work, log_in};
 use crate::committer::Pending;
+use crate::files::check_attachments;
 use crate::node::{Caller, Node};
 use crate::rate::RateLimits;
 use crate::refusal::{Outcome, Refusal};
@@ -74,8 +75,8 @@ pub(super) fn execute(context: &mut Context, command: Command) -> Action {
             }
             Action::Answer(accepted(id))
         }
-        Command::Publish { id, room, client_id, body, reply_to, thread } => {
-            publish(context, id, room, Draft { client_id, body, reply_to, thread })
+        Command::Publish { id, room, client_id, body, reply_to, thread, attachments } => {
+            publish(context, id, room, Draft { client_id, body, reply_to, thread, attachments })
         }
         Command::Typing { id, room, on } => signal(context, id, room, Sent::Typing(on)),
         Command::Presence { id, status } => presence(context, id, status == ClientStatus::Idle),
@@ -200,12 +201,15 @@ struct Draft {
     body: String,
     reply_to: Option<MessageId>,
     thread: Option<MessageId>,
+    attachments: Vec<FileId>,
 }
 
 fn publish(context: &Context, id: Option<String>, room: RoomRef, draft: Draft) -> Action {
     let Some(caller) = context.caller() else { return Action::Done };
     let node = &context.shard.node;
-    let checked = check_body(&draft.body, node.config.limits.body.get()).map_err(Refusal::from);
+    let check = if draft.attachments.is_empty() { check_body } else { check_caption };
+    let checked = check_attachments(&node.config.files, &draft.attachments)
+        .and_then(|()| Ok(check(&draft.body, node.config.limits.body.get())?));
     let client_id = draft.client_id.as_deref().map_or(Ok(()), check_client_id);
     let checked = checked.and_then(|body| {
         client_id.map_err(|refused| Refusal::name("client_id", refused)).map(|()| body)
@@ -220,6 +224,7 @@ fn publish(context: &Context, id: Option<String>, room: RoomRef, draft: Draft) -
         body,
         reply_to: draft.reply_to,
         thread: draft.thread,
+        attachments: draft.attachments,
     };
     let address = context.address;
     let node = Arc::clone(node);

@@ -43,6 +43,7 @@ fn message(node: &TestNode, body: &str) -> Intent {
         body: body.to_owned(),
         reply_to: None,
         thread: None,
+        attachments: Vec::new(),
     })
 }
 
@@ -420,6 +421,7 @@ async fn repeat_of_what_was_never_told_is_told() {
         body: "hello".into(),
         reply_to: None,
         thread: None,
+        attachments: Vec::new(),
     });
     let append = Append { room, actor: ada.id, at: node.node().now(), intent };
     node.store().append(vec![append]).await.unwrap();

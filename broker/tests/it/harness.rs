@@ -9,6 +9,7 @@ use parlor_broker::node::Node;
 use parlor_broker::start::{Backends, Broker};
 use parlor_bus::LocalBus;
 use parlor_cluster::{LocalLimits, LocalPresence, LocalTickets};
+use parlor_files::{Objects, Place};
 use parlor_llm::Providers;
 use parlor_protocol::id::{RoomId, RoomRef, SessionId, UserId};
 use parlor_protocol::room::RoomKind;
@@ -86,6 +87,7 @@ impl TestNode {
             tickets: Arc::new(LocalTickets::new(100)),
             limits: Arc::new(LocalLimits::default()),
             providers: Arc::new(Providers::demo()),
+            objects: Objects::open(Place::Folder(folder.path().join("files"))).unwrap(),
             clock: Arc::new(SystemClock),
             registry: Registry::new(),
         };

@@ -5,6 +5,7 @@ pub(crate) mod api;
 mod documents;
 mod events;
 mod export;
+mod files;
 mod hidden;
 mod hooks;
 mod input;

@@ -99,6 +99,7 @@ async fn commit(node: &TestNode, author: &TestUser, room: RoomId, body: &str) ->
         body: body.to_owned(),
         reply_to: None,
         thread: None,
+        attachments: Vec::new(),
     };
     let intent = Intent::Publish(message);
     let append = Append { room, actor: author.id, at: node.node().now(), intent };

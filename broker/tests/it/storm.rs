@@ -94,6 +94,7 @@ async fn many_who_come_back_to_rooms_that_nobody_followed_cost_few_reads_too() {
                 body: format!("m{n}"),
                 reply_to: None,
                 thread: None,
+                attachments: Vec::new(),
             };
             node.append(members[0], room, Intent::Publish(message)).await;
         }

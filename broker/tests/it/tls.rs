@@ -136,7 +136,14 @@ async fn commit(node: &TestNode, author: &TestUser, room: RoomId, count: usize) 
     let append = || {
         let id = MessageId(node.node().clock.new_id());
         let body = body.clone();
-        let message = NewMessage { id, client_id: None, body, reply_to: None, thread: None };
+        let message = NewMessage {
+            id,
+            client_id: None,
+            body,
+            reply_to: None,
+            thread: None,
+            attachments: Vec::new(),
+        };
         Append { room, actor: author.id, at, intent: Intent::Publish(message) }
     };
     let batch = std::iter::repeat_with(append).take(count).collect();

@@ -107,7 +107,7 @@ impl Stage {
         wanted: &Wanted,
     ) -> anyhow::Result<Self> {
         match context.named_server()? {
-            None => start(load, wanted).await,
+            None => Box::pin(start(load, wanted)).await,
             Some(server) => {
                 let owner = [
                     ("--set", load.stage.set.is_empty()),
@@ -116,7 +116,7 @@ impl Stage {
                 if let Some((flag, _)) = owner.iter().find(|(_, unused)| !unused) {
                     return Err(Usage(format!("{flag} is for a server that is started")).into());
                 }
-                find(context, load, wanted, server.to_string()).await
+                Box::pin(find(context, load, wanted, server.to_string())).await
             }
         }
     }

@@ -18,6 +18,7 @@ use super::providers::select_providers;
 
 pub(crate) mod cluster;
 pub(crate) mod fault;
+mod files;
 pub(crate) mod nats;
 pub(crate) mod postgres;
 mod wait;
@@ -65,6 +66,7 @@ pub(crate) async fn open(
         tickets,
         limits,
         providers: Arc::new(selection.providers),
+        objects: files::open(config)?,
         clock: Arc::new(SystemClock),
         registry,
     }))

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod email;
+pub mod file_address;
 mod key;
 pub mod marked;
 pub mod password;
@@ -17,6 +18,7 @@ pub mod username;
 
 pub use access::{Access, AccessRefused, AccessTokens, CLOCK_LEEWAY, NewAccess};
 pub use email::{EmailRefused, check_email};
+pub use file_address::{AddressRefused, FileAddresses};
 pub use key::{KeyTooShort, fingerprint};
 pub use marked::{Issued, Mark};
 pub use password::{HashError, HashParams, NewPasswordError, PasswordHasher};

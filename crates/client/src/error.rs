@@ -40,6 +40,9 @@ pub enum ClientError {
     /// The address is not an `http` or `https` address without credentials.
     #[error("address must be such as http://127.0.0.1:7777")]
     Address,
+    /// The file to upload cannot be read.
+    #[error("the file cannot be read")]
+    File(#[source] io::Error),
     /// The tokens could not be read or kept.
     #[error("login cannot be stored")]
     TokenStore(#[source] io::Error),
@@ -71,7 +74,11 @@ impl ClientError {
             Self::Unreachable(_) | Self::Timeout => true,
             Self::Status { status, .. } => matches!(status, 429 | 502 | 503 | 504),
             Self::Ended(ended) => ended.may_reconnect(),
-            Self::NotLoggedIn | Self::Malformed(_) | Self::Address | Self::TokenStore(_) => false,
+            Self::NotLoggedIn
+            | Self::Malformed(_)
+            | Self::Address
+            | Self::File(_)
+            | Self::TokenStore(_) => false,
         }
     }
 

@@ -19,7 +19,7 @@ use parlor_protocol::code::Code;
 use parlor_protocol::command::{Command, Position, Since};
 use parlor_protocol::event::Event;
 use parlor_protocol::frame::{Accepted, StreamingReply, Welcome};
-use parlor_protocol::id::{MessageId, RoomId, RoomRef};
+use parlor_protocol::id::{FileId, MessageId, RoomId, RoomRef};
 use parlor_protocol::signal::Signal;
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -100,6 +100,8 @@ pub struct Publish {
     pub reply_to: Option<MessageId>,
     /// The message whose thread it belongs to.
     pub thread: Option<MessageId>,
+    /// The author's finished uploads that belong to it.
+    pub attachments: Vec<FileId>,
 }
 
 impl Publish {
@@ -111,6 +113,7 @@ impl Publish {
             client_id: Uuid::new_v4().to_string(),
             reply_to: None,
             thread: None,
+            attachments: Vec::new(),
         }
     }
 }
@@ -227,9 +230,10 @@ impl Feed {
 
     /// Writes a message with all its parts, as [`Feed::publish`].
     pub async fn publish_as(&self, publish: Publish) -> Result<Accepted, ClientError> {
-        let Publish { room, body, client_id, reply_to, thread } = publish;
-        let client_id = Some(client_id);
-        self.deliver(Command::Publish { id: None, room, client_id, body, reply_to, thread }).await
+        let Publish { room, body, client_id, reply_to, thread, attachments } = publish;
+        let (id, client_id) = (None, Some(client_id));
+        let command = Command::Publish { id, room, client_id, body, reply_to, thread, attachments };
+        self.deliver(command).await
     }
 
     /// Stops a bot's reply.

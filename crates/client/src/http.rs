@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use parlor_protocol::code::{Code, Problem};
 use parlor_protocol::http::Page;
-use reqwest::header::{ACCEPT, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Method, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +28,7 @@ use crate::tokens::{MemoryTokens, TokenStore, Tokens};
 mod admin;
 mod auth;
 mod bots;
+mod files;
 mod hooks;
 pub(crate) mod messages;
 mod reading;
@@ -141,10 +142,14 @@ impl Http {
     }
 
     async fn stream(&self, call: Call<'_>) -> Result<ByteStream, ClientError> {
-        let response = self.send(&call).await?;
+        Ok(self.pieces(self.send(&call).await?))
+    }
+
+    /// Returns the body of an answer piece by piece.
+    fn pieces(&self, response: Response) -> ByteStream {
         let read_timeout = self.shared.config.read_timeout;
         let chunks = Box::pin(response.bytes_stream());
-        Ok(Box::pin(futures_util::stream::unfold(Some(chunks), move |chunks| async move {
+        Box::pin(futures_util::stream::unfold(Some(chunks), move |chunks| async move {
             let mut chunks = chunks?;
             match tokio::time::timeout(read_timeout, chunks.next()).await {
                 Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some(chunks))),
@@ -152,7 +157,7 @@ impl Http {
                 Ok(None) => None,
                 Err(_) => Some((Err(ClientError::Timeout), None)),
             }
-        })))
+        }))
     }
 
     /// Sends a call and returns its answer when it is a success.
@@ -196,6 +201,12 @@ impl Http {
         }
         if let Some(body) = &call.body {
             request = request.json(body);
+        }
+        if let Some(Payload { bytes, offset }) = &call.payload {
+            request = request.header(CONTENT_TYPE, "application/octet-stream").body(bytes.clone());
+            if let Some(offset) = offset {
+                request = request.header("upload-offset", *offset);
+            }
         }
         let timeout = call.timeout.unwrap_or(config.request_timeout);
         // A download may take as long as it moves; its pieces have their own limit.
@@ -255,6 +266,8 @@ struct Call<'a> {
     segments: Vec<&'a str>,
     query: Vec<(&'static str, String)>,
     body: Option<Value>,
+    /// Bytes in place of a JSON body.
+    payload: Option<Payload>,
     authenticated: bool,
     streamed: bool,
     timeout: Option<Duration>,
@@ -277,6 +290,7 @@ impl<'a> Call<'a> {
             segments,
             query: Vec::new(),
             body: None,
+            payload: None,
             authenticated: false,
             streamed: false,
             timeout: None,
@@ -304,6 +318,12 @@ impl<'a> Call<'a> {
         self.body = Some(body.map_err(|error| ClientError::Malformed(error.to_string()))?);
         Ok(self)
     }
+}
+
+/// A body of bytes, and where in a file it belongs.
+struct Payload {
+    bytes: Bytes,
+    offset: Option<u64>,
 }
 
 /// The value of a query parameter.

@@ -45,6 +45,18 @@ pub fn check_body(text: &str, max: usize) -> Result<String, BodyRefused> {
     Ok(text)
 }
 
+/// Returns the text of a message that has files; it may be blank.
+///
+/// # Errors
+///
+/// Those of [`check_body`] but for blank texts.
+pub fn check_caption(text: &str, max: usize) -> Result<String, BodyRefused> {
+    match check_body(text, max) {
+        Err(BodyRefused::Blank) => Ok(String::new()),
+        checked => checked,
+    }
+}
+
 /// White space and the characters that show nothing by themselves.
 fn is_invisible(c: char) -> bool {
     c.is_whitespace()
@@ -65,6 +77,14 @@ mod tests {
         for text in ["", " ", "\n\t", "\u{200B}\u{FEFF} ", "\u{3000}"] {
             assert_eq!(check_body(text, 100), Err(BodyRefused::Blank), "{text:?}");
         }
+    }
+
+    #[test]
+    fn text_beside_files_may_be_blank() {
+        assert_eq!(check_caption(" \n", 100).unwrap(), "");
+        assert_eq!(check_caption("look", 100).unwrap(), "look");
+        assert!(check_caption("a\0b", 100).is_err());
+        assert!(check_caption("look", 3).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! its transactions; the broker applies those that need no stored state.
 
 pub mod body;
+pub mod file;
 pub mod log;
 pub mod mention;
 pub mod naming;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::id::{MessageId, RoomRef};
+use crate::id::{FileId, MessageId, RoomRef};
 use crate::signal::SignalFamily;
 
 /// A position in a room's log.
@@ -98,7 +98,7 @@ pub enum Command {
         /// The author's own id: the same one is one message, however often it is sent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         client_id: Option<String>,
-        /// The text.
+        /// The text; may be empty where there are attachments.
         body: String,
         /// The message it answers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,6 +106,9 @@ pub enum Command {
         /// The message whose thread it belongs to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         thread: Option<MessageId>,
+        /// The author's finished uploads that belong to it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        attachments: Vec<FileId>,
     },
     /// Tells whether the user writes.
     Typing {

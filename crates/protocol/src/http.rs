@@ -2,6 +2,7 @@
 
 mod auth;
 mod bot;
+mod file;
 mod hook;
 mod message;
 mod object;
@@ -19,6 +20,7 @@ pub use auth::{
     TokenRequest, TokenResponse, WsTicket,
 };
 pub use bot::{Bot, CreateBotRequest, MemoryStats, PatchBotRequest, Trigger};
+pub use file::{CreateUploadRequest, FileAddress, Upload};
 pub use hook::{
     CreateIntegrationRequest, CreateWebhookRequest, DeadLetter, HookPosted, HookRequest,
     Integration, NewIntegrationAddress, NewWebhookSecret, PatchWebhookRequest, Redelivered,

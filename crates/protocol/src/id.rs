@@ -71,6 +71,10 @@ id!(
     /// The durable duty of one bot to answer one message.
     JobId
 );
+id!(
+    /// A file, from its upload to its end.
+    FileId
+);
 
 /// A room as a client names it: by id or by slug.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

@@ -31,6 +31,15 @@ pub struct Limits {
     pub subscriptions: usize,
     /// Bytes that may wait for one connection before it is degraded and then closed.
     pub outbox_bytes: usize,
+    /// Largest file, in bytes.
+    #[serde(default)]
+    pub file_bytes: usize,
+    /// Largest part of an upload, in bytes.
+    #[serde(default)]
+    pub part_bytes: usize,
+    /// Files of one message.
+    #[serde(default)]
+    pub attachments: usize,
 }
 
 impl Default for Limits {
@@ -41,6 +50,9 @@ impl Default for Limits {
             signal_bytes: 4 * 1024,
             subscriptions: 200,
             outbox_bytes: 256 * 1024,
+            file_bytes: 25 * 1024 * 1024,
+            part_bytes: 4 * 1024 * 1024,
+            attachments: 10,
         }
     }
 }

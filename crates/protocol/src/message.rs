@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{MessageId, RoomId};
+use crate::id::{FileId, MessageId, RoomId};
 use crate::time::Timestamp;
 use crate::user::UserRef;
 
@@ -74,7 +74,7 @@ pub struct BotReply {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Attachment {
     /// The id.
-    pub id: uuid::Uuid,
+    pub id: FileId,
     /// The file's name.
     pub name: String,
     /// The media type.

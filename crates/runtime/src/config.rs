@@ -12,6 +12,7 @@ pub mod bus;
 mod check;
 pub mod cluster;
 mod duration;
+pub mod files;
 pub mod limits;
 pub mod llm;
 mod load;
@@ -42,6 +43,7 @@ pub use bots::BotsConfig;
 pub use bus::BusConfig;
 pub use cluster::ClusterConfig;
 pub use duration::parse_duration;
+pub use files::FilesConfig;
 pub use limits::LimitsConfig;
 pub use llm::{LlmConfig, OllamaHost};
 pub use load::Loaded;
@@ -71,6 +73,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// `[limits]`
     pub limits: LimitsConfig,
+    /// `[files]`
+    pub files: FilesConfig,
     /// `[llm]`
     pub llm: LlmConfig,
     /// `[bots]`
@@ -100,11 +104,12 @@ impl Config {
         config
     }
 
-    fn sections(&self) -> [&dyn Section; 12] {
+    fn sections(&self) -> [&dyn Section; 13] {
         [
             &self.server,
             &self.auth,
             &self.limits,
+            &self.files,
             &self.llm,
             &self.bots,
             &self.store,
@@ -122,6 +127,7 @@ impl Config {
             "server" => &mut self.server,
             "auth" => &mut self.auth,
             "limits" => &mut self.limits,
+            "files" => &mut self.files,
             "llm" => &mut self.llm,
             "bots" => &mut self.bots,
             "store" => &mut self.store,

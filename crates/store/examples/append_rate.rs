@@ -114,6 +114,7 @@ impl Town {
             body: "x".repeat(BODY_BYTES),
             reply_to: None,
             thread: None,
+            attachments: Vec::new(),
         };
         Append { room: rooms[place], actor: author, at: now(), intent: Intent::Publish(message) }
     }

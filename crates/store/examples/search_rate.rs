@@ -155,6 +155,7 @@ impl Town {
             body: body.join(" "),
             reply_to: None,
             thread: None,
+            attachments: Vec::new(),
         };
         Append {
             room: self.rooms[n % ROOMS],

@@ -3,7 +3,7 @@
 use parlor_domain::permission::Refused;
 use parlor_protocol::event::Event;
 use parlor_protocol::http::PatchRoomSettings;
-use parlor_protocol::id::{JobId, MessageId, RoomId, UserId};
+use parlor_protocol::id::{FileId, JobId, MessageId, RoomId, UserId};
 use parlor_protocol::message::{MessageStatus, ReplyError, Usage};
 use parlor_protocol::room::Role;
 use parlor_protocol::time::Timestamp;
@@ -160,6 +160,8 @@ pub struct NewMessage {
     /// A message of the thread that it belongs to; must be in the same room. What is kept is the root
     /// of that thread. Without it, an answer to a message of a thread belongs to that thread.
     pub thread: Option<MessageId>,
+    /// The author's finished uploads that belong to it, each once.
+    pub attachments: Vec<FileId>,
 }
 
 /// How a reply ended.
@@ -257,6 +259,9 @@ pub enum AppendRefused {
     /// The room has as many pinned messages as it may have.
     #[error("the room has too many pinned messages")]
     TooManyPins,
+    /// One of the files is not an upload of the author that is finished and that no message has.
+    #[error("there is no such upload")]
+    NoSuchUpload,
     /// There is something in it that the store cannot hold, such as a text with a zero byte.
     #[error("this cannot be stored")]
     NotStorable,

@@ -7,6 +7,7 @@
 
 pub mod bots;
 pub mod crowds;
+pub mod files;
 pub mod jobs;
 pub mod log;
 pub mod many;
@@ -69,6 +70,20 @@ macro_rules! store_conformance {
                 ended_bot_leaves_no_open_reply,
                 removed_bot_is_asked_to_stop,
                 bot_that_is_switched_off_ends_what_it_owes,
+            });
+            $crate::store_conformance!(@tests $factory, files {
+                upload_grows_part_by_part_and_each_part_is_taken_once,
+                of_parts_that_come_at_once_one_is_taken,
+                uploads_of_a_user_are_bounded,
+                upload_is_finished_once,
+                remade_file_replaces_its_parts,
+                message_takes_finished_uploads_of_its_author_once,
+                file_goes_with_the_text_of_its_message,
+                messages_with_files_are_found_among_many_without,
+                file_goes_with_the_history_and_with_the_room,
+                upload_that_no_message_has_expires,
+                removal_is_noted_until_it_was_done,
+                picture_replaces_the_one_before,
             });
             $crate::store_conformance!(@tests $factory, jobs {
                 message_queues_one_job_for_each_bot_that_it_calls,

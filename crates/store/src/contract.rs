@@ -1,12 +1,14 @@
 //! The contract of a store. See the crate's documentation for what every method guarantees.
 
 mod crowds;
+mod files;
 mod integrations;
 mod reading;
 mod tokens;
 mod webhooks;
 
 pub use crowds::Crowds;
+pub use files::Files;
 pub use integrations::Integrations;
 pub use tokens::Tokens;
 pub use webhooks::Webhooks;
@@ -61,6 +63,7 @@ pub trait Store:
     + Search
     + Jobs
     + Bots
+    + Files
     + Operations
     + Send
     + Sync
@@ -85,6 +88,7 @@ impl<T> Store for T where
         + Search
         + Jobs
         + Bots
+        + Files
         + Operations
         + Send
         + Sync

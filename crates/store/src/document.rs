@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use parlor_protocol::event::{Event, EventBody, MemberChange, PinChange, ReactionChange};
 use parlor_protocol::id::{MessageId, UserId};
-use parlor_protocol::message::{Message, Reaction, Replies};
+use parlor_protocol::message::{Attachment, Message, Reaction, Replies};
 use parlor_protocol::user::{UserKind, UserRef};
 
 /// Most user names that a reaction lists.
@@ -115,6 +115,24 @@ pub(crate) fn subject(body: &EventBody) -> Option<UserId> {
         | EventBody::MessageCompleted(_)
         | EventBody::HistoryReset(_)
         | EventBody::Unknown(_) => None,
+    }
+}
+
+/// Returns the key of the object that holds a version of a user's picture.
+pub(crate) fn avatar_key(user: UserId, version: &str) -> String {
+    format!("avatars/{}/{version}", user.0.simple())
+}
+
+/// Adds files, each with the position of its message, to messages in ascending order of `seq`.
+pub(crate) fn add_attachments(
+    messages: &mut [Message],
+    files: impl IntoIterator<Item = (u64, Option<Attachment>)>,
+) {
+    for (seq, attachment) in files {
+        let at = messages.binary_search_by_key(&seq, |message| message.seq);
+        if let Some(message) = at.ok().and_then(|at| messages.get_mut(at)) {
+            message.attachments.extend(attachment);
+        }
     }
 }
 

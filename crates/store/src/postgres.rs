@@ -15,6 +15,7 @@ mod crowds;
 mod epoch;
 mod events;
 mod fault;
+mod files;
 mod integrations;
 mod invites;
 mod jobs;

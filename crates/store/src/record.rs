@@ -1,12 +1,17 @@
 //! What the store holds, as far as it is not part of the wire.
 
 mod crowds;
+mod files;
 mod integrations;
 mod reading;
 mod tokens;
 mod webhooks;
 
 pub use crowds::MemberFilter;
+pub use files::{
+    FinishedUpload, NewPart, NewUpload, PartRecord, StoredFile, UploadRecord, UploadRefused,
+    UploadState,
+};
 pub use integrations::{
     CommandRecord, IntegrationRecord, IntegrationSecret, NewCommand, NewIntegration,
     ProgramConflict,

@@ -8,6 +8,7 @@ mod bots;
 mod codec;
 mod crowds;
 mod fault;
+mod files;
 mod incarnation;
 mod integrations;
 mod invites;

@@ -5,6 +5,8 @@ use parlor_protocol::message::MessageStatus;
 use parlor_protocol::room::{NotificationLevel, Role, RoomKind};
 use parlor_protocol::user::{ServerRole, UserKind, Visibility};
 
+use crate::record::UploadState;
+
 /// An enum that is stored as a word.
 pub(crate) trait Word: Sized {
     /// Returns the word.
@@ -38,6 +40,7 @@ words! {
     ServerRole { Admin = "admin", User = "user", }
     Visibility { Public = "public", Private = "private", }
     RoomKind { Public = "public", Private = "private", Direct = "direct", }
+    UploadState { Open = "open", Ready = "ready", Attached = "attached", }
     Role { Member = "member", Moderator = "moderator", Owner = "owner", }
     NotificationLevel { All = "all", Mentions = "mentions", None = "none", }
     Trigger { Mention = "mention", Always = "always", Direct = "direct", Never = "never", }

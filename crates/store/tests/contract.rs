@@ -117,6 +117,7 @@ fn publish(client_id: &str, body: &str) -> Append {
         body: body.to_owned(),
         reply_to: None,
         thread: None,
+        attachments: Vec::new(),
     };
     Append { room: ROOM, actor: ADA, at: at(), intent: Intent::Publish(message) }
 }

@@ -397,6 +397,7 @@ pub fn publish(room: &str, client_id: &str, body: &str) -> Command {
         body: body.to_owned(),
         reply_to: None,
         thread: None,
+        attachments: Vec::new(),
     }
 }
 

@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("parlor-cluster", &["parlor-domain", "parlor-protocol"]),
     ("parlor-auth", &["parlor-domain", "parlor-protocol"]),
     ("parlor-llm", &["parlor-domain", "parlor-protocol"]),
+    ("parlor-files", &[]),
     ("parlor-client", &["parlor-protocol"]),
     // It writes the users of a measurement into a store of its own.
     (
@@ -41,6 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "parlor-bus",
             "parlor-cluster",
             "parlor-domain",
+            "parlor-files",
             "parlor-llm",
             "parlor-protocol",
             "parlor-runtime",
@@ -58,6 +60,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "parlor-client",
             "parlor-cluster",
             "parlor-domain",
+            "parlor-files",
             "parlor-llm",
             "parlor-protocol",
             "parlor-runtime",
@@ -85,6 +88,8 @@ const DRIVERS: &[(&str, &[&str])] = &[
     // A worker tells its health with it.
     ("hyper", &["parlor-bot-worker", "parlor-broker", "parlor-testkit"]),
     ("hyper-util", &["parlor-bot-worker", "parlor-broker", "parlor-testkit"]),
+    ("object_store", &["parlor-files"]),
+    ("image", &["parlor-files"]),
     ("argon2", &["parlor-auth"]),
     ("jsonwebtoken", &["parlor-auth"]),
     ("clap", &["parlor"]),

@@ -72,6 +72,28 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonOrForm<T> {
     }
 }
 
+/// Reads a body of bytes within a size and a time.
+pub(in crate::http) async fn read_bytes(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    time: Duration,
+) -> Outcome<Bytes> {
+    refuse_announced(headers, limit)?;
+    let bytes = tokio::time::timeout(time, collect(body, limit)).await;
+    let bytes = bytes.map_err(|_| incomplete())??;
+    if bytes.is_empty() { Err(incomplete()) } else { Ok(bytes) }
+}
+
+/// Refuses a body that says itself that it is too large.
+fn refuse_announced(headers: &HeaderMap, limit: usize) -> Outcome<()> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    match announced.and_then(|length| length.parse::<usize>().ok()) {
+        Some(length) if length > limit => Err(too_large(limit)),
+        _ => Ok(()),
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Json,
@@ -83,15 +105,13 @@ async fn read(request: Request, app: &App) -> Outcome<(Kind, Bytes)> {
     let limits = &app.node().config.limits;
     let limit = limits.request_body.get();
     let kind = kind(request.headers());
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     // Refused before any of it is kept.
-    if announced.and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > limit)
-    {
+    if let Err(refusal) = refuse_announced(request.headers(), limit) {
         // Who asks first has not sent anything yet.
         if !request.headers().contains_key(EXPECT) {
             discard(request.into_body().into_data_stream()).await;
         }
-        return Err(too_large(limit));
+        return Err(refusal);
     }
     // Also where the handler bounds its own time: nobody may send a body for ever.
     let body = tokio::time::timeout(limits.request_timeout, collect(request.into_body(), limit));

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::header::ACCEPT;
 use http::{HeaderMap, StatusCode};
-use parlor_domain::body::check_body;
+use parlor_domain::body::{check_body, check_caption};
 use parlor_domain::permission::Action;
 use parlor_protocol::code::Code;
 use parlor_protocol::event::EventBody;
@@ -23,6 +23,7 @@ use tokio::time::timeout;
 
 use super::reply::{Calls, Reply};
 use super::{REFUSALS, charge};
+use crate::files::check_attachments;
 use crate::http::ClientAddress;
 use crate::http::endpoint::{EVENT_STREAM, Endpoint};
 use crate::http::extract::{IdempotencyKey, InPath, InQuery, JsonBody};
@@ -93,12 +94,15 @@ async fn publish(
     // Whether the caller may write is decided with the message: a repeat gets its first answer.
     let (room, _) = find_room(&node, &caller, &room, Action::Read).await?;
     charge(&node, &caller, address, room.id)?;
+    check_attachments(&node.config.files, &request.attachments)?;
+    let check = if request.attachments.is_empty() { check_body } else { check_caption };
     let new = NewMessage {
         id: MessageId(node.clock.new_id()),
         client_id: key.or(request.client_id)?,
-        body: check_body(&request.body, node.config.limits.body.get())?,
+        body: check(&request.body, node.config.limits.body.get())?,
         reply_to: request.reply_to,
         thread: request.thread,
+        attachments: request.attachments,
     };
     let streams = wants_stream(&headers);
     if !streams && query.wait.is_none() {

@@ -172,6 +172,7 @@ mod tests {
             body: body.to_owned(),
             reply_to: None,
             thread: None,
+            attachments: Vec::new(),
         };
         let (answer, answered) = oneshot::channel();
         (Entry::new(command, answer, slot), answered)

@@ -403,7 +403,10 @@ fn is_final(error: &ClientError) -> bool {
             Code::Forbidden | Code::Unauthenticated | Code::NotFound | Code::Unsupported
         ),
         ClientError::Status { status, .. } => (400..500).contains(status) && *status != 429,
-        ClientError::Unreachable(_) | ClientError::Timeout | ClientError::Malformed(_) => false,
+        ClientError::Unreachable(_)
+        | ClientError::Timeout
+        | ClientError::Malformed(_)
+        | ClientError::File(_) => false,
     }
 }
 

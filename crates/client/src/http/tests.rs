@@ -182,6 +182,7 @@ async fn calls_go_where_the_contract_says() {
         client_id: Some("c1".to_owned()),
         reply_to: None,
         thread: None,
+        attachments: Vec::new(),
     };
     let (request, _) = tokio::join!(
         server.answer(200, "", json!({})),

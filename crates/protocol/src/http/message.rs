@@ -3,14 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{JobId, MessageId};
+use crate::id::{FileId, JobId, MessageId};
 use crate::message::Message;
 
 /// A new message.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PublishRequest {
-    /// The text.
+    /// The text; may be empty where there are attachments.
     pub body: String,
     /// The author's own id: the same one is one message; also as `Idempotency-Key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,6 +21,9 @@ pub struct PublishRequest {
     /// The message whose thread it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread: Option<MessageId>,
+    /// The author's finished uploads that belong to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<FileId>,
 }
 
 /// A changed message.

@@ -22,6 +22,7 @@ pub(super) fn complaints(config: &Config) -> Vec<Complaint> {
     let rules = account_rules(config)
         .into_iter()
         .chain(size_rules(config))
+        .chain(file_rules(config))
         .chain(time_rules(config))
         .chain(service_rules(config));
     let broken = rules.filter(|(holds, ..)| !holds);
@@ -81,6 +82,32 @@ fn size_rules(Config { limits, bots, .. }: &Config) -> [Rule; 4] {
             bots.reply.get().max(limits.body.get()) <= limits.outbox.get() / 2,
             ["limits.outbox", "bots.reply"],
             "limits.outbox must be at least twice limits.body and twice bots.reply",
+        ),
+    ]
+}
+
+fn file_rules(Config { files, .. }: &Config) -> [Rule; 4] {
+    [
+        (
+            files.folder.is_none() || files.s3_bucket.is_none(),
+            ["files.folder", "files.s3_bucket"],
+            "files.folder and files.s3_bucket cannot both be set",
+        ),
+        (
+            files.s3_bucket.is_some() || (files.s3_endpoint.is_none() && files.s3_prefix.is_none()),
+            ["files.s3_bucket", "files.s3_endpoint"],
+            "files.s3_endpoint and files.s3_prefix need files.s3_bucket",
+        ),
+        (
+            files.s3_access_key_id.is_some() == files.s3_secret_access_key.is_some(),
+            ["files.s3_access_key_id", "files.s3_secret_access_key"],
+            "files.s3_access_key_id and files.s3_secret_access_key must be set together",
+        ),
+        (
+            // With parts of full size a file must be possible.
+            files.file.get().div_ceil(files.part.get()) <= files.parts_per_file as usize,
+            ["files.part", "files.parts_per_file"],
+            "files.part times files.parts_per_file must be at least files.file",
         ),
     ]
 }

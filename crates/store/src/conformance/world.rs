@@ -275,6 +275,7 @@ pub fn text(body: &str) -> NewMessage {
         body: body.to_owned(),
         reply_to: None,
         thread: None,
+        attachments: Vec::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rows as values of the contract.
 
+use parlor_domain::file::avatar_path;
 use parlor_domain::log::Head;
 use parlor_domain::permission::Membership;
 use parlor_protocol::event::{Event, EventBody};
@@ -14,6 +15,7 @@ use super::codec::{
     code_opt, count, id, id_opt, integer, small, small_opt, time, time_opt, value, word, word_opt,
 };
 use super::fault::{Fault, Outcome};
+use super::files;
 use super::pools::Server;
 use super::query::{self, Params};
 use super::reading;
@@ -47,10 +49,11 @@ pub(super) async fn find_user_ref(conn: &Server, user: UserId) -> Outcome<Option
 
 /// Reads the columns of an account.
 pub(super) fn account(row: &Row) -> Outcome<Account> {
+    let username: String = value(row, 1)?;
+    let avatar = value::<Option<String>>(row, 11)?;
     Ok(Account {
         user: User {
             id: id(row, 0)?,
-            username: value(row, 1)?,
             display_name: value(row, 2)?,
             kind: word(row, 3)?,
             bio: value(row, 4)?,
@@ -58,7 +61,8 @@ pub(super) fn account(row: &Row) -> Outcome<Account> {
             role: word(row, 6)?,
             email: value(row, 7)?,
             created_at: time(row, 8)?,
-            avatar: None,
+            avatar: avatar.map(|version| avatar_path(&username, &version)),
+            username,
         },
         active: value(row, 9)?,
         last_seen: time_opt(row, 10)?,
@@ -232,14 +236,16 @@ async fn complete(conn: &Server, room: RoomId, mut found: Vec<Message>) -> Outco
         return Ok(found);
     };
     let range: Params<'_> = &[&room.0, &integer(first.seq), &integer(last.seq)];
-    let (reactions, replies, users) = tokio::try_join!(
+    let (reactions, attachments, replies, users) = tokio::try_join!(
         query::list(conn, sql::LIST_REACTIONS, range, |row| {
             Ok((count(row, 0)?, value(row, 1)?, value(row, 2)?))
         }),
+        files::list_attachments(conn, room, first.seq, last.seq),
         reading::replies_of(conn, &found),
         reading::users_of(conn, found.iter().map(|message| &message.mentions)),
     )?;
     document::add_reactions(&mut found, reactions);
+    document::add_attachments(&mut found, attachments);
     document::add_replies(&mut found, replies);
     document::name_mentions(found.iter_mut().map(|message| &mut message.mentions), &users);
     Ok(found)
@@ -353,11 +359,12 @@ pub(super) async fn list_messages_at(
     let rooms: Vec<Uuid> = places.iter().map(|(room, _)| room.0).collect();
     let seqs: Vec<i64> = places.iter().map(|(_, seq)| integer(*seq)).collect();
     let params: Params<'_> = &[&rooms, &seqs];
-    let (mut found, reactions) = tokio::try_join!(
+    let (mut found, reactions, files) = tokio::try_join!(
         query::list(conn, sql::LIST_AT, params, message),
         query::list(conn, sql::LIST_REACTIONS_AT, params, |row| {
             Ok((id::<RoomId>(row, 0)?, (count(row, 1)?, value(row, 2)?, value(row, 3)?)))
         }),
+        files::list_attachments_at(conn, params),
     )?;
     let (replies, users) = tokio::try_join!(
         reading::replies_of(conn, &found),
@@ -365,7 +372,7 @@ pub(super) async fn list_messages_at(
     )?;
     document::add_replies(&mut found, replies);
     document::name_mentions(found.iter_mut().map(|message| &mut message.mentions), &users);
-    if reactions.is_empty() {
+    if reactions.is_empty() && files.is_empty() {
         return Ok(found);
     }
     found.sort_by_key(|message| (message.room, message.seq));
@@ -373,6 +380,8 @@ pub(super) async fn list_messages_at(
         let room = of_room.first().map(|message| message.room);
         let rows = reactions.iter().filter(|(of, _)| Some(*of) == room);
         document::add_reactions(of_room, rows.map(|(_, reaction)| reaction.clone()));
+        let files = files.iter().filter(|(of, _)| Some(*of) == room);
+        document::add_attachments(of_room, files.map(|(_, file)| file.clone()));
     }
     Ok(found)
 }

@@ -54,6 +54,7 @@ async fn gather(
     gathering: &mut Gathering<'_>,
 ) -> Outcome<bool> {
     let ((low, mut high), (since, before)) = (request.places(), request.times());
+    let attached = request.query.has_attachment;
     let wanted = expression(&request.query.terms, request.from, rooms);
     let mut most = FIRST;
     loop {
@@ -68,10 +69,11 @@ async fn gather(
         };
         let found = if let Some(wanted) = &wanted {
             let params: Params<'_> =
-                &[&request.user.0, &low, &high, &since, &before, wanted, &limit];
+                &[&request.user.0, &low, &high, &since, &before, &attached, wanted, &limit];
             query::list(conn, sql::SEARCH, params, read).await?
         } else {
-            let params: Params<'_> = &[&request.user.0, &low, &high, &since, &before, &limit];
+            let params: Params<'_> =
+                &[&request.user.0, &low, &high, &since, &before, &attached, &limit];
             query::list(conn, sql::SEARCH_ALL, params, read).await?
         };
         for candidate in &found {

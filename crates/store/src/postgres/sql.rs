@@ -13,6 +13,7 @@ macro_rules! statements {
 pub(in crate::postgres) mod append;
 pub(in crate::postgres) mod bots;
 pub(in crate::postgres) mod crowds;
+pub(in crate::postgres) mod files;
 pub(in crate::postgres) mod integrations;
 pub(in crate::postgres) mod jobs;
 pub(in crate::postgres) mod members;
@@ -46,6 +47,7 @@ mod tests {
         let groups = [
             super::append::ALL,
             super::bots::ALL,
+            super::files::ALL,
             super::integrations::ALL,
             super::crowds::ALL,
             super::jobs::ALL,

@@ -49,7 +49,7 @@ impl Users for PostgresStore {
         let params: Params<'_> = &[&sought(login)];
         reading!(self, |conn| {
             query::find(conn, sql::FIND_CREDENTIALS, params, |row| {
-                Ok(Credentials { account: rows::account(row)?, password_hash: value(row, 11)? })
+                Ok(Credentials { account: rows::account(row)?, password_hash: value(row, 12)? })
             })
             .await
         })

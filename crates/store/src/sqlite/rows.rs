@@ -1,5 +1,6 @@
 //! Rows as values of the contract.
 
+use parlor_domain::file::avatar_path;
 use parlor_domain::log::Head;
 use parlor_domain::permission::Membership;
 use parlor_protocol::event::{Event, EventBody};
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use super::codec::{code_opt, count, id, id_opt, integer, time, time_opt, word, word_opt};
 use super::fault::{Fault, Outcome};
 use super::sql::{members, messages as sql, rooms, users};
-use super::{query, reading};
+use super::{files, query, reading};
 use crate::document;
 pub(super) use crate::document::{subject as event_subject, write as event_document};
 use crate::record::{Account, BotRecord, RoomRecord, SessionRecord};
@@ -49,10 +50,11 @@ pub(super) fn find_user_ref(
 
 /// Reads the columns of an account.
 pub(super) fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
+    let username: String = row.get(1)?;
+    let avatar = row.get::<_, Option<String>>(11)?;
     Ok(Account {
         user: User {
             id: id(row, 0)?,
-            username: row.get(1)?,
             display_name: row.get(2)?,
             kind: word(row, 3)?,
             bio: row.get(4)?,
@@ -60,7 +62,8 @@ pub(super) fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
             role: word(row, 6)?,
             email: row.get(7)?,
             created_at: time(row, 8)?,
-            avatar: None,
+            avatar: avatar.map(|version| avatar_path(&username, &version)),
+            username,
         },
         active: row.get(9)?,
         last_seen: time_opt(row, 10)?,
@@ -245,6 +248,7 @@ fn complete(
         Ok((count(row, 0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
     })?;
     document::add_reactions(&mut found, rows);
+    files::add_attachments(conn, room, &mut found)?;
     let replies = reading::replies_of(conn, room, &found)?;
     document::add_replies(&mut found, replies);
     let users = reading::users_of(conn, found.iter().map(|message| &message.mentions))?;

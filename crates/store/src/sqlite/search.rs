@@ -136,12 +136,15 @@ fn gather(
 ) -> Outcome<bool> {
     let ((low, high), (since, before)) = (request.places(), request.times());
     let user = request.user.0.as_bytes();
+    let attached = request.query.has_attachment;
     let wanted = expression(&request.query.terms, request.from, rooms);
     let statement = if wanted.is_some() { sql::SEARCH_WORDS } else { sql::SEARCH_ALL };
     let mut statement = conn.prepare_cached(statement)?;
     let mut found = match wanted {
-        Some(wanted) => statement.query(params![user, low, high, since, before, wanted])?,
-        None => statement.query(params![user, low, high, since, before])?,
+        Some(wanted) => {
+            statement.query(params![user, low, high, since, before, attached, wanted])?
+        }
+        None => statement.query(params![user, low, high, since, before, attached])?,
     };
     while let Some(row) = found.next()? {
         let candidate = Candidate {

@@ -12,6 +12,7 @@ macro_rules! statements {
 
 pub(in crate::sqlite) mod bots;
 pub(in crate::sqlite) mod crowds;
+pub(in crate::sqlite) mod files;
 pub(in crate::sqlite) mod integrations;
 pub(in crate::sqlite) mod jobs;
 pub(in crate::sqlite) mod members;
@@ -48,10 +49,12 @@ mod tests {
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V8__search.sql")).unwrap();
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V10__member_names.sql"))
             .unwrap();
+        conn.execute_batch(include_str!("../../../../migrations/sqlite/V11__files.sql")).unwrap();
         conn.execute_batch("CREATE TABLE refinery_schema_history (version INTEGER)").unwrap();
 
         let groups = [
             super::bots::ALL,
+            super::files::ALL,
             super::integrations::ALL,
             super::crowds::ALL,
             super::jobs::ALL,

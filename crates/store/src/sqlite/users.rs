@@ -54,7 +54,7 @@ impl Users for SqliteStore {
         let login = login.to_owned();
         self.read(move |conn| {
             Ok(query::find(conn, sql::FIND_CREDENTIALS, [login], |row| {
-                Ok(Credentials { account: rows::account(row)?, password_hash: row.get(11)? })
+                Ok(Credentials { account: rows::account(row)?, password_hash: row.get(12)? })
             })?)
         })
         .await

@@ -269,6 +269,7 @@ impl Twins {
                     body: BODIES[body].to_owned(),
                     reply_to: reply_to.map(|message| self.message(message)),
                     thread: thread.map(|message| self.message(message)),
+                    attachments: Vec::new(),
                 };
                 self.tried.push((room_id, actor, message.clone()));
                 Intent::Publish(message)

@@ -69,6 +69,7 @@ pub(super) fn message(client_id: Option<String>, body: &str) -> NewMessage {
         body: body.to_owned(),
         reply_to: None,
         thread: None,
+        attachments: Vec::new(),
     }
 }
 

@@ -164,6 +164,7 @@ pub fn draft(body: &str, client_id: Option<&str>) -> PublishRequest {
         client_id: client_id.map(str::to_owned),
         reply_to: None,
         thread: None,
+        attachments: Vec::new(),
     }
 }
 

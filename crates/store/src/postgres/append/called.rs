@@ -252,6 +252,7 @@ mod tests {
             body: "and then?".to_owned(),
             reply_to,
             thread: None,
+            attachments: Vec::new(),
         };
         let called = |message: &NewMessage| {
             let called = room.called(UserId(Uuid::nil()), UserKind::User, message, 3);

@@ -227,5 +227,6 @@ impl Ledger {
 
 /// Tells whether an event is held by the row of its message.
 fn is_in_messages(event: &Event) -> bool {
-    matches!(&event.body, EventBody::MessageCreated(message) if message.bot.is_none())
+    matches!(&event.body, EventBody::MessageCreated(message)
+        if message.bot.is_none() && message.attachments.is_empty())
 }

@@ -4,7 +4,7 @@ use parlor_protocol::id::MessageId;
 
 use super::{Desk, Step};
 use crate::postgres::codec::integer;
-use crate::postgres::sql::{jobs, messages as sql, reading};
+use crate::postgres::sql::{files, jobs, messages as sql, reading};
 
 /// Removes the text of a message from everything that is stored, and with it what was made of it:
 /// whom it mentions, and its place among the pinned messages.
@@ -22,6 +22,7 @@ pub(super) async fn erase_body(desk: &mut Desk<'_>, message: MessageId, seq: u64
     }
     desk.write(sql::REDACT_EVENTS, &[&message.0]).await?;
     desk.write(reading::DELETE_MENTIONS_OF_MESSAGE, &[&room, &seq]).await?;
+    desk.write(files::DELETE_OF_MESSAGE, &[&room, &seq]).await?;
     desk.write(jobs::ERASE_CHECKPOINT, &[&message.0]).await?;
     Ok(())
 }

@@ -46,7 +46,10 @@ impl<'a> Wish<'a> {
     /// Returns a message, if that is what is intended.
     pub(super) const fn of(append: &'a Append) -> Option<Self> {
         match &append.intent {
-            Intent::Publish(message) => Some(Self { append, message }),
+            // Files are looked at one by one.
+            Intent::Publish(message) if message.attachments.is_empty() => {
+                Some(Self { append, message })
+            }
             _ => None,
         }
     }

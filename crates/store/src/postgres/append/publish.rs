@@ -14,8 +14,8 @@ use crate::append::{AppendRefused, Appended, NewMessage, QueuedJob};
 use crate::postgres::codec::{Word as _, count, id, integer, time, word};
 use crate::postgres::fault::Outcome;
 use crate::postgres::query::{self, Params};
-use crate::postgres::rows;
 use crate::postgres::sql::{bots, jobs, messages as sql, moderation};
+use crate::postgres::{files, rows};
 
 /// Writes a message once, whatever the number of attempts.
 pub(super) async fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Appended> {
@@ -36,6 +36,8 @@ pub(super) async fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Append
         (None, answered) => answered.as_ref().and_then(|answered| answered.thread),
     };
     let mentions = Mentions::resolve(desk, &new.body).await?;
+    let attachments = files::find_ready(desk.conn, desk.actor.id, &new.attachments).await?;
+    let attachments = attachments.ok_or(AppendRefused::NoSuchUpload)?;
     let hops = match desk.actor.kind {
         UserKind::Bot => answered.as_ref().map_or(0, |answered| answered.hops) + 1,
         UserKind::User | UserKind::Integration => 0,
@@ -54,7 +56,7 @@ pub(super) async fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Append
         edited_at: None,
         redacted_at: None,
         reactions: Vec::new(),
-        attachments: Vec::new(),
+        attachments,
         mentions: Vec::new(),
         mentions_room: mentions.room,
         emote: false,
@@ -71,6 +73,9 @@ pub(super) async fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Append
         let (room, at) = (desk.room_key(), desk.at.as_millis());
         let actor = desk.actor.id.0;
         desk.write(moderation::NOTE_LAST_POST, &[&room, &actor, &at]).await?;
+    }
+    if !message.attachments.is_empty() {
+        files::attach(desk.conn, &message).await?;
     }
     let message = Message { mentions: mentions.users, ..message };
     let call = Call {
@@ -130,8 +135,9 @@ pub(super) async fn insert(
         &bot.map(|bot| &bot.provider),
         &bot.map(|bot| &bot.model),
         &message.body,
-        // A reply changes while it is written; any other message is its own event.
-        &bot.is_some(),
+        // A reply changes while it is written, and files are not in this row; any other message is
+        // its own event.
+        &(bot.is_some() || !message.attachments.is_empty()),
         &mentions.column(),
         &mentions.room,
     ];

@@ -6,7 +6,7 @@ use parlor_protocol::event::{EventBody, HistoryReset};
 use super::{Desk, Step};
 use crate::append::Appended;
 use crate::postgres::codec::integer;
-use crate::postgres::sql::{jobs, messages as sql, reading, rooms};
+use crate::postgres::sql::{files, jobs, messages as sql, reading, rooms};
 
 pub(super) async fn reset_history(desk: &mut Desk<'_>) -> Step<Appended> {
     desk.authorize(Action::Own)?;
@@ -15,6 +15,7 @@ pub(super) async fn reset_history(desk: &mut Desk<'_>) -> Step<Appended> {
     let room = desk.room_key();
     // Jobs too: what they were to answer is gone. Whoever holds one finds that it is lost.
     for statement in [
+        files::DELETE_OF_ROOM,
         sql::DELETE_REACTIONS,
         reading::DELETE_MENTIONS,
         sql::DELETE_ALL,

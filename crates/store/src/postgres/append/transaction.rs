@@ -199,7 +199,7 @@ async fn carry_out_one(
     if !active && !owed {
         return Err(AppendRefused::NoSuchRoom.into());
     }
-    let came = dispatch(&mut desk, append.intent.clone()).await;
+    let came = Box::pin(dispatch(&mut desk, append.intent.clone())).await;
     match &came {
         Ok(appended) => desk.close(appended),
         // What was written would be kept.

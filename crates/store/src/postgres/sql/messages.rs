@@ -57,7 +57,7 @@ statements! {
         announcement!(), " WHERE m.room = $1 AND m.seq = $2 AND NOT m.logged"
     );
     REDACT_EVENTS = "UPDATE events SET data = (jsonb_set(data::jsonb, '{body}', '\"\"') \
-                     - '{mentions,mentions_room}'::text[])::text WHERE message = $1 AND type IN \
+                     - '{mentions,mentions_room,attachments}'::text[])::text WHERE message = $1 AND type IN \
                      ('message.created', 'message.edited', 'message.completed')";
     DELETE_EVENTS = "DELETE FROM events WHERE room = $1";
     INSERT = "INSERT INTO messages (room, seq, id, sender, client_id, status, reply_to, thread, \

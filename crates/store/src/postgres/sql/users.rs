@@ -3,7 +3,7 @@
 macro_rules! account {
     () => {
         "u.id, u.username, u.display_name, u.kind, u.bio, u.visibility, u.role, u.email, \
-         u.created_at, u.active, u.last_seen"
+         u.created_at, u.active, u.last_seen, u.avatar"
     };
 }
 

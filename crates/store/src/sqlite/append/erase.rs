@@ -6,7 +6,7 @@ use rusqlite::params;
 use super::{Desk, Step};
 use crate::sqlite::codec::integer;
 use crate::sqlite::query;
-use crate::sqlite::sql::{jobs, messages as sql, reading};
+use crate::sqlite::sql::{files, jobs, messages as sql, reading};
 
 /// Removes the text of a message from everything that is stored, and with it what was made of it:
 /// whom it mentions, and its place among the pinned messages.
@@ -23,6 +23,7 @@ pub(super) fn erase_body(desk: &Desk<'_>, message: MessageId, seq: u64) -> Step<
     )?;
     query::execute(desk.conn, sql::REDACT_EVENTS, named)?;
     query::execute(desk.conn, reading::DELETE_MENTIONS_OF_MESSAGE, place)?;
+    query::execute(desk.conn, files::DELETE_OF_MESSAGE, place)?;
     query::execute(desk.conn, jobs::ERASE_CHECKPOINT, named)?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::append::{AppendRefused, Appended, NewMessage, QueuedJob};
 use crate::sqlite::codec::{Word as _, bytes, count, id, integer, time, word};
 use crate::sqlite::search::keeper;
 use crate::sqlite::sql::{bots, jobs, messages as sql, moderation};
-use crate::sqlite::{query, rows};
+use crate::sqlite::{files, query, rows};
 
 /// Writes a message once, whatever the number of attempts.
 pub(super) fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Appended> {
@@ -35,6 +35,7 @@ pub(super) fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Appended> {
         None => answered.as_ref().and_then(|answered| answered.thread),
     };
     let mentions = Mentions::resolve(desk, &new.body)?;
+    let attachments = files::find_ready(desk, &new.attachments)?;
     let hops = match desk.actor.kind {
         UserKind::Bot => answered.as_ref().map_or(0, |answered| answered.hops) + 1,
         UserKind::User | UserKind::Integration => 0,
@@ -53,7 +54,7 @@ pub(super) fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Appended> {
         edited_at: None,
         redacted_at: None,
         reactions: Vec::new(),
-        attachments: Vec::new(),
+        attachments,
         mentions: Vec::new(),
         mentions_room: mentions.room,
         emote: false,
@@ -70,6 +71,7 @@ pub(super) fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Appended> {
         let row = params![desk.room_key(), desk.actor.id.0.as_bytes(), desk.at.as_millis()];
         query::execute(desk.conn, moderation::NOTE_LAST_POST, row)?;
     }
+    files::attach(desk, message.id, message.seq, &message.attachments)?;
     let message = Message { mentions: mentions.users, ..message };
     call_bots(
         desk,

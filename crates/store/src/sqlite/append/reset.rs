@@ -8,7 +8,7 @@ use super::{Desk, Step};
 use crate::append::Appended;
 use crate::sqlite::codec::integer;
 use crate::sqlite::query;
-use crate::sqlite::sql::{jobs, messages as sql, reading, rooms};
+use crate::sqlite::sql::{files, jobs, messages as sql, reading, rooms};
 
 pub(super) fn reset_history(desk: &mut Desk<'_>) -> Step<Appended> {
     desk.authorize(Action::Own)?;
@@ -16,6 +16,7 @@ pub(super) fn reset_history(desk: &mut Desk<'_>) -> Step<Appended> {
     let room = desk.room_key();
     // Jobs too: what they were to answer is gone. Whoever holds one finds that it is lost.
     for statement in [
+        files::DELETE_OF_ROOM,
         sql::DELETE_REACTIONS,
         reading::DELETE_MENTIONS,
         sql::DELETE_ALL,

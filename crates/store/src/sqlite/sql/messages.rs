@@ -27,7 +27,7 @@ statements! {
     );
     FIND_EVENT = concat!("SELECT ", event!(), " WHERE e.room = ?1 AND e.seq = ?2");
     REDACT_EVENTS = "UPDATE events SET data = json_remove(json_set(data, '$.body', ''), \
-                     '$.mentions', '$.mentions_room') WHERE message = ?1 AND type IN \
+                     '$.mentions', '$.mentions_room', '$.attachments') WHERE message = ?1 AND type IN \
                      ('message.created', 'message.edited', 'message.completed')";
     DELETE_EVENTS = "DELETE FROM events WHERE room = ?1";
     INSERT = "INSERT INTO messages (room, seq, id, sender, client_id, status, reply_to, thread, \

@@ -10,7 +10,9 @@ macro_rules! readable {
     () => {
         "CROSS JOIN members x ON x.room = s.room AND x.user = ?1 \
          CROSS JOIN messages m ON m.room = s.room AND m.seq = s.seq \
-         WHERE s.id >= ?2 AND s.id < ?3 AND m.created_at >= ?4 AND m.created_at < ?5"
+         WHERE s.id >= ?2 AND s.id < ?3 AND m.created_at >= ?4 AND m.created_at < ?5 \
+         AND (NOT ?6 OR EXISTS (SELECT 1 FROM attachments a \
+                                WHERE a.room = s.room AND a.message_seq = s.seq))"
     };
 }
 
@@ -40,7 +42,7 @@ statements! {
     /// Messages with some words, newest first.
     SEARCH_WORDS = concat!(
         "SELECT ", candidate!(), " FROM search_index w CROSS JOIN search_rows s ON s.id = w.rowid ",
-        readable!(), " AND w.search_index MATCH ?6 AND w.rowid >= ?2 AND w.rowid < ?3 \
+        readable!(), " AND w.search_index MATCH ?7 AND w.rowid >= ?2 AND w.rowid < ?3 \
          ORDER BY w.rowid DESC"
     );
     /// All messages, newest first.

@@ -1,0 +1,243 @@
+//! Files: what uploads, attachments and pictures of users need of a node.
+//!
+//! The store says which files there are and whose they are; their bytes are objects in a place that
+//! all nodes of a store share. *Invariant: an object is named in the store before it is written, or
+//! below the key of a file that is*, so whatever a crash leaves behind is found and removed.
+
+mod keep;
+mod serve;
+mod upload;
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use parlor_auth::{FileAddresses, KeyTooShort};
+use parlor_files::{Objects, ObjectsError, PictureLimits, Workshop};
+use parlor_protocol::code::Code;
+use parlor_protocol::id::FileId;
+use parlor_runtime::config::FilesConfig;
+use parlor_store::{Store, StoreError};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+pub(crate) use self::keep::keep;
+pub(crate) use self::serve::{Span, stream};
+pub(crate) use self::upload::{after, busy, expiry, finish, receive, refuse_picture};
+use crate::metrics::FileMetrics;
+use crate::refusal::{Outcome, Refusal};
+
+/// The key under which the store notes the name of the place.
+const NOTED_AS: &str = "files";
+
+/// What a node knows of the place where objects are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PlaceState {
+    /// It could not be asked yet.
+    Unknown,
+    /// It is the one that all nodes of the store use.
+    Shared,
+    /// The other nodes use another one.
+    Other,
+}
+
+/// The files of a node.
+#[derive(Debug)]
+pub struct Files {
+    /// Where the bytes are.
+    pub objects: Objects,
+    /// Makes images anew.
+    pub workshop: Workshop,
+    /// Signs addresses.
+    pub addresses: FileAddresses,
+    /// What is counted.
+    pub metrics: FileMetrics,
+    parts: Semaphore,
+    place: AtomicU8,
+}
+
+impl Files {
+    /// Makes what a node needs for files.
+    pub fn new(
+        config: &FilesConfig,
+        objects: Objects,
+        secret: &[u8],
+        metrics: FileMetrics,
+    ) -> Result<Self, KeyTooShort> {
+        let limits =
+            PictureLimits { side: config.image_side, memory: config.image_memory.get() as u64 };
+        Ok(Self {
+            objects,
+            workshop: Workshop::new(limits, config.image_concurrency),
+            addresses: FileAddresses::new(secret)?,
+            metrics,
+            parts: Semaphore::new(config.parts_in_flight),
+            place: AtomicU8::new(PlaceState::Unknown as u8),
+        })
+    }
+
+    /// Returns what is known of the place.
+    pub fn place(&self) -> PlaceState {
+        match self.place.load(Ordering::Acquire) {
+            1 => PlaceState::Shared,
+            2 => PlaceState::Other,
+            _ => PlaceState::Unknown,
+        }
+    }
+
+    /// Compares the place with the one that the store was used with first. A store that has only this
+    /// node takes the place as it is: it was restored or moved without its files.
+    pub async fn compare(&self, store: &dyn Store, fresh: &str, alone: bool) {
+        let state = match self.identify(store, fresh, alone).await {
+            Ok(state) => state,
+            Err(error) => {
+                tracing::warn!(
+                    error = &*error as &(dyn std::error::Error + 'static),
+                    "the storage for files cannot be asked which one it is"
+                );
+                return;
+            }
+        };
+        let before = self.place.swap(state as u8, Ordering::AcqRel);
+        if state == PlaceState::Other && before != state as u8 {
+            tracing::error!(
+                "the storage for files is not the one that the other nodes use; no file is taken \
+                 or given here: see files.folder"
+            );
+        }
+    }
+
+    async fn identify(
+        &self,
+        store: &dyn Store,
+        fresh: &str,
+        alone: bool,
+    ) -> Result<PlaceState, Box<dyn std::error::Error + Send + Sync>> {
+        let own = self.objects.name(fresh).await?;
+        let noted = store.pin(NOTED_AS, &own).await?;
+        if own == noted {
+            return Ok(PlaceState::Shared);
+        }
+        if !alone {
+            return Ok(PlaceState::Other);
+        }
+        tracing::warn!("the storage for files is another one than before");
+        self.objects.rename(&noted).await?;
+        Ok(PlaceState::Shared)
+    }
+
+    /// Refuses work with files while the place is not known to be the right one.
+    pub fn check_place(&self) -> Outcome<()> {
+        match self.place() {
+            PlaceState::Shared => Ok(()),
+            PlaceState::Unknown | PlaceState::Other => Err(unavailable()),
+        }
+    }
+
+    /// Takes the right to hold a part of a file in memory.
+    fn enter(&self) -> Outcome<SemaphorePermit<'_>> {
+        self.parts.try_acquire().map_err(|_| {
+            Refusal::unavailable("Too many parts of files arrive at once; try again in a moment.")
+        })
+    }
+
+    /// Turns a failure of the place into a refusal; the cause goes to the log.
+    pub fn refuse(&self, operation: &str, error: &ObjectsError) -> Refusal {
+        self.metrics.failures.with_label_values(&[operation]).inc();
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            operation,
+            "an object was not handled"
+        );
+        unavailable()
+    }
+}
+
+fn unavailable() -> Refusal {
+    Refusal::unavailable("Files cannot be reached; try again in a moment.")
+}
+
+/// Returns the key below which all objects of a file are.
+pub(crate) fn folder(file: FileId) -> String {
+    format!("files/{}/", file.0.simple())
+}
+
+/// Checks the files that a message names.
+pub(crate) fn check_attachments(config: &FilesConfig, files: &[FileId]) -> Outcome<()> {
+    let max = config.per_message;
+    if files.len() > max {
+        let detail = format!("may name at most {max} files; there are {}", files.len());
+        return Err(Refusal::field("attachments", "too_many", detail));
+    }
+    let mut sorted = files.to_vec();
+    sorted.sort_unstable();
+    if sorted.windows(2).any(|pair| pair.first() == pair.last()) {
+        return Err(Refusal::field("attachments", "duplicate", "names a file twice"));
+    }
+    Ok(())
+}
+
+/// A failure of the store while nobody waits for it.
+fn note_failure(error: &StoreError) {
+    tracing::warn!(error = error as &dyn std::error::Error, "files are looked after later");
+}
+
+impl From<parlor_store::record::UploadRefused> for Refusal {
+    fn from(refused: parlor_store::record::UploadRefused) -> Self {
+        use parlor_store::record::UploadRefused as Reason;
+
+        match refused {
+            Reason::NoSuchUpload => Self::not_found("upload"),
+            Reason::Offset(offset) => {
+                let detail = format!("must be {offset}: so many bytes have arrived");
+                Self { code: Code::Conflict, ..Self::field("Upload-Offset", "offset", detail) }
+            }
+            Reason::TooLong(bytes) => {
+                let detail = format!("may have {bytes} bytes, as was announced");
+                Self { code: Code::PayloadTooLarge, ..Self::field("body", "too_long", detail) }
+            }
+            Reason::TooManyParts => Self::new(
+                Code::Conflict,
+                "The upload has as many parts as it may; begin again, with larger ones.",
+            ),
+            Reason::TooManyUploads => Self::new(
+                Code::Conflict,
+                "You have as many uploads that no message has as one user may; delete some.",
+            ),
+            Reason::Quota(left) => {
+                let detail = format!("goes beyond what your files may have; {left} bytes are left");
+                Self { code: Code::PayloadTooLarge, ..Self::field("bytes", "quota", detail) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn parts_that_arrive_at_once_are_bounded() {
+        let config = FilesConfig { parts_in_flight: 2, ..FilesConfig::default() };
+        let objects = Objects::open(parlor_files::Place::Memory).unwrap();
+        let metrics = crate::metrics::Metrics::new(prometheus::Registry::new()).unwrap().files;
+        let files = Files::new(&config, objects, &[7; 32], metrics).unwrap();
+        let (one, other) = (files.enter().unwrap(), files.enter().unwrap());
+        assert_eq!(files.enter().unwrap_err().code, Code::Unavailable);
+        drop(one);
+        drop(files.enter().unwrap());
+        drop(other);
+    }
+
+    #[test]
+    fn message_names_each_file_once_and_not_too_many() {
+        let config = FilesConfig { per_message: 2, ..FilesConfig::default() };
+        let file = |n| FileId(Uuid::from_u128(n));
+        check_attachments(&config, &[]).unwrap();
+        check_attachments(&config, &[file(2), file(1)]).unwrap();
+        for files in [vec![file(1), file(1)], vec![file(1), file(2), file(3)]] {
+            let refusal = check_attachments(&config, &files).unwrap_err();
+            assert_eq!(refusal.errors[0].field, "attachments");
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Files, and objects that are to be removed.
+
+use async_trait::async_trait;
+use parlor_protocol::id::{FileId, MessageId, RoomId, UserId};
+use parlor_protocol::message::{Attachment, Message};
+use parlor_protocol::time::Timestamp;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::codec::{count, id, integer, small_opt, sought, time_opt, value, word};
+use super::fault::{Fault, Outcome};
+use super::pools::Server;
+use super::query::Params;
+use super::sql::{files as sql, users};
+use super::transaction::{committing, reading, writing};
+use super::{PostgresStore, query, rows};
+use crate::contract::{Files, Result};
+use crate::document;
+use crate::record::{
+    Account, FinishedUpload, NewPart, NewUpload, PartRecord, StoredFile, UploadRecord,
+    UploadRefused, UploadState,
+};
+
+/// What comes of a wish about an upload.
+type Answer = std::result::Result<UploadRecord, UploadRefused>;
+
+#[async_trait]
+impl Files for PostgresStore {
+    async fn create_upload(&self, upload: NewUpload) -> Result<Answer> {
+        writing!(self, |tx| create(tx, &upload).await)
+    }
+
+    async fn find_upload(&self, upload: FileId, owner: UserId) -> Result<Option<UploadRecord>> {
+        reading!(self, |conn| find(conn, sql::FIND, upload, owner).await)
+    }
+
+    async fn list_parts(&self, upload: FileId) -> Result<Vec<PartRecord>> {
+        reading!(self, |conn| list_parts(conn, upload).await)
+    }
+
+    async fn add_part(&self, part: NewPart) -> Result<Answer> {
+        writing!(self, |tx, repeated| add_part(tx, &part, repeated).await)
+    }
+
+    async fn finish_upload(&self, finished: FinishedUpload) -> Result<Answer> {
+        writing!(self, |tx| finish(tx, &finished).await)
+    }
+
+    async fn delete_upload(&self, upload: FileId, owner: UserId) -> Result<bool> {
+        committing!(self, |conn, repeated| {
+            let deleted = query::execute(conn, sql::DELETE, &[&upload.0, &owner.0]).await;
+            deleted.map(|deleted| deleted > 0 || repeated)
+        })
+    }
+
+    async fn expire_uploads(&self, at: Timestamp, limit: u32) -> Result<u64> {
+        committing!(self, |conn| {
+            query::execute(conn, sql::EXPIRE, &[&at.as_millis(), &i64::from(limit)]).await
+        })
+    }
+
+    async fn find_attachment(&self, room: RoomId, file: FileId) -> Result<Option<Attachment>> {
+        let found: Result<Option<UploadRecord>> = reading!(self, |conn| {
+            query::find(conn, sql::FIND_OF_ROOM, &[&file.0, &room.0], upload).await
+        });
+        Ok(found?.and_then(|upload| upload.attachment()))
+    }
+
+    async fn find_stored_file(&self, file: FileId) -> Result<Option<StoredFile>> {
+        reading!(self, |conn| find_stored(conn, file).await)
+    }
+
+    async fn note_purge(&self, key: &str, due_at: Timestamp) -> Result<()> {
+        committing!(self, |conn| {
+            query::execute(conn, sql::NOTE_PURGE, &[&key, &due_at.as_millis()]).await.map(drop)
+        })
+    }
+
+    async fn set_avatar(&self, user: UserId, version: Option<String>) -> Result<Option<Account>> {
+        writing!(self, |tx| set_avatar(tx, user, version.as_deref()).await)
+    }
+
+    async fn find_avatar(&self, username: &str) -> Result<Option<(UserId, String)>> {
+        let params: Params<'_> = &[&sought(username)];
+        reading!(self, |conn| {
+            query::find(conn, sql::FIND_AVATAR, params, |row| Ok((id(row, 0)?, value(row, 1)?)))
+                .await
+        })
+    }
+
+    async fn list_due_purges(&self, at: Timestamp, limit: u32) -> Result<Vec<String>> {
+        let params: Params<'_> = &[&at.as_millis(), &i64::from(limit)];
+        reading!(self, |conn| {
+            query::list(conn, sql::LIST_DUE_PURGES, params, |row| value(row, 0)).await
+        })
+    }
+
+    async fn settle_purges(&self, keys: Vec<String>, again_at: Timestamp) -> Result<()> {
+        writing!(self, |tx| async {
+            query::execute(tx, sql::DELETE_SETTLED_PURGES, &[&keys]).await?;
+            query::execute(tx, sql::PURGE_AGAIN, &[&keys, &again_at.as_millis()]).await?;
+            Ok(())
+        }
+        .await)
+    }
+
+    async fn count_due_purges(&self, at: Timestamp) -> Result<u64> {
+        let params: Params<'_> = &[&at.as_millis()];
+        reading!(self, |conn| {
+            query::get(conn, sql::COUNT_DUE_PURGES, params, |row| count(row, 0)).await
+        })
+    }
+}
+
+fn upload(row: &Row) -> Outcome<UploadRecord> {
+    Ok(UploadRecord {
+        id: id(row, 0)?,
+        name: value(row, 1)?,
+        bytes: count(row, 2)?,
+        received: count(row, 3)?,
+        state: word(row, 4)?,
+        media_type: value(row, 5)?,
+        width: small_opt(row, 6)?,
+        height: small_opt(row, 7)?,
+        expires_at: time_opt(row, 8)?,
+    })
+}
+
+async fn find(
+    conn: &Server,
+    statement: &str,
+    file: FileId,
+    owner: UserId,
+) -> Outcome<Option<UploadRecord>> {
+    query::find(conn, statement, &[&file.0, &owner.0], upload).await
+}
+
+async fn found_again(tx: &Server, file: FileId, owner: UserId) -> Outcome<Answer> {
+    let found = find(tx, sql::FIND, file, owner).await?;
+    Ok(Ok(found.ok_or(Fault::Contradiction("attachments lost a row"))?))
+}
+
+async fn list_parts(conn: &Server, file: FileId) -> Outcome<Vec<PartRecord>> {
+    query::list(conn, sql::LIST_PARTS, &[&file.0], |row| {
+        Ok(PartRecord { first: count(row, 0)?, bytes: count(row, 1)?, key: value(row, 2)? })
+    })
+    .await
+}
+
+async fn insert_part(tx: &Server, file: FileId, part: &PartRecord) -> Outcome<()> {
+    let PartRecord { first, bytes, key } = part;
+    let params: Params<'_> = &[&file.0, &integer(*first), &integer(*bytes), key];
+    query::execute(tx, sql::INSERT_PART, params).await?;
+    Ok(())
+}
+
+async fn create(tx: &Server, new: &NewUpload) -> Outcome<Answer> {
+    // One upload of a user begins at a time, so that they are counted right.
+    query::execute(tx, users::LOCK, &[&new.owner.0]).await?;
+    if let Some(upload) = find(tx, sql::FIND, new.id, new.owner).await? {
+        return Ok(Ok(upload));
+    }
+    let (open, bytes) = query::get(tx, sql::COUNT_OF_OWNER, &[&new.owner.0], |row| {
+        Ok((count(row, 0)?, count(row, 1)?))
+    })
+    .await?;
+    if open >= u64::from(new.max_open) {
+        return Ok(Err(UploadRefused::TooManyUploads));
+    }
+    let left = new.max_bytes.saturating_sub(bytes);
+    if new.bytes > left {
+        return Ok(Err(UploadRefused::Quota(left)));
+    }
+    let params: Params<'_> = &[
+        &new.id.0,
+        &new.owner.0,
+        &new.name,
+        &integer(new.bytes),
+        &new.at.as_millis(),
+        &new.expires_at.as_millis(),
+    ];
+    query::execute(tx, sql::INSERT, params).await?;
+    found_again(tx, new.id, new.owner).await
+}
+
+async fn add_part(tx: &Server, new: &NewPart, repeated: bool) -> Outcome<Answer> {
+    let NewPart { upload: file, owner, part, expires_at, max_parts } = new;
+    let Some(found) = find(tx, sql::LOCK, *file, *owner).await? else {
+        return Ok(Err(UploadRefused::NoSuchUpload));
+    };
+    if repeated && list_parts(tx, *file).await?.contains(part) {
+        return Ok(Ok(found));
+    }
+    if found.state != UploadState::Open || part.first != found.received {
+        return Ok(Err(UploadRefused::Offset(found.received)));
+    }
+    if part.bytes > found.bytes - found.received {
+        return Ok(Err(UploadRefused::TooLong(found.bytes)));
+    }
+    let parts = query::get(tx, sql::COUNT_PARTS, &[&file.0], |row| count(row, 0)).await?;
+    if parts >= u64::from(*max_parts) {
+        return Ok(Err(UploadRefused::TooManyParts));
+    }
+    insert_part(tx, *file, part).await?;
+    let params: Params<'_> = &[&file.0, &integer(part.bytes), &expires_at.as_millis()];
+    query::execute(tx, sql::ADD_BYTES, params).await?;
+    found_again(tx, *file, *owner).await
+}
+
+async fn finish(tx: &Server, finished: &FinishedUpload) -> Outcome<Answer> {
+    let (file, owner) = (finished.upload, finished.owner);
+    let Some(found) = find(tx, sql::LOCK, file, owner).await? else {
+        return Ok(Err(UploadRefused::NoSuchUpload));
+    };
+    if found.state != UploadState::Open {
+        return Ok(Ok(found));
+    }
+    if found.received != found.bytes {
+        return Ok(Err(UploadRefused::Offset(found.received)));
+    }
+    if let Some(made) = &finished.made {
+        query::execute(tx, sql::PURGE_PARTS, &[&file.0]).await?;
+        query::execute(tx, sql::DELETE_PARTS, &[&file.0]).await?;
+        insert_part(tx, file, made).await?;
+    }
+    let bytes = finished.made.as_ref().map_or(found.bytes, |made| made.bytes);
+    let params: Params<'_> = &[
+        &file.0,
+        &finished.name,
+        &finished.media_type,
+        &finished.width.map(i64::from),
+        &finished.height.map(i64::from),
+        &integer(bytes),
+        &finished.expires_at.as_millis(),
+    ];
+    query::execute(tx, sql::FINISH, params).await?;
+    found_again(tx, file, owner).await
+}
+
+async fn find_stored(conn: &Server, file: FileId) -> Outcome<Option<StoredFile>> {
+    let key: Params<'_> = &[&file.0];
+    let found = query::find(conn, sql::FIND_STORED, key, |row| {
+        Ok((upload(row)?.attachment(), id(row, 9)?, id(row, 10)?))
+    })
+    .await?;
+    let Some((Some(attachment), room, message)) = found else { return Ok(None) };
+    Ok(Some(StoredFile { room, message, attachment, parts: list_parts(conn, file).await? }))
+}
+
+async fn set_avatar(tx: &Server, user: UserId, version: Option<&str>) -> Outcome<Option<Account>> {
+    query::execute(tx, sql::SET_AVATAR, &[&user.0, &version]).await?;
+    if let Some(version) = version {
+        let key = document::avatar_key(user, version);
+        query::execute(tx, sql::DELETE_PURGE, &[&key]).await?;
+    }
+    query::find(tx, users::FIND, &[&user.0], rows::account).await
+}
+
+/// Finds the uploads that a new message is to have, and locks them. `None` when one is not there or
+/// not ready. Nothing is written yet.
+pub(super) async fn find_ready(
+    tx: &Server,
+    owner: UserId,
+    files: &[FileId],
+) -> Outcome<Option<Vec<Attachment>>> {
+    if files.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    let ids: Vec<Uuid> = files.iter().map(|file| file.0).collect();
+    let found = query::list(tx, sql::LOCK_READY, &[&ids, &owner.0], upload).await?;
+    let find = |file: &FileId| found.iter().find(|upload| upload.id == *file)?.attachment();
+    Ok(files.iter().map(find).collect())
+}
+
+/// Gives uploads to a message.
+pub(super) async fn attach(tx: &Server, message: &Message) -> Outcome<()> {
+    let ids: Vec<Uuid> = message.attachments.iter().map(|attachment| attachment.id.0).collect();
+    let MessageId(id) = message.id;
+    query::execute(tx, sql::ATTACH, &[&ids, &message.room.0, &id, &integer(message.seq)]).await?;
+    Ok(())
+}
+
+/// Lists the files of messages of a room, each with the position of its message.
+pub(super) async fn list_attachments(
+    conn: &Server,
+    room: RoomId,
+    first: u64,
+    last: u64,
+) -> Outcome<Vec<(u64, Option<Attachment>)>> {
+    let range: Params<'_> = &[&room.0, &integer(first), &integer(last)];
+    query::list(conn, sql::LIST_OF_MESSAGES, range, |row| {
+        Ok((count(row, 9)?, upload(row)?.attachment()))
+    })
+    .await
+}
+
+/// Lists the files of messages of several rooms, each with its room and the position of its message.
+pub(super) async fn list_attachments_at(
+    conn: &Server,
+    places: Params<'_>,
+) -> Outcome<Vec<(RoomId, (u64, Option<Attachment>))>> {
+    query::list(conn, sql::LIST_AT, places, |row| {
+        Ok((id(row, 10)?, (count(row, 9)?, upload(row)?.attachment())))
+    })
+    .await
+}

@@ -1,0 +1,72 @@
+//! Files, and objects that are to be removed.
+
+macro_rules! upload {
+    () => {
+        "id, name, bytes, received, state, media_type, width, height, expires_at"
+    };
+}
+
+statements! {
+    INSERT = "INSERT INTO attachments (id, owner, name, state, bytes, created_at, expires_at) \
+              VALUES ($1, $2, $3, 'open', $4, $5, $6)";
+    /// Uploads that no message has, and the bytes of all files.
+    COUNT_OF_OWNER = "SELECT count(*) FILTER (WHERE state <> 'attached'), \
+                      coalesce(sum(bytes), 0)::bigint FROM attachments WHERE owner = $1";
+    FIND = concat!("SELECT ", upload!(), " FROM attachments WHERE id = $1 AND owner = $2");
+    /// Nobody else changes the upload until the end of the transaction.
+    LOCK = concat!(
+        "SELECT ", upload!(), " FROM attachments WHERE id = $1 AND owner = $2 FOR UPDATE"
+    );
+    /// Several uploads, locked in the order of their ids.
+    LOCK_READY = concat!(
+        "SELECT ", upload!(), " FROM attachments WHERE id = ANY ($1) AND owner = $2 \
+         AND state = 'ready' ORDER BY id FOR UPDATE"
+    );
+    LIST_PARTS = "SELECT first, bytes, key FROM attachment_parts WHERE attachment = $1 \
+                  ORDER BY first";
+    COUNT_PARTS = "SELECT count(*) FROM attachment_parts WHERE attachment = $1";
+    INSERT_PART = "INSERT INTO attachment_parts (attachment, first, bytes, key) \
+                   VALUES ($1, $2, $3, $4)";
+    PURGE_PARTS = "INSERT INTO object_purges (key, due_at) SELECT key, 0 FROM attachment_parts \
+                   WHERE attachment = $1 ON CONFLICT (key) DO NOTHING";
+    DELETE_PARTS = "DELETE FROM attachment_parts WHERE attachment = $1";
+    ADD_BYTES = "UPDATE attachments SET received = received + $2, expires_at = $3 WHERE id = $1";
+    FINISH = "UPDATE attachments SET state = 'ready', name = $2, media_type = $3, width = $4, \
+              height = $5, bytes = $6, received = $6, expires_at = $7 WHERE id = $1";
+    DELETE = "DELETE FROM attachments WHERE id = $1 AND owner = $2 AND state <> 'attached'";
+    /// Those that someone works at are left to the next time.
+    EXPIRE = "DELETE FROM attachments WHERE id IN (SELECT id FROM attachments \
+              WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    ATTACH = "UPDATE attachments a SET state = 'attached', room = $2, message = $3, \
+              message_seq = $4, place = n.place, expires_at = NULL \
+              FROM unnest($1::uuid[]) WITH ORDINALITY AS n (id, place) WHERE a.id = n.id";
+    /// Files of messages of a room, in the order of the messages.
+    LIST_OF_MESSAGES = concat!(
+        "SELECT ", upload!(), ", message_seq FROM attachments \
+         WHERE room = $1 AND message_seq BETWEEN $2 AND $3 ORDER BY message_seq, place"
+    );
+    LIST_AT = concat!(
+        "SELECT ", upload!(), ", a.message_seq, a.room FROM attachments a \
+         JOIN unnest($1::uuid[], $2::bigint[]) AS named (room, seq) \
+         ON named.room = a.room AND named.seq = a.message_seq ORDER BY a.message_seq, a.place"
+    );
+    FIND_OF_ROOM = concat!("SELECT ", upload!(), " FROM attachments WHERE id = $1 AND room = $2");
+    FIND_STORED = concat!(
+        "SELECT ", upload!(), ", room, message FROM attachments \
+         WHERE id = $1 AND state = 'attached'"
+    );
+    DELETE_OF_MESSAGE = "DELETE FROM attachments WHERE room = $1 AND message_seq = $2";
+    DELETE_OF_ROOM = "DELETE FROM attachments WHERE room = $1";
+    SET_AVATAR = "UPDATE users SET avatar = $2 WHERE id = $1";
+    FIND_AVATAR = "SELECT id, avatar FROM users \
+                   WHERE lower(username) = lower($1 COLLATE \"C\") AND avatar IS NOT NULL";
+    NOTE_PURGE = "INSERT INTO object_purges (key, due_at) VALUES ($1, $2) \
+                  ON CONFLICT (key) DO NOTHING";
+    LIST_DUE_PURGES = "SELECT key FROM object_purges WHERE due_at <= $1 ORDER BY due_at LIMIT $2";
+    COUNT_DUE_PURGES = "SELECT count(*) FROM object_purges WHERE due_at <= $1";
+    DELETE_PURGE = "DELETE FROM object_purges WHERE key = $1";
+    DELETE_SETTLED_PURGES = "DELETE FROM object_purges WHERE key = ANY ($1) \
+                             AND (again OR right(key, 1) <> '/')";
+    PURGE_AGAIN = "UPDATE object_purges SET again = true, due_at = $2 \
+                   WHERE key = ANY ($1) AND NOT again";
+}
