@@ -13,4 +13,5 @@ pub mod permission;
 #[cfg(feature = "planted-bugs")]
 pub mod planted;
 pub mod search;
+pub mod slash;
 pub mod turn;

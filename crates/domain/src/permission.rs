@@ -145,6 +145,15 @@ pub fn authorize(
     Ok(())
 }
 
+/// Returns what writing a message is for someone. Whoever keeps order lets programs in, so who may
+/// post by the settings of the room does not shut them out; a mute and an archived room do.
+pub const fn post_action(kind: UserKind) -> Action {
+    match kind {
+        UserKind::User | UserKind::Bot => Action::Post,
+        UserKind::Integration => Action::Write,
+    }
+}
+
 /// Tells whether slow mode holds for someone. It is for people: moderators keep order with it, and
 /// programs have rates of their own.
 pub fn is_slowed(settings: &RoomSettings, member: Membership, kind: UserKind) -> bool {

@@ -27,6 +27,8 @@ pub struct Append {
 pub enum Intent {
     /// Writes a message and queues a job for each bot that it calls.
     Publish(NewMessage),
+    /// Writes what the author does (`/me`): a message like any other, with a mark.
+    Emote(NewMessage),
     /// Changes the text of one's own message.
     Edit {
         /// The message.

@@ -150,6 +150,7 @@ macro_rules! store_conformance {
             });
             $crate::store_conformance!(@tests $factory, messages {
                 message_is_read_as_it_was_announced,
+                message_of_what_one_does_is_marked_everywhere,
                 answer_to_another_room_is_refused,
                 only_the_author_edits_a_message,
                 author_or_moderator_redacts_a_message,
@@ -188,6 +189,7 @@ macro_rules! store_conformance {
                 command_has_a_name_of_its_own_in_its_room,
                 webhook_is_claimed_by_one_while_it_has_work,
                 event_that_is_given_up_is_kept_apart,
+                integration_posts_whatever_the_settings_of_the_room_say,
                 changed_webhook_is_told_by_another_turn,
                 webhook_that_is_off_is_told_nothing,
             });

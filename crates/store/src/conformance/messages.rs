@@ -49,6 +49,29 @@ pub async fn message_is_read_as_it_was_announced(factory: &dyn Factory) {
     assert_eq!(world.store().find_message(elsewhere, new.id).await.unwrap(), None);
 }
 
+/// What its author does is marked wherever it is read, once, and stays so.
+pub async fn message_of_what_one_does_is_marked_everywhere(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let ada = world.user("ada").await;
+    let room = world.public(&ada, &[]).await;
+    let new = NewMessage { client_id: Some("key".to_owned()), ..text("waves") };
+
+    let events = world.add(room, &ada, Intent::Emote(new.clone())).await;
+
+    let EventBody::MessageCreated(told) = &events[0].body else { panic!("not a message") };
+    assert!(told.emote);
+    assert_eq!(world.message(room, new.id).await, **told);
+    assert_eq!(world.events(room).await.last(), Some(&events[0]));
+    let again = NewMessage { id: MessageId(Uuid::new_v4()), ..new.clone() };
+    let again = world.append(room, &ada, Intent::Emote(again)).await.unwrap();
+    assert_eq!(again, Appended::Repeat { event: events[0].clone() });
+    world.add(room, &ada, edit(new.id, "waves twice")).await;
+    assert!(world.message(room, new.id).await.emote);
+    assert_eq!(world.events(room).await[1], events[0], "as it was announced");
+    let said = world.said(room, &ada, "hello").await;
+    assert!(!world.message(room, said).await.emote);
+}
+
 /// A message answers one of the same room, or none.
 pub async fn answer_to_another_room_is_refused(factory: &dyn Factory) {
     let world = World::open(factory).await;

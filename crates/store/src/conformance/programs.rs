@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use parlor_domain::permission::Refused;
+use parlor_protocol::http::PatchRoomSettings;
 use parlor_protocol::id::{CommandId, RoomId, WebhookId};
-use parlor_protocol::room::RoomKind;
+use parlor_protocol::room::{Role, RoomKind};
 use parlor_protocol::user::{UserKind, UserRef};
 use uuid::Uuid;
 
 use super::Factory;
-use super::world::{LEASE, World};
+use super::world::{LEASE, World, text as message};
+use crate::append::{AppendRefused, Intent};
 use crate::contract::Store;
 use crate::record::{
     ClaimedWebhook, IntegrationSecret, NewCommand, NewIntegration, NewUser, NewWebhook,
@@ -225,6 +228,27 @@ pub async fn event_that_is_given_up_is_kept_apart(factory: &dyn Factory) {
     assert_eq!(find(store, &made).await.dead_letters, 2);
     assert!(store.delete_dead_letter(made.id, seqs[2]).await.unwrap());
     assert!(!store.delete_dead_letter(made.id, seqs[2]).await.unwrap());
+}
+
+/// Who may post by the settings of a room is a rule for people; a mute is for programs, too.
+pub async fn integration_posts_whatever_the_settings_of_the_room_say(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let room = world.public(&ada, &[&bob]).await;
+    let new = new_integration(&world, room, &ada, Some(3));
+    let made = world.store().create_integration(new).await.unwrap().unwrap();
+    world.add(room, &ada, Intent::Invite { user: made.user.id }).await;
+    let rules = PatchRoomSettings { post: Some(Role::Moderator), ..PatchRoomSettings::default() };
+    let intent = Intent::Update { name: None, topic: None, archived: None, settings: Some(rules) };
+    world.add(room, &ada, intent).await;
+
+    let post = |text: &str| Intent::Publish(message(text));
+    assert!(world.append(room, &made.user, post("green")).await.is_ok());
+    let refused = world.append(room, &bob, post("me too")).await;
+    assert!(matches!(refused, Err(AppendRefused::Rule(Refused::Role(_)))));
+    world.add(room, &ada, Intent::Mute { user: made.user.id, until: None }).await;
+    let refused = world.append(room, &made.user, post("red")).await;
+    assert!(matches!(refused, Err(AppendRefused::Rule(Refused::Muted { .. }))));
 }
 
 /// Whoever tells a webhook stops when it is changed, and the next one knows the change.

@@ -176,7 +176,7 @@ fn message(row: &Row) -> Outcome<Message> {
         attachments: Vec::new(),
         mentions: mentions(row, 23)?,
         mentions_room: value(row, 24)?,
-        emote: false,
+        emote: value(row, 31)?,
         edits: small(row, 25)?,
         replies: None,
         pinned,
@@ -285,7 +285,7 @@ fn announced(row: &Row) -> Outcome<Message> {
         attachments: Vec::new(),
         mentions: mentions(row, 18)?,
         mentions_room: value::<Option<bool>>(row, 19)?.unwrap_or_default(),
-        emote: false,
+        emote: value::<Option<bool>>(row, 20)?.unwrap_or_default(),
         edits: 0,
         replies: None,
         pinned: None,
@@ -323,7 +323,7 @@ pub(super) async fn list_events_of_rooms(
     params: Params<'_>,
 ) -> Outcome<Vec<(usize, Event)>> {
     let mut events = query::list(conn, sql::LIST_EVENTS_OF_ROOMS, params, |row| {
-        let place = count(row, 20)?.saturating_sub(1);
+        let place = count(row, 21)?.saturating_sub(1);
         Ok((usize::try_from(place).unwrap_or(usize::MAX), event(row)?))
     })
     .await?;

@@ -16,6 +16,7 @@ mod room;
 pub(super) use members::{add as add_member, remove as remove_member};
 pub(super) use room::state as room_state;
 
+use self::publish::Kind;
 use parlor_domain::permission::{Action, Membership, authorize};
 use parlor_protocol::event::{Event, EventBody};
 use parlor_protocol::id::{MessageId, RoomId, UserId};
@@ -51,7 +52,9 @@ fn append_one(conn: &Connection, rules: &Rules, append: Append) -> Outcome<Answe
     // A message is refused before anything of it is written, so there is nothing to take back. A
     // savepoint for each would be half of the work: it is dearer the more the batch has changed.
     let result = match &append.intent {
-        Intent::Publish(_) => without_trace(conn, || carry_out(conn, rules, append)),
+        Intent::Publish(_) | Intent::Emote(_) => {
+            without_trace(conn, || carry_out(conn, rules, append))
+        }
         _ => in_savepoint(conn, || carry_out(conn, rules, append)),
     };
     match result {
@@ -82,7 +85,8 @@ fn carry_out(conn: &Connection, rules: &Rules, append: Append) -> Step<Appended>
         _ => Desk::open(conn, rules, room, actor, at)?,
     };
     match intent {
-        Intent::Publish(message) => publish::publish(&mut desk, message),
+        Intent::Publish(message) => publish::publish(&mut desk, message, Kind::Said),
+        Intent::Emote(message) => publish::publish(&mut desk, message, Kind::Emote),
         Intent::Edit { message, body } => edit::edit(&mut desk, message, body),
         Intent::Redact { message } => edit::redact(&mut desk, message),
         Intent::React { message, emoji, add } => edit::react(&mut desk, message, emoji, add),

@@ -178,7 +178,7 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         attachments: Vec::new(),
         mentions: mentions(row.get(23)?),
         mentions_room: row.get(24)?,
-        emote: false,
+        emote: row.get(31)?,
         edits: row.get(25)?,
         replies: None,
         pinned,

@@ -7,6 +7,7 @@ use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use super::desk::{Desk, Ledger, Rules};
+use super::publish::Kind;
 use super::{Answer, Step, edit, members, pins, publish, replies, reset, room};
 use crate::append::{Append, AppendRefused, Appended, Intent};
 use crate::postgres::PostgresStore;
@@ -106,7 +107,7 @@ async fn attempt(
 }
 
 const fn is_message(append: &Append) -> bool {
-    matches!(append.intent, Intent::Publish(_))
+    matches!(append.intent, Intent::Publish(_) | Intent::Emote(_))
 }
 
 /// Finds out what became of an earlier attempt.
@@ -213,7 +214,8 @@ async fn carry_out_one(
 
 async fn dispatch(desk: &mut Desk<'_>, intent: Intent) -> Step<Appended> {
     match intent {
-        Intent::Publish(message) => publish::publish(desk, message).await,
+        Intent::Publish(message) => publish::publish(desk, message, Kind::Said).await,
+        Intent::Emote(message) => publish::publish(desk, message, Kind::Emote).await,
         Intent::Edit { message, body } => edit::edit(desk, message, body).await,
         Intent::Redact { message } => edit::redact(desk, message).await,
         Intent::React { message, emoji, add } => edit::react(desk, message, emoji, add).await,

@@ -6,8 +6,8 @@ macro_rules! message {
          m.status, m.reply_to, m.thread, m.created_at, m.edited_at, m.redacted_at, m.bot_trigger, \
          m.bot_provider, m.bot_model, m.prompt_tokens, m.completion_tokens, m.usage_estimated, \
          m.error_code, m.error_detail, m.mentions, m.mentions_room, m.edits, m.pinned_at, \
-         p.id, p.username, p.display_name, p.kind FROM messages m JOIN users u ON u.id = m.sender \
-         LEFT JOIN users p ON p.id = m.pinned_by"
+         p.id, p.username, p.display_name, p.kind, m.emote FROM messages m \
+         JOIN users u ON u.id = m.sender LEFT JOIN users p ON p.id = m.pinned_by"
     };
 }
 
@@ -16,7 +16,8 @@ macro_rules! event {
     () => {
         "e.room, e.seq AS seq, e.at, e.type, e.data, a.id, a.username, a.display_name, a.kind, \
          s.id, s.username, s.display_name, s.kind, \
-         NULL::uuid, NULL::text, NULL::text, NULL::uuid, NULL::uuid, NULL::uuid[], NULL::boolean \
+         NULL::uuid, NULL::text, NULL::text, NULL::uuid, NULL::uuid, NULL::uuid[], NULL::boolean, \
+         NULL::boolean \
          FROM events e \
          LEFT JOIN users a ON a.id = e.actor LEFT JOIN users s ON s.id = e.subject"
     };
@@ -27,7 +28,7 @@ macro_rules! announcement {
     () => {
         "m.room, m.seq, m.created_at, 'message.created', NULL, u.id, u.username, u.display_name, \
          u.kind, NULL, NULL, NULL, NULL, m.id, m.client_id, m.body, m.reply_to, m.thread, \
-         m.mentions, m.mentions_room FROM messages m JOIN users u ON u.id = m.sender"
+         m.mentions, m.mentions_room, m.emote FROM messages m JOIN users u ON u.id = m.sender"
     };
 }
 
@@ -62,8 +63,9 @@ statements! {
     DELETE_EVENTS = "DELETE FROM events WHERE room = $1";
     INSERT = "INSERT INTO messages (room, seq, id, sender, client_id, status, reply_to, thread, \
               created_at, hops, bot_trigger, bot_provider, bot_model, body, logged, mentions, \
-              mentions_room) \
-              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+              mentions_room, emote) \
+              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
+              $18)";
     FIND = concat!("SELECT ", message!(), " WHERE m.id = $1 AND m.room = $2");
     LIST_AT = concat!(
         "SELECT ", message!(), " JOIN unnest($1::uuid[], $2::bigint[]) AS named (room, seq) \

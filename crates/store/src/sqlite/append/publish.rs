@@ -1,6 +1,6 @@
 //! Messages, and the jobs of the bots that they call.
 
-use parlor_domain::permission::{Action, check_slow_mode, is_slowed};
+use parlor_domain::permission::{Action, check_slow_mode, is_slowed, post_action};
 use parlor_domain::turn::{Call, RoomBot, called_bots};
 use parlor_protocol::event::EventBody;
 use parlor_protocol::id::{JobId, MessageId, RoomId, UserId};
@@ -17,14 +17,23 @@ use crate::sqlite::search::keeper;
 use crate::sqlite::sql::{bots, jobs, messages as sql, moderation};
 use crate::sqlite::{files, query, rows};
 
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// What its author says.
+    Said,
+    /// What its author does.
+    Emote,
+}
+
 /// Writes a message once, whatever the number of attempts.
-pub(super) fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Appended> {
+pub(super) fn publish(desk: &mut Desk<'_>, new: NewMessage, kind: Kind) -> Step<Appended> {
     desk.authorize(Action::Read)?;
     // The first answer stays the answer, also for someone who may not write any more.
     if let Some(seq) = find_first(desk, &new)? {
         return desk.repeat(seq);
     }
-    let member = desk.authorize(Action::Post)?;
+    let member = desk.authorize(post_action(desk.actor.kind))?;
     let slowed = is_slowed(&desk.room.settings, member, desk.actor.kind);
     if slowed {
         check_pause(desk)?;
@@ -57,7 +66,7 @@ pub(super) fn publish(desk: &mut Desk<'_>, new: NewMessage) -> Step<Appended> {
         attachments,
         mentions: Vec::new(),
         mentions_room: mentions.room,
-        emote: false,
+        emote: kind == Kind::Emote,
         edits: 0,
         replies: None,
         pinned: None,
@@ -137,6 +146,7 @@ pub(super) fn insert(
             message.body,
             mentions.column(),
             mentions.room,
+            message.emote,
         ],
     )?;
     if message.status != MessageStatus::Streaming {

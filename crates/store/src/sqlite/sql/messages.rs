@@ -6,8 +6,8 @@ macro_rules! message {
          m.status, m.reply_to, m.thread, m.created_at, m.edited_at, m.redacted_at, m.bot_trigger, \
          m.bot_provider, m.bot_model, m.prompt_tokens, m.completion_tokens, m.usage_estimated, \
          m.error_code, m.error_detail, m.mentions, m.mentions_room, m.edits, m.pinned_at, \
-         p.id, p.username, p.display_name, p.kind FROM messages m JOIN users u ON u.id = m.sender \
-         LEFT JOIN users p ON p.id = m.pinned_by"
+         p.id, p.username, p.display_name, p.kind, m.emote FROM messages m \
+         JOIN users u ON u.id = m.sender LEFT JOIN users p ON p.id = m.pinned_by"
     };
 }
 
@@ -31,8 +31,8 @@ statements! {
                      ('message.created', 'message.edited', 'message.completed')";
     DELETE_EVENTS = "DELETE FROM events WHERE room = ?1";
     INSERT = "INSERT INTO messages (room, seq, id, sender, client_id, status, reply_to, thread, \
-              created_at, hops, bot_trigger, bot_provider, bot_model, body, mentions, mentions_room) \
-              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+              created_at, hops, bot_trigger, bot_provider, bot_model, body, mentions, mentions_room, emote) \
+              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
     FIND = concat!("SELECT ", message!(), " WHERE m.id = ?1 AND m.room = ?2");
     FIND_BY_SEQ = concat!("SELECT ", message!(), " WHERE m.room = ?1 AND m.seq = ?2");
     /// What deciding about a message needs.
