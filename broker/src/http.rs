@@ -22,6 +22,7 @@ mod asyncapi;
 mod auth;
 mod avatars;
 mod bots;
+mod commands;
 mod cursor;
 mod documents;
 mod endpoint;
@@ -52,6 +53,8 @@ mod uploads;
 mod users;
 mod view;
 mod webhooks;
+
+pub(crate) use search::find_in_room;
 
 use documents::Documents;
 use login_throttle::LoginThrottle;

@@ -2,7 +2,8 @@
 
 pub mod admission;
 pub mod bootstrap;
-pub mod committer;
+pub mod commands;
+mod committer;
 pub mod crowd;
 pub mod edge;
 mod erasure;

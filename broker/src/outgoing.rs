@@ -7,6 +7,7 @@
 
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use parlor_runtime::config::WebhooksConfig;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, StatusCode, redirect};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use url::{Host, Url};
 
 use self::address::is_public;
@@ -25,7 +27,10 @@ mod address;
 
 /// Longest address in bytes.
 const URL_MAX: usize = 2_000;
-/// Longest time for finding out where a new address leads.
+/// Largest answer of a command that is read, in bytes.
+const ANSWER_MAX: usize = 64 * 1024;
+/// Longest time for finding out where a name leads, and how long it takes to be told that it leads
+/// nowhere that may be called.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// Calls other programs.
@@ -79,8 +84,16 @@ impl Outgoing {
     ///
     /// Fails when the system offers no TLS.
     pub(crate) fn new(config: &WebhooksConfig, keys: SigningKeys) -> reqwest::Result<Self> {
+        Self::resolving(config, keys, system_names)
+    }
+
+    fn resolving(
+        config: &WebhooksConfig,
+        keys: SigningKeys,
+        names: fn(String) -> Lookup,
+    ) -> reqwest::Result<Self> {
         let allowed = config.allowed_hosts.iter().map(|host| plain_host(host)).collect();
-        let guarded = Guarded { allowed };
+        let guarded = Guarded { allowed, names };
         let builder = || {
             Client::builder()
                 .redirect(redirect::Policy::none())
@@ -113,18 +126,15 @@ impl Outgoing {
             let detail = "must be an address with http or https, without a user name";
             return refuse("invalid", detail.to_owned());
         }
-        // One that does not resolve now may do so later; it is checked at each call.
-        let leads_inside = match self.guarded.check_literal(&url) {
-            Some(allowed) => !allowed,
-            None => match url.host_str() {
-                Some(host) => {
-                    let looked = tokio::time::timeout(LOOK, self.guarded.look_up(host)).await;
-                    looked.is_ok_and(|looked| looked.is_err_and(|error| error.is::<NotAllowed>()))
-                }
-                None => true,
-            },
+        let may_be_called = match (self.guarded.check_literal(&url), url.host_str()) {
+            (Some(allowed), _) => allowed,
+            // Where it leads is looked up again at each call.
+            (None, Some(host)) => {
+                self.guarded.allows(host) || self.guarded.look_up(host).await.is_ok()
+            }
+            (None, None) => false,
         };
-        if leads_inside {
+        if !may_be_called {
             let detail = "must lead to a public address; an operator can allow others";
             return refuse("not_public", detail.to_owned());
         }
@@ -135,6 +145,23 @@ impl Outgoing {
     pub(crate) async fn tell(&self, call: Call<'_>) -> Result<(), Failed> {
         let sent = tokio::time::timeout(call.timeout, self.send(call)).await;
         sent.unwrap_or_else(|_| Err(Failed::new("timeout"))).map(drop)
+    }
+
+    /// Makes a call and reads its answer, which is bounded.
+    pub(crate) async fn ask(&self, call: Call<'_>) -> Result<Vec<u8>, Failed> {
+        let asked = async {
+            let mut response = self.send(call).await?;
+            let mut answer = Vec::new();
+            while let Some(piece) = response.chunk().await.map_err(|error| reason(&error))? {
+                if answer.len() + piece.len() > ANSWER_MAX {
+                    return Err(Failed::new("answer too large"));
+                }
+                answer.extend_from_slice(&piece);
+            }
+            Ok(answer)
+        };
+        let asked = tokio::time::timeout(call.timeout, asked).await;
+        asked.unwrap_or_else(|_| Err(Failed::new("timeout")))
     }
 
     async fn send(&self, call: Call<'_>) -> Result<reqwest::Response, Failed> {
@@ -195,14 +222,21 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 struct Guarded {
     /// Hosts that the operator allows, wherever they are.
     allowed: Arc<[String]>,
+    /// Finds the addresses of a name.
+    names: fn(String) -> Lookup,
 }
 
-/// The address is not public, and the operator did not allow the host.
-#[derive(Debug, thiserror::Error)]
-#[error("the address is not public")]
-struct NotAllowed;
+/// The addresses of a name, when they are found.
+type Lookup = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>;
 
-type Looked = Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>>;
+fn system_names(host: String) -> Lookup {
+    Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.collect()) })
+}
+
+/// The host leads to no public address, and the operator did not allow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the host leads to no public address")]
+struct NotAllowed;
 
 impl Guarded {
     fn allows(&self, host: &str) -> bool {
@@ -221,12 +255,19 @@ impl Guarded {
 
     /// Resolves a name. One address that is not public is enough to refuse all: the name is then not
     /// what it says, or its owner should ask the operator.
-    async fn look_up(&self, host: &str) -> Looked {
-        let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0)).await?.collect();
-        if !self.allows(host) && !found.iter().all(|address| is_public(address.ip())) {
-            return Err(Box::new(NotAllowed));
+    ///
+    /// A name that is not there is refused like one that leads inside, and after the same time:
+    /// whoever may name addresses learns nothing of the names of the operator's network.
+    async fn look_up(&self, host: &str) -> Result<Vec<SocketAddr>, NotAllowed> {
+        let told_at = Instant::now() + LOOK;
+        let looked = timeout_at(told_at, (self.names)(host.to_owned())).await;
+        let found = looked.ok().and_then(Result::ok).unwrap_or_default();
+        let all_public = found.iter().all(|address| is_public(address.ip()));
+        if !found.is_empty() && (all_public || self.allows(host)) {
+            return Ok(found);
         }
-        Ok(found)
+        sleep_until(told_at).await;
+        Err(NotAllowed)
     }
 }
 

@@ -56,6 +56,8 @@ pub struct RateLimits {
     pub change: RateLimiter<UserId>,
     /// Searches of one user.
     pub search: RateLimiter<UserId>,
+    /// Slash commands of one user.
+    pub slash_command: RateLimiter<UserId>,
     /// Parts of files of one user.
     pub upload: RateLimiter<UserId>,
     /// Rooms that one user begins to follow.
@@ -105,6 +107,10 @@ impl RateLimits {
             change: new.limit("change", (config.changes_per_second, SECOND, config.changes_burst)),
             search: new
                 .limit("search", (config.searches_per_second, SECOND, config.searches_burst)),
+            slash_command: new.limit(
+                "slash_command",
+                (config.slash_commands_per_second, SECOND, config.slash_commands_burst),
+            ),
             upload: new.limit("upload", (config.uploads_per_second, SECOND, config.uploads_burst)),
             subscribe: new.limit(
                 "subscribe",
@@ -139,6 +145,7 @@ impl RateLimits {
             Rule::Change => self.change.check(&user),
             Rule::Search => self.search.check(&user),
             Rule::Upload => self.upload.check(&user),
+            Rule::SlashCommand => self.slash_command.check(&user),
         }
     }
 
@@ -162,6 +169,7 @@ impl RateLimits {
         sweep(&self.signal, "signal", metrics);
         sweep(&self.change, "change", metrics);
         sweep(&self.search, "search", metrics);
+        sweep(&self.slash_command, "slash_command", metrics);
         sweep(&self.upload, "upload", metrics);
         sweep(&self.subscribe, "subscribe", metrics);
         sweep(&self.read, "read", metrics);
@@ -186,6 +194,8 @@ pub(crate) enum Rule {
     Search,
     /// Bringing a part of a file.
     Upload,
+    /// A slash command.
+    SlashCommand,
 }
 
 impl Rule {
@@ -195,6 +205,8 @@ impl Rule {
             Self::Search
         } else if path.starts_with("/v1/uploads") {
             Self::Upload
+        } else if path == "/v1/rooms/{room}/commands" {
+            Self::SlashCommand
         } else if method.is_safe() {
             Self::Request
         } else {
@@ -209,6 +221,7 @@ impl Rule {
             Self::Change => "change",
             Self::Search => "search",
             Self::Upload => "upload",
+            Self::SlashCommand => "slash_command",
         }
     }
 }
@@ -231,14 +244,37 @@ pub(crate) fn told(config: &LimitsConfig) -> BTreeMap<String, RateRule> {
         ("read", second(config.read_markers_per_second, config.read_markers_burst)),
         ("history", second(config.history_per_second, config.history_burst)),
         ("search", second(config.searches_per_second, config.searches_burst)),
+        ("slash_command", second(config.slash_commands_per_second, config.slash_commands_burst)),
         ("upload", second(config.uploads_per_second, config.uploads_burst)),
         ("change", second(config.changes_per_second, config.changes_burst)),
         ("request", over(config.requests_per_minute, 60)),
         ("request_address", over(config.anonymous_requests_per_minute, 60)),
+        ("hooks", second(config.hook_posts_per_second, config.hook_posts_burst)),
+        ("hooks_address", over(config.hook_requests_per_minute, 60)),
         ("register", over(config.register_per_hour, 3_600)),
     ];
     let rates = rates.into_iter().filter(|_| config.enabled);
     rates.map(|(name, rule)| (name.to_owned(), rule)).collect()
+}
+
+/// Returns the rates as the header says them, by the names that refusals give them.
+pub(crate) fn policies(config: &LimitsConfig) -> BTreeMap<String, String> {
+    let policy = |(name, rule): (String, RateRule)| {
+        let name = policy_name(&name).to_owned();
+        let text = format!("\"{name}\";q={};w={}", rule.count, rule.seconds);
+        (name, text)
+    };
+    told(config).into_iter().map(policy).collect()
+}
+
+/// Returns the name under which clients know a limit in headers.
+fn policy_name(limit: &str) -> &str {
+    match limit {
+        "publish_user" => "publish",
+        "request" | "requests_user" => "user",
+        "request_address" | "requests_address" => "address",
+        other => other,
+    }
 }
 
 /// Makes limits from settings.
@@ -271,7 +307,8 @@ fn sweep<K: LimitKey>(limiter: &RateLimiter<K>, name: &str, metrics: &AuthMetric
 
 impl From<RateLimited> for Refusal {
     fn from(limited: RateLimited) -> Self {
-        Self::rate_limited(limited.retry_after)
+        let rule = limited.rule.map(policy_name);
+        Self { rule, ..Self::rate_limited(limited.retry_after) }
     }
 }
 
@@ -289,9 +326,39 @@ mod tests {
             (Method::DELETE, "/v1/rooms/{room}/messages/{message}", Rule::Change),
             (Method::GET, "/v1/search", Rule::Search),
             (Method::PATCH, "/v1/uploads/{id}", Rule::Upload),
+            (Method::POST, "/v1/rooms/{room}/commands", Rule::SlashCommand),
+            (Method::POST, "/v1/commands", Rule::Change),
         ] {
             assert_eq!(Rule::of(&method, path), rule, "{method} {path}");
         }
+    }
+
+    #[test]
+    fn whatever_refuses_has_a_policy() {
+        let config = LimitsConfig::default();
+        let policies = policies(&config);
+        for limit in [
+            "publish_user",
+            "publish_room",
+            "publish_address",
+            "typing",
+            "signal",
+            "change",
+            "search",
+            "slash_command",
+            "upload",
+            "subscribe",
+            "read",
+            "history",
+            "requests_user",
+            "requests_address",
+            "hooks",
+            "hooks_address",
+            "register",
+        ] {
+            assert!(policies.contains_key(policy_name(limit)), "{limit}");
+        }
+        assert_eq!(policies["user"], format!("\"user\";q={};w=60", config.requests_per_minute));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub struct Refusal {
     pub errors: Vec<FieldError>,
     /// When a retry makes sense.
     pub retry_after: Option<Duration>,
+    /// For a rate of the server: its name.
+    pub rule: Option<&'static str>,
 }
 
 /// The result of a request or command.
@@ -40,7 +42,7 @@ impl Refusal {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let retry_after = matches!(code, Code::Unavailable | Code::ProviderUnavailable)
             .then_some(UNAVAILABLE_RETRY);
-        Self { code, detail: detail.into(), errors: Vec::new(), retry_after }
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after, rule: None }
     }
 
     /// A room, user, message or bot that is not there, or that the caller may not know of.

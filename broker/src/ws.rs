@@ -8,6 +8,7 @@ mod farewell;
 mod flood;
 mod reading;
 mod session;
+mod slash;
 mod socket;
 mod upgrade;
 

@@ -5,9 +5,9 @@ use parlor_runtime::config::Program;
 
 use crate::context::Context;
 use crate::{
-    account, admin, bench, bot_worker, bots, broker, chat, config, doctor, files, generate, health,
-    history, integrations, messages, migrate, rooms, search, send, serve, tail, tokens, users,
-    webhooks,
+    account, admin, bench, bot_worker, bots, broker, chat, commands, config, doctor, files,
+    generate, health, history, integrations, messages, migrate, rooms, search, send, serve, tail,
+    tokens, users, webhooks,
 };
 
 /// Chat rooms that people and language models share.
@@ -132,6 +132,8 @@ pub(crate) enum Command {
     Integrations(integrations::IntegrationsArgs),
     /// Addresses that are told what happens in a room
     Webhooks(webhooks::WebhooksArgs),
+    /// Slash commands that other programs answer
+    Commands(commands::CommandsArgs),
     /// List, make and end personal access tokens, for scripts
     Tokens(tokens::TokensArgs),
     /// Look after the server
@@ -174,6 +176,7 @@ impl Command {
             Self::Users(args) => users::run(args, context).await,
             Self::Integrations(args) => integrations::run(args, context).await,
             Self::Webhooks(args) => webhooks::run(args, context).await,
+            Self::Commands(args) => commands::run(args, context).await,
             Self::Tokens(args) => tokens::run(args, context).await,
             Self::Admin(args) => admin::run(args, context).await,
             Self::Bench(args) => Box::pin(bench::run(*args, context)).await,

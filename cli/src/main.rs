@@ -19,6 +19,7 @@ mod bot_worker;
 mod bots;
 mod broker;
 mod chat;
+mod commands;
 mod config;
 mod context;
 mod credentials;

@@ -67,6 +67,9 @@ impl Style {
     pub(crate) fn message(self, message: &Message) -> String {
         let time = self.dim(&format!("{} #{}", message.created_at, message.seq));
         let name = self.name(&message.sender);
+        if message.emote {
+            return format!("{time} * {name} {}\n", self.text(message));
+        }
         format!("{time} {name}: {}\n", self.text(message))
     }
 
@@ -127,6 +130,14 @@ mod tests {
             text,
             "2026-01-01T00:00:00.000Z #1 e\u{fffd}[2Jve: a\u{fffd}]0;x\u{fffd}\n  ada: b\n"
         );
+    }
+
+    #[test]
+    fn what_someone_does_reads_as_a_sentence() {
+        let style = Style { color: false };
+        let mut waves = message(1, "ada", "waves", "complete");
+        waves.emote = true;
+        assert_eq!(style.message(&waves), "2026-01-01T00:00:00.000Z #1 * ada waves\n");
     }
 
     #[test]

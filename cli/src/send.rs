@@ -7,12 +7,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use parlor_client::{Backoff, ClientError, Http};
-use parlor_protocol::http::PublishRequest;
+use parlor_protocol::http::{PublishRequest, RunCommandRequest};
 use parlor_protocol::id::MessageId;
 use parlor_protocol::message::MessageStatus;
 use parlor_runtime::exit;
 use uuid::Uuid;
 
+use crate::commands;
 use crate::context::Context;
 use crate::failure::{Said, Usage};
 use crate::files;
@@ -44,6 +45,9 @@ pub(crate) struct SendArgs {
     /// Wait for the bot's reply and write it
     #[arg(long)]
     wait: bool,
+    /// The text is a slash command, such as "/topic Tea"; without this it is written as it is
+    #[arg(long, conflicts_with_all = ["reply_to", "thread", "wait"])]
+    command: bool,
 }
 
 pub(crate) async fn run(args: SendArgs, context: &Context) -> anyhow::Result<()> {
@@ -55,6 +59,13 @@ pub(crate) async fn run(args: SendArgs, context: &Context) -> anyhow::Result<()>
     };
     if body.trim().is_empty() && args.attach.is_empty() {
         return Err(Usage("the text is empty".to_owned()).into());
+    }
+    if args.command {
+        let client_id = Some(Uuid::new_v4().to_string());
+        let request = RunCommandRequest { text: body, client_id };
+        let run = || http.run_command(&args.room, &request);
+        let answer = persist(run).await.context("carry out the command")?;
+        return commands::show(answer, context);
     }
     let attachments = files::upload_all(&http, &args.attach, context).await?;
     let request = PublishRequest {

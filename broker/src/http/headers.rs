@@ -1,5 +1,6 @@
 //! Headers that protect: content policy, sniffing, framing, origins, caches. And compression.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -18,6 +19,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::endpoint::EVENT_STREAM;
 use super::observe::REQUEST_ID;
 use crate::node::Node;
+use crate::rate::policies;
+use crate::refusal::Refusal;
 
 /// For the page: nothing but its own files, and no text that becomes script.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -40,19 +43,31 @@ pub(super) struct Policy(Arc<Fixed>);
 #[derive(Debug)]
 struct Fixed {
     tls: bool,
-    user: Option<HeaderValue>,
+    /// The rates that every answer tells; none where rates are switched off.
+    rates: Option<HeaderValue>,
+    /// All rates, by name.
+    policies: BTreeMap<String, String>,
 }
 
 impl Policy {
     pub(super) fn new(node: &Node) -> Self {
         let limits = &node.config.limits;
         let tls = node.config.server.public_url.as_ref().is_some_and(|url| url.scheme() == "https");
-        let rates = format!(
-            "\"user\";q={};w=60, \"address\";q={};w=60",
-            limits.requests_per_minute, limits.anonymous_requests_per_minute
-        );
-        let user = limits.enabled.then(|| HeaderValue::try_from(rates).ok()).flatten();
-        Self(Arc::new(Fixed { tls, user }))
+        let policies = policies(limits);
+        let rates = policies.get("user").zip(policies.get("address"));
+        let rates = rates.and_then(|(user, address)| to_header(&format!("{user}, {address}")));
+        Self(Arc::new(Fixed { tls, rates, policies }))
+    }
+
+    /// Returns the rates that an answer tells: those of all requests, and the one that refused it.
+    fn rates(&self, response: &Response) -> Option<HeaderValue> {
+        let all = self.0.rates.clone()?;
+        let rule = response.extensions().get::<Refusal>().and_then(|refusal| refusal.rule);
+        let rule = rule.filter(|rule| !matches!(*rule, "user" | "address"));
+        let Some(policy) = rule.and_then(|rule| self.0.policies.get(rule)) else {
+            return Some(all);
+        };
+        to_header(&format!("{}, {policy}", all.to_str().ok()?))
     }
 }
 
@@ -68,6 +83,7 @@ pub(super) async fn add(State(policy): State<Policy>, request: Request, next: Ne
     let docs = is_below(path, "/docs") || is_below(path, "/redoc");
     let mut response = next.run(request).await;
     let own = response.extensions().get::<AsItIs>().is_some();
+    let rates = policy.rates(&response);
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| {
         headers.insert(name, HeaderValue::from_static(value));
@@ -87,11 +103,15 @@ pub(super) async fn add(State(policy): State<Policy>, request: Request, next: Ne
         if !own {
             set(CACHE_CONTROL, "no-store");
         }
-        if let Some(rates) = &policy.0.user {
-            headers.insert(HeaderName::from_static("ratelimit-policy"), rates.clone());
+        if let Some(rates) = rates {
+            headers.insert(HeaderName::from_static("ratelimit-policy"), rates);
         }
     }
     response
+}
+
+fn to_header(text: &str) -> Option<HeaderValue> {
+    HeaderValue::try_from(text).ok()
 }
 
 fn is_below(path: &str, folder: &str) -> bool {

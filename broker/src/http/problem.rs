@@ -34,6 +34,7 @@ pub(super) fn render(mut response: Response, request_id: &str) -> Response {
     let (mut parts, _) = response.into_parts();
     let code = refusal.code;
     let retry_after = refusal.retry_after;
+    let refusal_rule = refusal.rule;
     let mut problem = refusal.into_problem(request_id.to_owned());
     problem.status = parts.status.as_u16();
     let body = serde_json::to_vec(&problem).unwrap_or_default();
@@ -48,8 +49,9 @@ pub(super) fn render(mut response: Response, request_id: &str) -> Response {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         let seconds = seconds.max(1);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        if problem.status == 429
-            && let Ok(rate) = HeaderValue::try_from(format!("\"rate\";r=0;t={seconds}"))
+        // What is no rate of the server, such as slow mode, has no policy.
+        if let Some(rule) = refusal_rule
+            && let Ok(rate) = HeaderValue::try_from(format!("\"{rule}\";r=0;t={seconds}"))
         {
             headers.insert(HeaderName::from_static("ratelimit"), rate);
         }

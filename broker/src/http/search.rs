@@ -10,7 +10,7 @@ use axum::extract::State;
 use parlor_domain::permission::Action;
 use parlor_domain::search::{Query, QueryRefused, Span, snippet};
 use parlor_protocol::code::Code;
-use parlor_protocol::http::{FoundRoom, Highlight, Page, Scope, SearchResult, Snippet};
+use parlor_protocol::http::{CommandHit, FoundRoom, Highlight, Page, Scope, SearchResult, Snippet};
 use parlor_protocol::id::{RoomId, RoomRef};
 use parlor_store::{SearchHit, SearchPage, SearchRequest, SearchWindow};
 use schemars::JsonSchema;
@@ -22,6 +22,9 @@ use super::extract::InQuery;
 use super::view::find_room;
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
+
+/// Messages that a command shows.
+const HITS: u32 = 10;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -98,6 +101,33 @@ async fn search_messages(
     let SearchPage { hits, next } = node.store.search(request).await?;
     let items = show(&node, &caller, hits).await?;
     Ok(Json(Page { items, next: next.map(|next| cursor::encode(&write_cursor(next, mark))) }))
+}
+
+/// Finds the best few messages of one room, as a command shows them.
+pub(crate) async fn find_in_room(
+    node: &Arc<Node>,
+    caller: &Caller,
+    room: RoomId,
+    text: &str,
+) -> Outcome<Vec<CommandHit>> {
+    let (q, room, limit) = (text.to_owned(), Some(room.into()), Some(HITS));
+    let asked = SearchQuery { q, room, limit, ..SearchQuery::default() };
+    let found = search_messages(State(Arc::clone(node)), caller.clone(), InQuery(asked)).await;
+    let Json(page) = found.map_err(|mut refusal| {
+        // To the caller of the command its text is one field.
+        for error in &mut refusal.errors {
+            "text".clone_into(&mut error.field);
+        }
+        refusal
+    })?;
+    let hit = |SearchResult { message, snippet, .. }: SearchResult| CommandHit {
+        message: message.id,
+        seq: message.seq,
+        sender: message.sender,
+        created_at: message.created_at,
+        snippet,
+    };
+    Ok(page.items.into_iter().map(hit).collect())
 }
 
 fn read_query(asked: &SearchQuery) -> Outcome<Query> {

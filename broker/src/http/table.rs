@@ -2,9 +2,9 @@
 
 use super::endpoint::Endpoint;
 use super::{
-    account, admin, auth, avatars, bots, documents, events, export, files, integrations, invites,
-    llm, members, memory, messages, personal, problem, reading, rooms, search, system, tokens,
-    uploads, users, webhooks,
+    account, admin, auth, avatars, bots, commands, documents, events, export, files, integrations,
+    invites, llm, members, memory, messages, personal, problem, reading, rooms, search, system,
+    tokens, uploads, users, webhooks,
 };
 
 /// Returns every operation that is served and documented.
@@ -21,6 +21,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         invites::endpoints(),
         integrations::endpoints(),
         webhooks::endpoints(),
+        commands::endpoints(),
         messages::endpoints(),
         reading::endpoints(),
         events::endpoints(),

@@ -13,6 +13,8 @@ pub struct ProgramMetrics {
     pub duration: Histogram,
     /// Calls of incoming webhooks, by outcome.
     pub posts: IntCounterVec,
+    /// Slash commands, by name and outcome.
+    pub commands: IntCounterVec,
 }
 
 impl ProgramMetrics {
@@ -32,6 +34,11 @@ impl ProgramMetrics {
                 "parlor_integration_posts_total",
                 "Calls of incoming webhooks.",
                 &["outcome"],
+            )?,
+            commands: register.counters(
+                "parlor_command_calls_total",
+                "Slash commands that were asked for.",
+                &["command", "outcome"],
             )?,
         })
     }

@@ -1,5 +1,6 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parlor_protocol::code::Code;
 
@@ -113,9 +114,63 @@ async fn allowed_host_is_called_by_name_or_address() {
     }
 }
 
+/// Whoever asks cannot tell one from the other, neither by what is said nor by when.
 #[tokio::test]
-async fn answer_that_is_too_slow_is_not_waited_for() {
+async fn name_that_leads_inside_is_refused_like_one_that_is_not_there() {
+    let outgoing = outgoing(&[]);
+    let mut refused = Vec::new();
+    let mut failed = Vec::new();
+    for host in ["localhost", "nobody-has-this-name.invalid"] {
+        let url = format!("http://{host}:9/");
+        let (begun, patient) = (Instant::now(), Call { timeout: 2 * LOOK, ..call(&url) });
+        let (checked, told) = tokio::join!(outgoing.check_url(&url), outgoing.tell(patient));
+        assert!(begun.elapsed() >= LOOK, "not sooner than for any other name");
+        refused.push(checked.unwrap_err());
+        failed.push(told.unwrap_err());
+    }
+    assert_eq!(refused[0], refused[1]);
+    assert_eq!(failed[0], failed[1]);
+    assert_eq!(failed[0].outcome, "address not allowed");
+}
+
+/// How often the name that changes was looked up.
+static LOOKED: AtomicUsize = AtomicUsize::new(0);
+
+/// A name that is public when it is looked up first, and leads inside from then on.
+fn rebound(_: String) -> Lookup {
+    let address = match LOOKED.fetch_add(1, Ordering::SeqCst) {
+        0 => [1, 1, 1, 1],
+        _ => [127, 0, 0, 1],
+    };
+    Box::pin(async move { Ok(vec![SocketAddr::from((address, 0))]) })
+}
+
+#[tokio::test]
+async fn name_that_leads_elsewhere_when_it_is_called_is_refused_then() {
+    let inside = TcpListener::bind("127.0.0.1:0").unwrap();
+    inside.set_nonblocking(true).unwrap();
+    let keys = SigningKeys::new(&[3; 32]).unwrap();
+    let config = WebhooksConfig::default();
+    let outgoing = Outgoing::resolving(&config, keys, rebound).unwrap();
+    let url = format!("http://rebound.example:{}/", inside.local_addr().unwrap().port());
+    outgoing.check_url(&url).await.unwrap();
+    let failed = outgoing.tell(Call { timeout: 2 * LOOK, ..call(&url) }).await.unwrap_err();
+    assert_eq!(failed.outcome, "address not allowed");
+    assert_eq!(LOOKED.load(Ordering::SeqCst), 2, "once for each, so what is checked is called");
+    let nobody = inside.accept().unwrap_err();
+    assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock, "nobody connected");
+}
+
+#[tokio::test]
+async fn answer_that_is_too_large_or_too_slow_is_not_waited_for() {
+    let huge = "x".repeat(ANSWER_MAX + 1);
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{huge}", huge.len());
+    let (port, _thread) = receiver(&answer);
     let outgoing = outgoing(&["127.0.0.1"]);
+    let url = format!("http://127.0.0.1:{port}/");
+    let failed = outgoing.ask(call(&url)).await.unwrap_err();
+    assert_eq!(failed.outcome, "answer too large");
+
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", silent.local_addr().unwrap());
     let hasty = Call { timeout: Duration::from_millis(50), ..call(&url) };

@@ -19,6 +19,7 @@ use parlor_store::record::CancelOutcome;
 use parlor_store::{Append, Appended, Intent, NewMessage};
 
 use super::context::{Context, Work, log_in};
+use super::slash::{Wanted, is_away, slash};
 use crate::committer::Pending;
 use crate::files::check_attachments;
 use crate::node::{Caller, Node};
@@ -83,6 +84,9 @@ pub(super) fn execute(context: &mut Context, command: Command) -> Action {
         Command::Signal { id, room, data } => signal(context, id, room, Sent::App(data)),
         Command::Read { id, room, seq } => read(context, id, room, seq),
         Command::Cancel { id, room, message } => cancel(context, id, room, message),
+        Command::Slash { id, room, text, client_id } => {
+            slash(context, id, Wanted { room, text, client_id })
+        }
         Command::Refresh { id, token } => refresh(context, id, token),
     };
     let outcome = match &action {
@@ -102,7 +106,8 @@ fn check_scope(context: &Context, command: &Command) -> Outcome<()> {
         | Command::Presence { .. }
         | Command::Signal { .. }
         | Command::Read { .. }
-        | Command::Cancel { .. } => Scope::Write,
+        | Command::Cancel { .. }
+        | Command::Slash { .. } => Scope::Write,
         Command::Hello { .. } | Command::Refresh { .. } | Command::Ping {} => return Ok(()),
     };
     let caller = context.conn.caller.borrow();
@@ -113,6 +118,7 @@ fn check_scope(context: &Context, command: &Command) -> Outcome<()> {
 /// log in, follow rooms and refresh tokens by themselves, too.
 fn is_done_by_people(command: &Command) -> bool {
     match command {
+        Command::Slash { text, .. } => !is_away(text),
         Command::Publish { .. }
         | Command::Typing { on: true, .. }
         | Command::Signal { .. }
@@ -129,15 +135,15 @@ fn is_done_by_people(command: &Command) -> bool {
 }
 
 fn accepted(re: Option<String>) -> Frame {
-    Frame::Ok(Accepted { re, seq: None, message: None, duplicate: false })
+    Frame::Ok(Accepted { re, seq: None, message: None, duplicate: false, answer: None })
 }
 
-fn refused(id: Option<String>, refusal: Refusal) -> Action {
+pub(super) fn refused(id: Option<String>, refusal: Refusal) -> Action {
     Action::Answer(refusal.into_frame(id))
 }
 
 /// Takes one from a budget of the user, over all connections.
-fn charge(
+pub(super) fn charge(
     context: &Context,
     action: &str,
     of: impl FnOnce(&RateLimits) -> &RateLimiter<UserId>,
@@ -280,11 +286,12 @@ fn conclude(outcome: Outcome<Appended>, re: Option<String>) -> Frame {
         Ok(_) => return accepted(re),
         Err(refusal) => return refusal.into_frame(re),
     };
-    Frame::Ok(Accepted { re, seq: Some(event.seq), message: event.body.message(), duplicate })
+    let (seq, message) = (Some(event.seq), event.body.message());
+    Frame::Ok(Accepted { re, seq, message, duplicate, answer: None })
 }
 
 /// Takes down whether somebody is in front of the client.
-fn presence(context: &mut Context, id: Option<String>, idle: bool) -> Action {
+pub(super) fn presence(context: &mut Context, id: Option<String>, idle: bool) -> Action {
     let Some(caller) = context.caller() else { return Action::Done };
     let node = Arc::clone(&context.shard.node);
     if let Err(refusal) = charge(context, "signal", |rate| &rate.signal) {
@@ -415,7 +422,8 @@ fn cancel(context: &Context, id: Option<String>, room: RoomRef, message: Message
         };
         let frame = match outcome.await {
             Ok(()) => {
-                Frame::Ok(Accepted { re: id, seq: None, message: Some(message), duplicate: false })
+                let message = Some(message);
+                Frame::Ok(Accepted { re: id, seq: None, message, duplicate: false, answer: None })
             }
             Err(refusal) => refusal.into_frame(id),
         };

@@ -2,6 +2,7 @@
 
 mod admin;
 pub(crate) mod api;
+mod commands;
 mod documents;
 mod events;
 mod export;

@@ -34,7 +34,14 @@ export {
 } from './ports.js';
 export type { ReplyProgress } from './reply-watch.js';
 export { ParlorRoom } from './room.js';
-export type { LoopOptions, RoomEvents, RoomItem, SendOptions, Sent } from './room-contract.js';
+export type {
+  CommandOptions,
+  LoopOptions,
+  RoomEvents,
+  RoomItem,
+  SendOptions,
+  Sent,
+} from './room-contract.js';
 export { Roster } from './roster.js';
 export { Subscription, type Started, type SubscriptionPhase } from './subscription.js';
 export { Timeline } from './timeline.js';

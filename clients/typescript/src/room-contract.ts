@@ -45,6 +45,13 @@ export interface SendOptions extends PublishFields {
   signal?: AbortSignal | undefined;
 }
 
+export interface CommandOptions {
+  /** Stops waiting; the command may be carried out all the same. */
+  signal?: AbortSignal | undefined;
+  /** My own id for what the command does. */
+  clientId?: string;
+}
+
 /** What a room needs of the client that owns it. */
 export interface RoomLink {
   ports: Ports;

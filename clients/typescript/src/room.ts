@@ -17,6 +17,7 @@ import type { Unsubscribe } from './notifier.js';
 import { Queue } from './queue.js';
 import { ReplyWatch } from './reply-watch.js';
 import type {
+  CommandOptions,
   LoopOptions,
   RoomEvents,
   RoomItem,
@@ -25,7 +26,15 @@ import type {
   Sent,
 } from './room-contract.js';
 import { Subscription, type Started, type SubscriptionPhase } from './subscription.js';
-import type { Cursor, EventFrame, Message, Room, RoomFrame, SignalFrame } from './types.js';
+import type {
+  CommandAnswer,
+  Cursor,
+  EventFrame,
+  Message,
+  Room,
+  RoomFrame,
+  SignalFrame,
+} from './types.js';
 
 /** Items that wait for a loop before the room waits at the server. */
 const CAPACITY = 1_024;
@@ -204,6 +213,20 @@ export class ParlorRoom extends Emitter<RoomEvents> {
   async cancel(message: string, { signal }: Pick<LoopOptions, 'signal'> = {}): Promise<void> {
     const { connection } = this.link;
     await abortable(connection.command({ op: 'cancel', room: this.id, message }).answer, signal);
+  }
+
+  /**
+   * Carries out a slash command, such as `/topic Tea`, and returns what came of it, for me only.
+   *
+   * It is not repeated by itself. Under the same `clientId` a message that it writes is one.
+   */
+  async command(text: string, { signal, clientId }: CommandOptions = {}): Promise<CommandAnswer> {
+    const { connection } = this.link;
+    const more = clientId ? { client_id: clientId } : {};
+    const sent = connection.command({ op: 'command', room: this.id, text, ...more });
+    const answer = await abortable(sent.answer, signal);
+    if (answer.op === 'ok' && answer.answer) return answer.answer;
+    throw new ParlorError('internal', 'no answer');
   }
 
   /** Says that I write, or have stopped; lost when there is no connection. */

@@ -51,7 +51,9 @@ export type RoomFrame = SubscribedFrame | EventFrame | SignalFrame | ResyncFrame
 type CommandOf<Op extends AnyCommand['op']> = Extract<AnyCommand, { op: Op }>;
 
 /** What a client sends and is answered; `id` is added by the connection. */
-export type Command = CommandOf<'subscribe' | 'unsubscribe' | 'publish' | 'cancel' | 'refresh'>;
+export type Command = CommandOf<
+  'subscribe' | 'unsubscribe' | 'publish' | 'cancel' | 'command' | 'refresh'
+>;
 
 /** What a client sends without expecting an answer. */
 export type Notice = CommandOf<'typing' | 'read' | 'signal' | 'presence' | 'ping'>;

@@ -197,6 +197,7 @@ pub(crate) fn with_id(mut command: Command, new: String) -> Command {
         | Command::Signal { id, .. }
         | Command::Read { id, .. }
         | Command::Cancel { id, .. }
+        | Command::Slash { id, .. }
         | Command::Refresh { id, .. } => *id = Some(new),
         Command::Hello { .. } | Command::Ping {} => {}
     }

@@ -28,6 +28,7 @@ use crate::tokens::{MemoryTokens, TokenStore, Tokens};
 mod admin;
 mod auth;
 mod bots;
+mod commands;
 mod files;
 mod hooks;
 pub(crate) mod messages;

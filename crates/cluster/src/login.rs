@@ -134,7 +134,7 @@ impl LocalLogins {
 impl Logins for LocalLogins {
     async fn begin(&self, login: &str, address: u128) -> Result<(), TakeRefused> {
         let charged = self.charge(self.names.hash_one(login), address);
-        charged.map_err(|retry_after| RateLimited { retry_after }.into())
+        charged.map_err(|retry_after| RateLimited { retry_after, rule: None }.into())
     }
 
     async fn succeeded(&self, login: &str, address: u128) {

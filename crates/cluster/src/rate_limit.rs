@@ -56,6 +56,8 @@ pub struct Left {
 pub struct RateLimited {
     /// When the next one is allowed.
     pub retry_after: Duration,
+    /// The name of the limit, where it has one.
+    pub rule: Option<&'static str>,
 }
 
 /// Whose rate is limited.
@@ -96,6 +98,7 @@ pub struct RateLimiter<K> {
     begun: Instant,
     swept_at: AtomicU64,
     shared: Option<Arc<dyn SharedBudget>>,
+    name: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -133,12 +136,14 @@ impl<K: LimitKey> RateLimiter<K> {
             begun: Instant::now(),
             swept_at: AtomicU64::new(0),
             shared: None,
+            name: None,
         }
     }
 
     /// Shares the limit with the other nodes, under a name that is the same on all of them.
     #[must_use]
     pub fn shared(mut self, name: &'static str, limits: &dyn SharedLimits) -> Self {
+        self.name = Some(name);
         self.shared = self.limit.and_then(|limit| limits.open(name, limit.rate));
         self
     }
@@ -148,9 +153,9 @@ impl<K: LimitKey> RateLimiter<K> {
         let Some(limit) = self.limit else { return Ok(()) };
         let number = self.shared.as_ref().map(|shared| (shared, key.number()));
         if let Some(retry_after) = number.and_then(|(shared, key)| shared.refused_for(key)) {
-            return Err(RateLimited { retry_after });
+            return Err(self.limited(retry_after));
         }
-        self.take_here(limit, key)?;
+        self.take_here(limit, key).map_err(|early| self.limited(early))?;
         if let Some((shared, key)) = number {
             shared.charge(key);
         }
@@ -173,12 +178,20 @@ impl<K: LimitKey> RateLimiter<K> {
     /// be asked.
     pub async fn take(&self, key: &K) -> Result<(), TakeRefused> {
         match &self.shared {
-            Some(shared) => shared.take(key.number()).await,
+            Some(shared) => shared.take(key.number()).await.map_err(|refused| match refused {
+                TakeRefused::Limited(limited) => self.limited(limited.retry_after).into(),
+                TakeRefused::Unavailable => TakeRefused::Unavailable,
+            }),
             None => self.check(key).map_err(TakeRefused::Limited),
         }
     }
 
-    fn take_here(&self, limit: Limit, key: &K) -> Result<(), RateLimited> {
+    fn limited(&self, retry_after: Duration) -> RateLimited {
+        RateLimited { retry_after, rule: self.name }
+    }
+
+    /// Takes one from the key's bucket, or returns how long to wait for it.
+    fn take_here(&self, limit: Limit, key: &K) -> Result<(), Duration> {
         let now = self.now();
         let buckets = self.buckets.pin();
         if let Some(bucket) = buckets.get(key) {
@@ -232,14 +245,14 @@ impl<K: LimitKey> RateLimiter<K> {
 }
 
 impl Bucket {
-    fn take(&self, limit: Limit, now: u64) -> Result<(), RateLimited> {
+    fn take(&self, limit: Limit, now: u64) -> Result<(), Duration> {
         let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_at| {
             let next = full_at.max(now) + limit.interval;
             (next <= now + limit.whole).then_some(next)
         });
         taken.map(drop).map_err(|full_at| {
             let early = full_at.max(now) + limit.interval - now - limit.whole;
-            RateLimited { retry_after: Duration::from_nanos(early) }
+            Duration::from_nanos(early)
         })
     }
 }
@@ -265,6 +278,7 @@ mod tests {
             assert_eq!(limiter.check(&1), Ok(()));
         }
         let limited = limiter.check(&1).unwrap_err();
+        assert_eq!(limited.rule, None);
         assert_eq!(limited.retry_after, Duration::from_mins(1));
         assert_eq!(limiter.check(&2), Ok(()), "keys do not share a bucket");
 

@@ -158,6 +158,20 @@ pub enum Command {
         /// The reply.
         message: MessageId,
     },
+    /// Carries out a slash command.
+    #[serde(rename = "command")]
+    Slash {
+        /// Echoed as `re`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The room.
+        room: RoomRef,
+        /// The command with its slash, such as `/topic Tea`.
+        text: String,
+        /// The author's own id for the message that it may write: the same one is one message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_id: Option<String>,
+    },
     /// Replaces the access token before it expires.
     Refresh {
         /// Echoed as `re`.
@@ -182,6 +196,7 @@ impl Command {
             | Self::Signal { id, .. }
             | Self::Read { id, .. }
             | Self::Cancel { id, .. }
+            | Self::Slash { id, .. }
             | Self::Refresh { id, .. } => id.as_deref(),
             Self::Hello { .. } | Self::Ping {} => None,
         }
@@ -199,6 +214,7 @@ impl Command {
             Self::Signal { .. } => "signal",
             Self::Read { .. } => "read",
             Self::Cancel { .. } => "cancel",
+            Self::Slash { .. } => "command",
             Self::Refresh { .. } => "refresh",
             Self::Ping {} => "ping",
         }

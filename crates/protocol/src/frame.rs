@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
 use crate::event::Event;
+use crate::http::CommandAnswer;
 use crate::id::{MessageId, RoomId, SessionId};
 use crate::limits::Limits;
 use crate::signal::Signal;
@@ -55,15 +56,18 @@ pub struct Accepted {
     /// The command's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub re: Option<String>,
-    /// For `publish`: the position of the message.
+    /// For `publish`, and a command that writes one: the position of the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
-    /// For `publish`: the id of the message.
+    /// For `publish`, and a command that writes one: the id of the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<MessageId>,
     /// For `publish`: whether this `client_id` had been written before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub duplicate: bool,
+    /// For `command`: what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Box<CommandAnswer>>,
 }
 
 /// A command was refused.

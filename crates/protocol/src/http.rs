@@ -2,6 +2,7 @@
 
 mod auth;
 mod bot;
+mod command;
 mod file;
 mod hook;
 mod message;
@@ -20,6 +21,10 @@ pub use auth::{
     TokenRequest, TokenResponse, WsTicket,
 };
 pub use bot::{Bot, CreateBotRequest, MemoryStats, PatchBotRequest, Trigger};
+pub use command::{
+    CommandAnswer, CommandHelp, CommandHit, CreateCommandRequest, NewCommandSecret,
+    RegisteredCommand, RunCommandRequest,
+};
 pub use file::{CreateUploadRequest, FileAddress, Upload};
 pub use hook::{
     CreateIntegrationRequest, CreateWebhookRequest, DeadLetter, HookPosted, HookRequest,

@@ -38,6 +38,7 @@ fn commands() -> Vec<Value> {
         json!({"op": "signal", "room": "general", "data": {"any": ["JSON", 1, null]}}),
         json!({"op": "read", "room": "general", "seq": 42}),
         json!({"op": "cancel", "id": "4", "room": "general", "message": ID}),
+        json!({"op": "command", "id": "5", "room": "general", "text": "/me waves", "client_id": "k"}),
         json!({"op": "refresh", "id": "5", "token": "t"}),
         json!({"op": "ping"}),
     ]

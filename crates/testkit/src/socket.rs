@@ -412,6 +412,7 @@ pub fn with_id(mut command: Command, new: String) -> Command {
         | Command::Signal { id, .. }
         | Command::Read { id, .. }
         | Command::Cancel { id, .. }
+        | Command::Slash { id, .. }
         | Command::Refresh { id, .. } => *id = Some(new),
         Command::Hello { .. } | Command::Ping {} => {}
     }

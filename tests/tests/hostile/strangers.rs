@@ -43,7 +43,11 @@ fn body(operation: &str) -> Option<Value> {
         "patch_room" => json!({"name": "mine now"}),
         "create_room" => json!({"name": "New", "kind": "public"}),
         "create_invite" | "put_member" => json!({}),
-        "create_webhook" => json!({"url": "https://example.com/mallory"}),
+        "create_webhook" => json!({"url": "https://1.1.1.1/mallory"}),
+        "create_command" => {
+            json!({"room": "x", "name": "obey", "description": "", "url": "https://1.1.1.1/"})
+        }
+        "run_command" => json!({"text": "/me obeys mallory"}),
         "transfer_room" => json!({"username": "mallory"}),
         "mark_read" => json!({"seq": 1}),
         "set_notifications" => json!({"level": "none"}),

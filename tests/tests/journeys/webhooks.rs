@@ -140,19 +140,26 @@ async fn new_address_and_secret_hold_from_the_next_event_on(place: Place) {
 }
 
 /// Verifies a call as its receiver does, by what the documentation says.
-fn is_signed(received: &Received, secret: &str) -> bool {
-    let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
-    let tag = |signed: &[u8]| {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
-        mac.update(signed);
-        mac.finalize().into_bytes()
-    };
+pub(crate) fn is_signed(received: &Received, secret: &str) -> bool {
     let (id, at) = (received.header("webhook-id"), received.header("webhook-timestamp"));
-    let standard = tag(&[format!("{id}.{at}.").as_bytes(), &received.body].concat());
-    let own = tag(&[format!("{at}.").as_bytes(), &received.body].concat());
-    let hex: String = own.iter().map(|byte| format!("{byte:02x}")).collect();
+    let standard = tag(secret, &[format!("{id}.{at}.").as_bytes(), &received.body].concat());
     received.header("webhook-signature") == format!("v1,{}", STANDARD.encode(standard))
-        && received.header("parlor-signature") == format!("t={at},v1={hex}")
+        && received.header("parlor-signature")
+            == signature(secret, at.parse().unwrap(), &received.body)
+}
+
+/// What `Parlor-Signature` has to be, apart from the code under test.
+pub(crate) fn signature(secret: &str, at: u64, body: &[u8]) -> String {
+    let own = tag(secret, &[format!("{at}.").as_bytes(), body].concat());
+    let hex: String = own.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("t={at},v1={hex}")
+}
+
+fn tag(secret: &str, signed: &[u8]) -> Vec<u8> {
+    let key = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+    mac.update(signed);
+    mac.finalize().into_bytes().to_vec()
 }
 
 async fn program_posts_through_every_node_and_its_secret_is_in_no_log(place: Place) {

@@ -126,6 +126,10 @@ async fn writing_too_fast_is_limited() {
     ada.say("general", "two").await;
     let answer = ada.post(MESSAGES, json!({"body": "three"})).await;
     answer.refused("rate_limited");
-    assert!(answer.header("ratelimit").contains("r=0"));
+    // The policy that refused it is named, and told.
+    let left = answer.header("ratelimit");
+    let (name, rest) = left.split_once(';').unwrap();
+    assert!(name == "\"publish\"" && rest.starts_with("r=0;t="), "{left}");
+    assert!(answer.header("ratelimit-policy").contains(&format!("{name};q=")));
     assert!(answer.header("ratelimit-policy").contains("q=600;w=60"));
 }

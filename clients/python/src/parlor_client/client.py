@@ -177,6 +177,25 @@ class Room:
         """Stops a bot's reply."""
         await self.client.session.request({"op": "cancel", "room": self.ref, "message": message})
 
+    async def command(
+        self, text: str, *, client_id: str | None = None, timeout: float | None = None
+    ) -> t.CommandAnswer:
+        """Carries out a slash command, such as `/topic Tea`, and returns what came of it.
+
+        Only the caller sees the answer; its `kind` says what else is in it. A message that the
+        command writes is written once, also when the command is repeated over lost connections.
+        """
+        command = {
+            "op": "command",
+            "room": self.ref,
+            "client_id": client_id or str(uuid.uuid4()),
+            "text": text,
+        }
+        accepted = await self.client.session.request(command, timeout)
+        if accepted.answer is None:
+            raise MalformedAnswer("no answer to the command")
+        return accepted.answer
+
     def typing(self, on: bool = True) -> None:
         """Tells whether one writes. It may get lost."""
         self.client.session.tell({"op": "typing", "room": self.ref, "on": on})

@@ -59,6 +59,20 @@ async def refresh_token(sign_up: SignUp) -> str:
     return kept.refresh_token
 
 
+async def test_command_is_carried_out_and_a_message_like_one_is_a_message(sign_up: SignUp) -> None:
+    room = await new_room(await sign_up())
+    waved = await room.command("/me waves", client_id="wave")
+    assert await room.command("/me waves", client_id="wave") == waved
+    await room.send("/me waves")
+    told = [(message.body, message.emote) async for message in room.history()]
+    assert told == [("waves", True), ("/me waves", False)]
+    assert waved["kind"] == "message"
+    assert (await room.command("/topic Tea"))["kind"] == "changed"
+    with pytest.raises(Refused) as refused:
+        await room.command("/nothing")
+    assert refused.value.code == "validation_failed"
+
+
 async def test_login_that_ended_ends_the_session(sign_up: SignUp) -> None:
     client = await sign_up()
     with client.room("general").events() as events:

@@ -53,6 +53,27 @@ test('people write, answer, edit, react and remove, and both see it', async () =
   );
 });
 
+test('a command is carried out, and a message that looks like one is a message', async () => {
+  const [ada, bob] = await Promise.all([register('ada'), register('bob')]);
+  const made = await ada.call('POST /v1/rooms', {
+    body: { name: unique('Plans'), kind: 'public' },
+  });
+  const [hers, his] = [await ada.open(made.id), await bob.join(made.slug)];
+  const heard = his.messages();
+  const waved = await hers.command('/me waves', { clientId: 'wave' });
+  expect(await hers.command('/me waves', { clientId: 'wave' })).toEqual(waved);
+  await hers.send('/me waves');
+  const told: Message[] = [];
+  for await (const message of heard) if (told.push(message) === 2) break;
+  expect(told.map(({ body, emote }) => [body, emote ?? false])).toEqual([
+    ['waves', true],
+    ['/me waves', false],
+  ]);
+  expect(waved).toMatchObject({ kind: 'message', message: told[0]!.id });
+  await expect(hers.command('/topic Tea')).resolves.toMatchObject({ kind: 'changed' });
+  await expect(hers.command('/nothing')).rejects.toMatchObject({ code: 'validation_failed' });
+});
+
 test('a question to the bot is answered, and the pieces joined are the reply', async () => {
   const ada = await register('ada');
   const room = await ada.open('general');

@@ -188,7 +188,13 @@ mod tests {
     }
 
     fn ok(id: &str) -> Accepted {
-        Accepted { re: Some(id.to_owned()), seq: Some(1), message: None, duplicate: false }
+        Accepted {
+            re: Some(id.to_owned()),
+            seq: Some(1),
+            message: None,
+            duplicate: false,
+            answer: None,
+        }
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl SharedBudget for RedisBudget {
         if wait == 0 {
             return Ok(());
         }
-        Err(RateLimited { retry_after: Duration::from_micros(wait) }.into())
+        Err(RateLimited { retry_after: Duration::from_micros(wait), rule: None }.into())
     }
 }
 

@@ -84,7 +84,7 @@ impl Logins for RedisLogins {
         if wait == 0 {
             return Ok(());
         }
-        Err(RateLimited { retry_after: Duration::from_micros(wait) }.into())
+        Err(RateLimited { retry_after: Duration::from_micros(wait), rule: None }.into())
     }
 
     async fn succeeded(&self, login: &str, address: u128) {

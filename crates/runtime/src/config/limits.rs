@@ -101,6 +101,10 @@ section! {
         searches_per_second: u32 = 2, where |n| *n >= 1 => "must be at least 1";
         /// Searches of one user at once after a pause.
         searches_burst: u32 = 20, where |n| *n >= 1 => "must be at least 1";
+        /// Slash commands of one user in a second. What a command does has its own rate besides.
+        slash_commands_per_second: u32 = 2, where |n| *n >= 1 => "must be at least 1";
+        /// Slash commands of one user at once after a pause.
+        slash_commands_burst: u32 = 20, where |n| *n >= 1 => "must be at least 1";
         /// Requests of one user in a second that bring parts of files.
         uploads_per_second: u32 = 20, where |n| *n >= 1 => "must be at least 1";
         /// Such requests of one user at once after a pause.

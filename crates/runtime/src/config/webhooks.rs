@@ -13,6 +13,8 @@ section! {
         allowed_hosts: Vec<String> = Vec::new();
         /// Time for one call, answer included.
         timeout: Duration = Duration::from_secs(10), where |d| (100..=60_000).contains(&d.as_millis()) => "must be from 100ms to 1m";
+        /// Time for the answer of the program behind a slash command.
+        command_timeout: Duration = Duration::from_secs(5), where |d| (100..=30_000).contains(&d.as_millis()) => "must be from 100ms to 30s";
         /// Attempts at one event before it is given up.
         attempts: u32 = 10, where |n| (1..=100).contains(n) => "must be from 1 to 100";
         /// The wait after the first failed attempt; each further one waits twice as long.

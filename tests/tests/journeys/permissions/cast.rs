@@ -170,14 +170,14 @@ impl Cast {
 
     /// Fills the parts of a path.
     pub(super) async fn fill(&self, path: &str, role: Role, scene: &Scene, row: &Row) -> String {
-        let mut filled = path.to_owned();
+        let mut filled = format!("{path}{}", row.query);
         while let Some((start, rest)) = filled.split_once('{') {
             let (part, end) = rest.split_once('}').unwrap();
             let wanted = row.parts.get(part).map_or(part, String::as_str);
             let value = self.value(wanted, role, scene).await;
             filled = format!("{start}{value}{end}");
         }
-        filled + &row.query
+        filled
     }
 
     /// Returns what a word of the tables stands for.
@@ -196,8 +196,12 @@ impl Cast {
                 let path = format!("/v1/rooms/{}/invites", scene.slug);
                 self.callers[&Role::Owner].post(&path, json!({})).await.text("code")
             }
-            "webhook" => {
-                self.one(scene, "webhooks", json!({"url": "https://example.com/hook"})).await
+            "webhook" => self.one(scene, "webhooks", json!({"url": "https://1.1.1.1/hook"})).await,
+            "command" => {
+                let name = format!("command-{}", self.next());
+                let url = "https://1.1.1.1/hook";
+                let new = json!({"room": scene.slug, "name": name, "description": "", "url": url});
+                self.callers[&Role::Owner].post("/v1/commands", new).await.text("id")
             }
             "integration" => {
                 let name = format!("integration-{}", self.next());

@@ -92,5 +92,8 @@ async fn answer(
 
 /// Tells whether a command is answered in any case.
 fn answered(command: &str) -> bool {
-    matches!(command, "subscribe" | "unsubscribe" | "publish" | "read" | "cancel" | "refresh")
+    matches!(
+        command,
+        "subscribe" | "unsubscribe" | "publish" | "read" | "cancel" | "refresh" | "command"
+    )
 }
