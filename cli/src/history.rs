@@ -1,8 +1,8 @@
 //! `history`: shows the newest messages, or exports all.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -38,20 +38,20 @@ pub(crate) struct HistoryArgs {
     /// Only the thread of this message
     #[arg(long, value_name = "ID", conflicts_with_all = ["around", "at"])]
     thread: Option<MessageId>,
-    /// Write all messages in this form instead
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    /// Write the whole room to this file instead, or to standard output for `-`
+    #[arg(long, value_name = "FILE")]
     #[arg(conflicts_with_all = ["limit", "before", "around", "at", "thread"])]
-    export: Option<Format>,
-    /// Write the export to this file
-    #[arg(long, short, value_name = "FILE", requires = "export")]
-    output: Option<PathBuf>,
+    export: Option<PathBuf>,
+    /// How the file is written
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "export", default_value = "jsonl")]
+    format: Format,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
-    /// One JSON object in each line
+    /// The room with everything in it, for `parlor import`
     Jsonl,
-    /// One JSON array
+    /// One JSON array of messages
     Json,
     /// Text for people
     Markdown,
@@ -63,13 +63,13 @@ fn time(text: &str) -> Result<Timestamp, &'static str> {
 
 pub(crate) async fn run(args: &HistoryArgs, context: &Context) -> anyhow::Result<()> {
     let http = context.http()?;
-    let Some(format) = args.export else { return show(&http, args, context).await };
-    let format = match format {
+    let Some(path) = &args.export else { return show(&http, args, context).await };
+    let format = match args.format {
         Format::Jsonl => ExportFormat::Jsonl,
         Format::Json => ExportFormat::Json,
         Format::Markdown => ExportFormat::Markdown,
     };
-    export(&http, args, format, context.out).await.context("export the history")
+    export(&http, &args.room, path, format, context.out).await.context("export the history")
 }
 
 async fn show(http: &Http, args: &HistoryArgs, context: &Context) -> anyhow::Result<()> {
@@ -104,19 +104,17 @@ async fn show(http: &Http, args: &HistoryArgs, context: &Context) -> anyhow::Res
 
 async fn export(
     http: &Http,
-    args: &HistoryArgs,
+    room: &str,
+    path: &Path,
     format: ExportFormat,
     out: Out,
 ) -> anyhow::Result<()> {
-    let mut pieces = http.export(&args.room, format).await?;
-    let mut target = match &args.output {
-        Some(path) => {
-            let file = File::create(path).with_context(|| format!("make {}", path.display()))?;
-            Target::File(file)
-        }
+    let mut pieces = http.export(room, format).await?;
+    let mut target = if path == Path::new("-") {
         // What people wrote must not rule the terminal.
-        None if out.terminal => Target::Terminal(plain::Filter::default()),
-        None => Target::Pipe,
+        if out.terminal { Target::Terminal(plain::Filter::default()) } else { Target::Pipe }
+    } else {
+        Target::File(Unfinished::create(path)?)
     };
     // Indicatif shows nothing where standard error is not a terminal.
     let progress = match target {
@@ -130,15 +128,43 @@ async fn export(
         progress.inc(piece.len() as u64);
     }
     progress.finish_and_clear();
+    let written = matches!(target, Target::File(_));
     target.finish(out)?;
-    if let Some(path) = &args.output {
+    if written {
         out.note(&format!("wrote {} ({} bytes)", path.display(), progress.position()));
     }
     Ok(())
 }
 
+/// A file that gets its name when it is complete, so that nobody takes a part for the whole.
+struct Unfinished {
+    file: File,
+    part: PathBuf,
+    path: PathBuf,
+}
+
+impl Unfinished {
+    fn create(path: &Path) -> anyhow::Result<Self> {
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        // What people wrote in private rooms is for whoever exports it.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&part).with_context(|| format!("make {}", part.display()))?;
+        Ok(Self { file, part, path: path.to_owned() })
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        self.file.sync_all()?;
+        std::fs::rename(&self.part, &self.path)
+    }
+}
+
 enum Target {
-    File(File),
+    File(Unfinished),
     Terminal(plain::Filter),
     Pipe,
 }
@@ -146,7 +172,7 @@ enum Target {
 impl Target {
     fn write(&mut self, piece: &[u8], out: Out) -> io::Result<()> {
         match self {
-            Self::File(file) => file.write_all(piece),
+            Self::File(file) => file.file.write_all(piece),
             Self::Terminal(filter) => out.text(&filter.push(piece)),
             Self::Pipe => out.bytes(piece),
         }
@@ -154,7 +180,7 @@ impl Target {
 
     fn finish(&mut self, out: Out) -> io::Result<()> {
         match self {
-            Self::File(file) => file.sync_all(),
+            Self::File(file) => file.finish(),
             Self::Terminal(_) | Self::Pipe => out.text(""),
         }
     }

@@ -265,6 +265,7 @@ macro_rules! unused {
 
 mod crowds;
 mod files;
+mod imports;
 mod people;
 mod programs;
 mod reading;

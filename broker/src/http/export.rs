@@ -1,5 +1,7 @@
 //! A room's whole history as a download, read page by page while it is sent.
 
+pub(in crate::http) mod room_file;
+
 use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
@@ -37,6 +39,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .scope(Scope::Read)
             .about("Messages", "Download a room's history")
             .query::<ExportQuery>()
+            .details(
+                "JSON Lines are a file of the whole room, which can be imported. A download that \
+                 breaks off is not complete: such a file lacks its last line.",
+            )
             .answers_text(200, JSONL, "All messages, oldest first.")
             .also_as(JSON)
             .also_as(MARKDOWN)
@@ -55,10 +61,10 @@ struct ExportQuery {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Format {
-    /// One message in each line.
+    /// The room as a file that can be imported.
     #[default]
     Jsonl,
-    /// One array.
+    /// One array of messages.
     Json,
     /// Text for people.
     Markdown,
@@ -92,15 +98,42 @@ async fn export_room(
     node.rate.history.check(&caller.user.id)?;
     let format = query.format;
     let name = format!("attachment; filename=\"{}.{}\"", room.slug, format.extension());
-    let export = Export { node, caller, room, format, after: 0, stage: Stage::Head };
-    let pages = stream::try_unfold(export, Export::next);
-    let mut response = Response::new(Body::from_stream(pages));
+    let body = match Readable::of(format) {
+        None => {
+            let pieces = room_file::begin(node, caller, room);
+            Body::from_stream(stream::unfold(pieces, async |mut pieces| {
+                pieces.recv().await.map(|piece| (piece, pieces))
+            }))
+        }
+        Some(form) => {
+            let export = Export { node, caller, room, form, after: 0, stage: Stage::Head };
+            Body::from_stream(stream::try_unfold(export, Export::next))
+        }
+    };
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
     if let Ok(name) = HeaderValue::try_from(name) {
         headers.insert(CONTENT_DISPOSITION, name);
     }
     Ok(response)
+}
+
+/// Forms that are for reading only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readable {
+    Json,
+    Markdown,
+}
+
+impl Readable {
+    const fn of(format: Format) -> Option<Self> {
+        match format {
+            Format::Jsonl => None,
+            Format::Json => Some(Self::Json),
+            Format::Markdown => Some(Self::Markdown),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +148,7 @@ struct Export {
     node: Arc<Node>,
     caller: Caller,
     room: RoomRecord,
-    format: Format,
+    form: Readable,
     after: u64,
     stage: Stage,
 }
@@ -128,19 +161,19 @@ impl Export {
             Stage::Done => return Ok(None),
             Stage::Head => {
                 self.stage = Stage::Pages { begun: false };
-                head(self.format, &self.room.name)
+                head(self.form, &self.room.name)
             }
             Stage::Pages { begun } => {
                 let messages = self.read().await.map_err(io::Error::other)?;
                 let Some(last) = messages.last() else {
                     self.stage = Stage::Done;
-                    return Ok(Some((tail(self.format).into(), self)));
+                    return Ok(Some((tail(self.form).into(), self)));
                 };
                 self.after = last.seq;
                 self.stage = Stage::Pages { begun: true };
                 let mut part = String::new();
                 for (index, message) in messages.iter().enumerate() {
-                    write(&mut part, self.format, message, begun || index > 0);
+                    write(&mut part, self.form, message, begun || index > 0);
                 }
                 part
             }
@@ -156,27 +189,27 @@ impl Export {
     }
 }
 
-fn head(format: Format, name: &str) -> String {
-    match format {
-        Format::Jsonl => String::new(),
-        Format::Json => "[".to_owned(),
-        Format::Markdown => format!("# {}\n", escape(name)),
+fn head(form: Readable, name: &str) -> String {
+    match form {
+        Readable::Json => "[".to_owned(),
+        Readable::Markdown => format!("# {}\n", escape(name)),
     }
 }
 
-fn tail(format: Format) -> &'static str {
-    match format {
-        Format::Jsonl | Format::Markdown => "",
-        Format::Json => "\n]\n",
+const fn tail(form: Readable) -> &'static str {
+    match form {
+        Readable::Markdown => "",
+        Readable::Json => "\n]\n",
     }
 }
 
-fn write(part: &mut String, format: Format, message: &Message, follows: bool) {
-    let json = || serde_json::to_string(message).unwrap_or_default();
-    match format {
-        Format::Jsonl => part.extend([&*json(), "\n"]),
-        Format::Json => part.extend([if follows { ",\n" } else { "\n" }, &*json()]),
-        Format::Markdown => {
+fn write(part: &mut String, form: Readable, message: &Message, follows: bool) {
+    match form {
+        Readable::Json => {
+            let json = serde_json::to_string(message).unwrap_or_default();
+            part.extend([if follows { ",\n" } else { "\n" }, &*json]);
+        }
+        Readable::Markdown => {
             let name = escape(&message.sender.display_name);
             let body =
                 if message.redacted_at.is_some() { "*(removed)*" } else { message.body.as_str() };
@@ -213,7 +246,7 @@ mod tests {
 
     #[test]
     fn empty_json_export_is_an_empty_array() {
-        let text = format!("{}{}", head(Format::Json, "x"), tail(Format::Json));
+        let text = format!("{}{}", head(Readable::Json, "x"), tail(Readable::Json));
         assert_eq!(serde_json::from_str::<Vec<u8>>(&text).unwrap(), Vec::<u8>::new());
     }
 }

@@ -17,6 +17,7 @@ pub mod id;
 pub mod limits;
 pub mod message;
 pub mod room;
+pub mod room_file;
 pub mod schema;
 pub mod signal;
 pub mod time;

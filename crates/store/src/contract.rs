@@ -2,6 +2,7 @@
 
 mod crowds;
 mod files;
+mod imports;
 mod integrations;
 mod reading;
 mod tokens;
@@ -9,6 +10,7 @@ mod webhooks;
 
 pub use crowds::Crowds;
 pub use files::Files;
+pub use imports::Imports;
 pub use integrations::Integrations;
 pub use tokens::Tokens;
 pub use webhooks::Webhooks;
@@ -54,6 +56,7 @@ pub trait Store:
     + Webhooks
     + Rooms
     + Crowds
+    + Imports
     + Moderation
     + People
     + Log
@@ -79,6 +82,7 @@ impl<T> Store for T where
         + Webhooks
         + Rooms
         + Crowds
+        + Imports
         + Moderation
         + People
         + Log

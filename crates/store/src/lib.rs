@@ -24,8 +24,8 @@ mod word;
 
 pub use append::{Append, AppendRefused, Appended, Intent, NewMessage, QueuedJob, ReplyEnd};
 pub use contract::{
-    Bots, Files, Integrations, Jobs, Log, MANY_MAX, Many, Operations, Reading, Rooms, Sessions,
-    Store, Tail, Tokens, Users, Webhooks,
+    Bots, Files, Imports, Integrations, Jobs, Log, MANY_MAX, Many, Operations, Reading, Rooms,
+    Sessions, Store, Tail, Tokens, Users, Webhooks,
 };
 pub use error::StoreError;
 pub use moderation::Moderation;

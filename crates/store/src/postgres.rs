@@ -16,6 +16,7 @@ mod epoch;
 mod events;
 mod fault;
 mod files;
+mod imports;
 mod integrations;
 mod invites;
 mod jobs;

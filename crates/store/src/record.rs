@@ -2,6 +2,7 @@
 
 mod crowds;
 mod files;
+mod imports;
 mod integrations;
 mod reading;
 mod tokens;
@@ -11,6 +12,10 @@ pub use crowds::MemberFilter;
 pub use files::{
     FinishedUpload, NewPart, NewUpload, PartRecord, StoredFile, UploadRecord, UploadRefused,
     UploadState,
+};
+pub use imports::{
+    ImportEnd, ImportPart, ImportRefused, ImportedMember, ImportedReaction, NewImport,
+    ReactionRecord,
 };
 pub use integrations::{
     CommandRecord, IntegrationRecord, IntegrationSecret, NewCommand, NewIntegration,

@@ -9,6 +9,7 @@ mod codec;
 mod crowds;
 mod fault;
 mod files;
+mod imports;
 mod incarnation;
 mod integrations;
 mod invites;

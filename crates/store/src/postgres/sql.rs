@@ -14,6 +14,7 @@ pub(in crate::postgres) mod append;
 pub(in crate::postgres) mod bots;
 pub(in crate::postgres) mod crowds;
 pub(in crate::postgres) mod files;
+pub(in crate::postgres) mod imports;
 pub(in crate::postgres) mod integrations;
 pub(in crate::postgres) mod jobs;
 pub(in crate::postgres) mod members;
@@ -50,6 +51,7 @@ mod tests {
             super::files::ALL,
             super::integrations::ALL,
             super::crowds::ALL,
+            super::imports::ALL,
             super::jobs::ALL,
             super::members::ALL,
             super::messages::ALL,

@@ -254,7 +254,8 @@ impl MessageFacts {
     }
 }
 
-fn insert_event(conn: &Connection, event: &Event) -> Outcome<()> {
+/// Adds an event as it is numbered.
+pub(super) fn insert_event(conn: &Connection, event: &Event) -> Outcome<()> {
     query::execute(
         conn,
         messages::INSERT_EVENT,

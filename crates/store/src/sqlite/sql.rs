@@ -13,6 +13,7 @@ macro_rules! statements {
 pub(in crate::sqlite) mod bots;
 pub(in crate::sqlite) mod crowds;
 pub(in crate::sqlite) mod files;
+pub(in crate::sqlite) mod imports;
 pub(in crate::sqlite) mod integrations;
 pub(in crate::sqlite) mod jobs;
 pub(in crate::sqlite) mod members;
@@ -50,6 +51,7 @@ mod tests {
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V10__member_names.sql"))
             .unwrap();
         conn.execute_batch(include_str!("../../../../migrations/sqlite/V11__files.sql")).unwrap();
+        conn.execute_batch(include_str!("../../../../migrations/sqlite/V15__imports.sql")).unwrap();
         conn.execute_batch("CREATE TABLE refinery_schema_history (version INTEGER)").unwrap();
 
         let groups = [
@@ -57,6 +59,7 @@ mod tests {
             super::files::ALL,
             super::integrations::ALL,
             super::crowds::ALL,
+            super::imports::ALL,
             super::jobs::ALL,
             super::members::ALL,
             super::messages::ALL,

@@ -1,0 +1,292 @@
+//! Rooms that come from files.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parlor_protocol::event::{Event, EventBody};
+use parlor_protocol::id::RoomId;
+use parlor_protocol::message::Message;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::codec::{Word as _, code_word, count, id, integer, millis, time, value};
+use super::fault::{Fault, Outcome};
+use super::pools::Server;
+use super::query::{self, Params};
+use super::sql::{imports as sql, rooms as rooms_sql};
+use super::transaction::{reading, writing};
+use super::{PostgresStore, commit_log, events, rooms, rows};
+use crate::contract::{Imports, Result};
+use crate::record::{
+    ImportEnd, ImportPart, ImportRefused, ImportedReaction, NewImport, NewUser, ReactionRecord,
+    RoomRecord,
+};
+
+#[async_trait]
+impl Imports for PostgresStore {
+    async fn list_reactions(
+        &self,
+        room: RoomId,
+        after: (u64, u64),
+        through: u64,
+        limit: u32,
+    ) -> Result<Vec<ReactionRecord>> {
+        let (message, seq) = (integer(after.0), integer(after.1));
+        let params: Params<'_> = &[&room.0, &message, &seq, &integer(through), &i64::from(limit)];
+        reading!(self, |conn| {
+            query::list(conn, sql::LIST_REACTIONS, params, |row| {
+                Ok(ReactionRecord {
+                    message_seq: count(row, 0)?,
+                    seq: count(row, 1)?,
+                    emoji: value(row, 2)?,
+                    user: rows::user_ref(row, 3)?,
+                    at: time(row, 7)?,
+                })
+            })
+            .await
+        })
+    }
+
+    async fn begin_import(&self, import: NewImport) -> Result<()> {
+        writing!(self, |tx| begin(tx, import).await)
+    }
+
+    async fn write_import(
+        &self,
+        room: RoomId,
+        part: ImportPart,
+    ) -> Result<std::result::Result<(), ImportRefused>> {
+        writing!(self, |tx| write(tx, room, &part).await)
+    }
+
+    async fn finish_import(
+        &self,
+        end: ImportEnd,
+    ) -> Result<std::result::Result<RoomRecord, ImportRefused>> {
+        if end.members.len() > self.options.room_members as usize {
+            return Ok(Err(ImportRefused::TooManyMembers));
+        }
+        writing!(self, |tx, repeated| finish(tx, &end, repeated).await)
+    }
+
+    async fn abandon_import(&self, room: RoomId) -> Result<()> {
+        let removed: Result<bool> = writing!(self, |tx| take_back(tx, room).await);
+        if removed? {
+            self.purge_rooms(&[room]).await;
+        }
+        Ok(())
+    }
+
+    async fn list_idle_imports(&self, idle: Duration) -> Result<Vec<RoomId>> {
+        let idle = i64::try_from(idle.as_millis()).unwrap_or(i64::MAX);
+        reading!(self, |conn| query::list(conn, sql::LIST_IDLE, &[&idle], |row| id(row, 0)).await)
+    }
+}
+
+async fn begin(tx: &Server, import: NewImport) -> Outcome<()> {
+    let NewImport { room, importer, at } = import;
+    // What reads as an id is nobody's short name.
+    let slug = room.to_string();
+    let params: Params<'_> = &[&room.0, &slug, &importer.0, &at.as_millis()];
+    query::execute(tx, sql::INSERT_ROOM, params).await?;
+    query::execute(tx, sql::BEGIN_IMPORT, &[&room.0]).await?;
+    Ok(())
+}
+
+async fn find_parts(tx: &Server, room: RoomId) -> Outcome<Option<u64>> {
+    query::find(tx, sql::LOCK, &[&room.0], |row| count(row, 0)).await
+}
+
+async fn write(
+    tx: &Server,
+    room: RoomId,
+    part: &ImportPart,
+) -> Outcome<std::result::Result<(), ImportRefused>> {
+    match find_parts(tx, room).await? {
+        None => return Ok(Err(ImportRefused::Gone)),
+        // An earlier attempt has written it.
+        Some(parts) if parts >= part.number => return Ok(Ok(())),
+        Some(_) => {}
+    }
+    let names: Vec<&str> = part.people.iter().map(|person| person.username.as_str()).collect();
+    if !names.is_empty() && query::exists(tx, sql::NAMES_TAKEN, &[&names]).await? {
+        return Ok(Err(ImportRefused::Username));
+    }
+    insert_people(tx, room, &part.people).await?;
+    // A message that is its own event has no second row.
+    let logged: Vec<Event> =
+        part.events.iter().filter(|event| !is_in_messages(event)).cloned().collect();
+    if !logged.is_empty() {
+        events::insert(tx, &logged).await?;
+    }
+    insert_messages(tx, room, &part.messages).await?;
+    insert_reactions(tx, room, &part.reactions).await?;
+    query::execute(tx, sql::RENEW, &[&room.0, &integer(part.number)]).await?;
+    Ok(Ok(()))
+}
+
+async fn insert_people(tx: &Server, room: RoomId, people: &[NewUser]) -> Outcome<()> {
+    if people.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Value> = people
+        .iter()
+        .map(|person| {
+            json!({
+                "id": person.id,
+                "username": person.username,
+                "display_name": person.display_name,
+                "kind": person.kind.word(),
+                "at": person.at.as_millis(),
+            })
+        })
+        .collect();
+    let ids: Vec<Uuid> = people.iter().map(|person| person.id.0).collect();
+    query::execute(tx, sql::INSERT_PEOPLE, &[&serde_json::to_string(&rows)?]).await?;
+    query::execute(tx, sql::NOTE_PEOPLE, &[&room.0, &ids]).await?;
+    Ok(())
+}
+
+/// Tells whether an event is held by the row of its message: one that never changed its text, as a
+/// reply of a bot did while it was written.
+fn is_in_messages(event: &Event) -> bool {
+    matches!(&event.body, EventBody::MessageCreated(message) if !is_logged(message))
+}
+
+const fn is_logged(message: &Message) -> bool {
+    message.bot.is_some() || message.edits > 0
+}
+
+async fn insert_messages(tx: &Server, room: RoomId, messages: &[Message]) -> Outcome<()> {
+    if messages.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<Value> = messages.iter().map(message_row).collect();
+    let rows = serde_json::to_string(&rows)?;
+    query::execute(tx, sql::INSERT_MESSAGES, &[&room.0, &rows]).await?;
+    let (mut users, mut seqs, mut senders) = (Vec::new(), Vec::new(), Vec::new());
+    for message in messages {
+        let sender = message.sender.id;
+        let mentioned = message.mentions.iter().map(|user| user.id).filter(|user| *user != sender);
+        let everyone = message.mentions_room.then(Uuid::nil);
+        for user in mentioned.map(|user| user.0).chain(everyone) {
+            users.push(user);
+            seqs.push(integer(message.seq));
+            senders.push(sender.0);
+        }
+    }
+    if !users.is_empty() {
+        let params: Params<'_> = &[&room.0, &users, &seqs, &senders];
+        query::execute(tx, sql::INSERT_MENTIONS, params).await?;
+    }
+    Ok(())
+}
+
+fn message_row(message: &Message) -> Value {
+    let (bot, usage, error) = (message.bot.as_ref(), message.usage, message.error.as_ref());
+    let mentions: Vec<Uuid> = message.mentions.iter().map(|user| user.id.0).collect();
+    json!({
+        "seq": integer(message.seq),
+        "id": message.id,
+        "sender": message.sender.id,
+        "status": message.status.word(),
+        "reply_to": message.reply_to,
+        "thread": message.thread,
+        "created_at": message.created_at.as_millis(),
+        "edited_at": millis(message.edited_at),
+        "redacted_at": millis(message.redacted_at),
+        "bot_trigger": bot.map(|bot| bot.trigger),
+        "bot_provider": bot.map(|bot| &bot.provider),
+        "bot_model": bot.map(|bot| &bot.model),
+        "prompt_tokens": usage.map(|usage| usage.prompt_tokens),
+        "completion_tokens": usage.map(|usage| usage.completion_tokens),
+        "usage_estimated": usage.map(|usage| usage.estimated),
+        "error_code": error.map(|error| code_word(error.code)),
+        "error_detail": error.map(|error| &error.detail),
+        "body": message.body,
+        "mentions": (!mentions.is_empty()).then_some(mentions),
+        "mentions_room": message.mentions_room,
+        "edits": message.edits,
+        "pinned_at": millis(message.pinned.as_ref().map(|pin| pin.at)),
+        "pinned_by": message.pinned.as_ref().map(|pin| pin.by.id),
+        "logged": is_logged(message),
+    })
+}
+
+async fn insert_reactions(
+    tx: &Server,
+    room: RoomId,
+    reactions: &[ImportedReaction],
+) -> Outcome<()> {
+    if reactions.is_empty() {
+        return Ok(());
+    }
+    let messages: Vec<i64> = reactions.iter().map(|made| integer(made.message_seq)).collect();
+    let emojis: Vec<&str> = reactions.iter().map(|made| made.emoji.as_str()).collect();
+    let users: Vec<Uuid> = reactions.iter().map(|made| made.user.0).collect();
+    let seqs: Vec<i64> = reactions.iter().map(|made| integer(made.seq)).collect();
+    let params: Params<'_> = &[&room.0, &messages, &emojis, &users, &seqs];
+    query::execute(tx, sql::INSERT_REACTIONS, params).await?;
+    Ok(())
+}
+
+async fn finish(
+    tx: &Server,
+    end: &ImportEnd,
+    repeated: bool,
+) -> Outcome<std::result::Result<RoomRecord, ImportRefused>> {
+    let room = end.room;
+    if find_parts(tx, room).await?.is_none() {
+        // An earlier attempt may have finished it.
+        let found = if repeated { rows::find_room(tx, room).await? } else { None };
+        return Ok(found.ok_or(ImportRefused::Gone));
+    }
+    if query::exists(tx, rooms_sql::SLUG_TAKEN, &[&end.slug]).await? {
+        return Ok(Err(ImportRefused::Slug));
+    }
+    let (last_seq, members) = (integer(end.last_seq), integer(end.members.len() as u64));
+    let settings = serde_json::to_string(&end.settings)?;
+    let (kind, created_at) = (end.kind.word(), end.created_at.as_millis());
+    let params: Params<'_> = &[
+        &room.0,
+        &end.slug,
+        &end.name,
+        &kind,
+        &end.topic,
+        &end.archived,
+        &settings,
+        &created_at,
+        &last_seq,
+        &members,
+    ];
+    query::execute(tx, sql::FINISH, params).await?;
+    let rows: Vec<Value> = end
+        .members
+        .iter()
+        .map(|member| {
+            json!({
+                "user_id": member.user,
+                "role": member.role.word(),
+                "bot": member.bot,
+                "joined_at": member.joined_at.as_millis(),
+                "muted_until": millis(member.muted_until),
+            })
+        })
+        .collect();
+    let rows = serde_json::to_string(&rows)?;
+    query::execute(tx, sql::INSERT_MEMBERS, &[&room.0, &rows, &last_seq]).await?;
+    query::execute(tx, sql::NOTE_PAST_MEMBERS, &[&room.0]).await?;
+    query::execute(tx, sql::END_IMPORT, &[&room.0]).await?;
+    commit_log::tell_of_rooms(tx, vec![(room, end.last_seq)]).await?;
+    Ok(Ok(rows::find_room(tx, room).await?.ok_or(Fault::Contradiction("rooms lost a row"))?))
+}
+
+/// Takes an import back that was not finished; `false` when there is none.
+async fn take_back(tx: &Server, room: RoomId) -> Outcome<bool> {
+    if find_parts(tx, room).await?.is_none() {
+        return Ok(false);
+    }
+    query::execute(tx, sql::DELETE_PEOPLE, &[&room.0]).await?;
+    rooms::remove(tx, &[room]).await?;
+    Ok(true)
+}

@@ -1,0 +1,265 @@
+//! Rooms that come from files.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parlor_protocol::id::{RoomId, UserId};
+use parlor_protocol::message::{Message, MessageStatus};
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::append::insert_event;
+use super::codec::{Word as _, bytes, code_word, count, id, integer, millis, time};
+use super::fault::{Fault, Outcome};
+use super::search::keeper;
+use super::sql::{imports as sql, messages, reading, rooms, users};
+use super::{SqliteStore, query, rows};
+use crate::contract::{Imports, Result};
+use crate::record::{
+    ImportEnd, ImportPart, ImportRefused, ImportedReaction, NewImport, NewUser, ReactionRecord,
+    RoomRecord,
+};
+
+/// Rows that one step takes back.
+const STEP: u32 = 1_000;
+
+#[async_trait]
+impl Imports for SqliteStore {
+    async fn list_reactions(
+        &self,
+        room: RoomId,
+        after: (u64, u64),
+        through: u64,
+        limit: u32,
+    ) -> Result<Vec<ReactionRecord>> {
+        self.read(move |conn| {
+            let (message, seq) = (integer(after.0), integer(after.1));
+            let params = params![room.0.as_bytes(), message, seq, integer(through), limit];
+            Ok(query::list(conn, sql::LIST_REACTIONS, params, |row| {
+                Ok(ReactionRecord {
+                    message_seq: count(row, 0)?,
+                    seq: count(row, 1)?,
+                    emoji: row.get(2)?,
+                    user: rows::user_ref(row, 3)?,
+                    at: time(row, 7)?,
+                })
+            })?)
+        })
+        .await
+    }
+
+    async fn begin_import(&self, import: NewImport) -> Result<()> {
+        self.write(move |conn| {
+            let NewImport { room, importer, at } = import;
+            let key = room.0.as_bytes();
+            // What reads as an id is nobody's short name.
+            let slug = room.to_string();
+            let row = params![key, slug, importer.0.as_bytes(), at.as_millis()];
+            query::execute(conn, sql::INSERT_ROOM, row)?;
+            query::execute(conn, sql::BEGIN_IMPORT, [key])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn write_import(
+        &self,
+        room: RoomId,
+        part: ImportPart,
+    ) -> Result<std::result::Result<(), ImportRefused>> {
+        let weight = part.events.len().max(1);
+        self.write_many(weight, move |conn| write(conn, room, &part)).await
+    }
+
+    async fn finish_import(
+        &self,
+        end: ImportEnd,
+    ) -> Result<std::result::Result<RoomRecord, ImportRefused>> {
+        let rules = std::sync::Arc::clone(&self.rules);
+        self.write_many(end.members.len().max(1), move |conn| {
+            if end.members.len() > rules.room_members as usize {
+                return Ok(Err(ImportRefused::TooManyMembers));
+            }
+            if let Err(refused) = finish(conn, &end)? {
+                return Ok(Err(refused));
+            }
+            let room = rows::find_room(conn, end.room, &rules.epoch)?;
+            Ok(Ok(room.ok_or(Fault::Contradiction("rooms lost a row"))?))
+        })
+        .await
+    }
+
+    async fn abandon_import(&self, room: RoomId) -> Result<()> {
+        for step in [sql::DELETE_SOME_REACTIONS, sql::DELETE_SOME_MESSAGES, sql::DELETE_SOME_EVENTS]
+        {
+            let take_back = move |conn: &Connection| {
+                if find_parts(conn, room)?.is_none() {
+                    return Ok(0);
+                }
+                Ok(query::execute(conn, step, params![room.0.as_bytes(), STEP])?)
+            };
+            while self.write_many(STEP as usize, take_back).await? > 0 {}
+        }
+        self.write(move |conn| take_back(conn, room)).await
+    }
+
+    async fn list_idle_imports(&self, idle: Duration) -> Result<Vec<RoomId>> {
+        let idle = i64::try_from(idle.as_millis()).unwrap_or(i64::MAX);
+        self.read(move |conn| Ok(query::list(conn, sql::LIST_IDLE, [idle], |row| id(row, 0))?))
+            .await
+    }
+}
+
+fn find_parts(conn: &Connection, room: RoomId) -> rusqlite::Result<Option<u64>> {
+    query::find(conn, sql::FIND, [room.0.as_bytes()], |row| count(row, 0))
+}
+
+fn write(
+    conn: &Connection,
+    room: RoomId,
+    part: &ImportPart,
+) -> Outcome<std::result::Result<(), ImportRefused>> {
+    match find_parts(conn, room)? {
+        None => return Ok(Err(ImportRefused::Gone)),
+        Some(parts) if parts >= part.number => return Ok(Ok(())),
+        Some(_) => {}
+    }
+    for person in &part.people {
+        let taken = params![person.username, person.id.0.as_bytes()];
+        if query::exists(conn, users::NAME_TAKEN, taken)? {
+            return Ok(Err(ImportRefused::Username));
+        }
+    }
+    for person in &part.people {
+        insert_person(conn, room, person)?;
+    }
+    for event in &part.events {
+        insert_event(conn, event)?;
+    }
+    for message in &part.messages {
+        insert_message(conn, room, message)?;
+    }
+    for reaction in &part.reactions {
+        let ImportedReaction { message_seq, seq, emoji, user } = reaction;
+        let (message_seq, user) = (integer(*message_seq), user.0.as_bytes());
+        let row = params![room.0.as_bytes(), message_seq, emoji, user, integer(*seq)];
+        query::execute(conn, messages::INSERT_REACTION, row)?;
+    }
+    query::execute(conn, sql::RENEW, params![room.0.as_bytes(), integer(part.number)])?;
+    Ok(Ok(()))
+}
+
+fn insert_person(conn: &Connection, room: RoomId, person: &NewUser) -> Outcome<()> {
+    let NewUser { id, username, display_name, kind, at, .. } = person;
+    let id = id.0.as_bytes();
+    let row = params![id, username, display_name, kind.word(), at.as_millis()];
+    query::execute(conn, sql::INSERT_PERSON, row)?;
+    query::execute(conn, sql::NOTE_PERSON, params![room.0.as_bytes(), id])?;
+    Ok(())
+}
+
+fn insert_message(conn: &Connection, room: RoomId, message: &Message) -> Outcome<()> {
+    let (bot, usage, error) = (message.bot.as_ref(), message.usage, message.error.as_ref());
+    let mentioned = message.mentions.iter().flat_map(|user| *user.id.0.as_bytes());
+    let mentions: Option<Vec<u8>> = (!message.mentions.is_empty()).then(|| mentioned.collect());
+    query::execute(
+        conn,
+        sql::INSERT_MESSAGE,
+        params![
+            room.0.as_bytes(),
+            integer(message.seq),
+            message.id.0.as_bytes(),
+            message.sender.id.0.as_bytes(),
+            message.status.word(),
+            bytes(message.reply_to.map(|reply_to| reply_to.0)),
+            bytes(message.thread.map(|thread| thread.0)),
+            message.created_at.as_millis(),
+            millis(message.edited_at),
+            millis(message.redacted_at),
+            bytes(bot.map(|bot| bot.trigger.0)),
+            bot.map(|bot| &bot.provider),
+            bot.map(|bot| &bot.model),
+            usage.map(|usage| usage.prompt_tokens),
+            usage.map(|usage| usage.completion_tokens),
+            usage.map(|usage| usage.estimated),
+            error.map(|error| code_word(error.code)),
+            error.map(|error| &error.detail),
+            message.body,
+            mentions,
+            message.mentions_room,
+            message.edits,
+            millis(message.pinned.as_ref().map(|pin| pin.at)),
+            bytes(message.pinned.as_ref().map(|pin| pin.by.id.0)),
+        ],
+    )?;
+    note_mentions(conn, room, message)?;
+    if message.status != MessageStatus::Streaming && message.redacted_at.is_none() {
+        keeper::enter(conn, room, message.seq)?;
+    }
+    Ok(())
+}
+
+/// Keeps for whom a message is.
+fn note_mentions(conn: &Connection, room: RoomId, message: &Message) -> Outcome<()> {
+    let sender = message.sender.id;
+    let users = message.mentions.iter().map(|user| user.id).filter(|user| *user != sender);
+    for user in users.map(|user| user.0).chain(message.mentions_room.then(Uuid::nil)) {
+        let (user, sender) = (user.as_bytes(), sender.0.as_bytes());
+        let row = params![room.0.as_bytes(), user, integer(message.seq), sender];
+        query::execute(conn, reading::INSERT_MENTION, row)?;
+    }
+    Ok(())
+}
+
+fn finish(conn: &Connection, end: &ImportEnd) -> Outcome<std::result::Result<(), ImportRefused>> {
+    let key = end.room.0.as_bytes();
+    if find_parts(conn, end.room)?.is_none() {
+        return Ok(Err(ImportRefused::Gone));
+    }
+    if query::exists(conn, rooms::SLUG_TAKEN, [&end.slug])? {
+        return Ok(Err(ImportRefused::Slug));
+    }
+    let (last_seq, members) = (integer(end.last_seq), integer(end.members.len() as u64));
+    let settings = serde_json::to_string(&end.settings)?;
+    let (kind, created_at) = (end.kind.word(), end.created_at.as_millis());
+    query::execute(
+        conn,
+        sql::FINISH,
+        params![
+            key,
+            end.slug,
+            end.name,
+            kind,
+            end.topic,
+            end.archived,
+            settings,
+            created_at,
+            last_seq,
+            members
+        ],
+    )?;
+    for member in &end.members {
+        let user = member.user.0.as_bytes();
+        let (joined_at, muted_until) = (member.joined_at.as_millis(), millis(member.muted_until));
+        let role = member.role.word();
+        let row = params![key, user, role, member.bot, joined_at, muted_until, last_seq];
+        query::execute(conn, sql::INSERT_MEMBER, row)?;
+    }
+    query::execute(conn, sql::NOTE_PAST_MEMBERS, [key])?;
+    query::execute(conn, sql::END_IMPORT, [key])?;
+    Ok(Ok(()))
+}
+
+/// Takes back what is left of an import that was not finished.
+fn take_back(conn: &Connection, room: RoomId) -> Outcome<()> {
+    let key = room.0.as_bytes();
+    if find_parts(conn, room)?.is_none() {
+        return Ok(());
+    }
+    let people: Vec<UserId> = query::list(conn, sql::LIST_PEOPLE, [key], |row| id(row, 0))?;
+    query::execute(conn, rooms::DELETE, [key])?;
+    for person in people {
+        query::execute(conn, sql::DELETE_PERSON, [person.0.as_bytes()])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! Rooms that come from files.
+
+macro_rules! now {
+    () => {
+        "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)"
+    };
+}
+
+statements! {
+    LIST_REACTIONS = "SELECT r.message_seq, r.seq, r.emoji, u.id, u.username, u.display_name, u.kind, \
+                      coalesce(e.at, m.created_at) FROM reactions r JOIN users u ON u.id = r.user \
+                      JOIN messages m ON m.room = r.room AND m.seq = r.message_seq \
+                      LEFT JOIN events e ON e.room = r.room AND e.seq = r.seq \
+                      WHERE r.room = ?1 AND r.message_seq BETWEEN ?2 AND ?4 \
+                      AND (r.message_seq, r.seq) > (?2, ?3) \
+                      ORDER BY r.message_seq, r.seq LIMIT ?5";
+    INSERT_ROOM = "INSERT INTO rooms (id, slug, name, kind, topic, creator, created_at) \
+                   VALUES (?1, ?2, '', 'private', '', ?3, ?4)";
+    BEGIN_IMPORT = concat!("INSERT INTO imports (room, renewed_at) VALUES (?1, ", now!(), ")");
+    FIND = "SELECT parts FROM imports WHERE room = ?1";
+    RENEW = concat!("UPDATE imports SET parts = ?2, renewed_at = ", now!(), " WHERE room = ?1");
+    INSERT_PERSON = "INSERT INTO users (id, username, display_name, kind, role, active, created_at) \
+                     VALUES (?1, ?2, ?3, ?4, 'user', 0, ?5)";
+    NOTE_PERSON = "INSERT INTO import_people (user, room) VALUES (?2, ?1)";
+    INSERT_MESSAGE = "INSERT INTO messages (room, seq, id, sender, status, reply_to, thread, \
+                      created_at, edited_at, redacted_at, bot_trigger, bot_provider, bot_model, \
+                      prompt_tokens, completion_tokens, usage_estimated, error_code, error_detail, \
+                      body, mentions, mentions_room, edits, pinned_at, pinned_by) \
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
+                      ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)";
+    FINISH = "UPDATE rooms SET slug = ?2, name = ?3, kind = ?4, topic = ?5, archived = ?6, \
+              settings = ?7, created_at = ?8, last_seq = ?9, member_count = ?10 WHERE id = ?1";
+    INSERT_MEMBER = "INSERT INTO members (room, user, role, bot, joined_at, muted_until, read_seq) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    NOTE_PAST_MEMBERS = "INSERT OR IGNORE INTO past_members (user, room) \
+                         SELECT DISTINCT m.sender, m.room FROM messages m WHERE m.room = ?1 \
+                         AND NOT EXISTS (SELECT 1 FROM members n \
+                         WHERE n.room = m.room AND n.user = m.sender)";
+    END_IMPORT = "DELETE FROM imports WHERE room = ?1";
+    DELETE_SOME_REACTIONS = "DELETE FROM reactions WHERE room = ?1 AND message_seq <= (SELECT \
+                             max(message_seq) FROM (SELECT message_seq FROM reactions \
+                             WHERE room = ?1 ORDER BY message_seq LIMIT ?2))";
+    DELETE_SOME_MESSAGES = "DELETE FROM messages WHERE room = ?1 AND seq <= (SELECT max(seq) FROM \
+                            (SELECT seq FROM messages WHERE room = ?1 ORDER BY seq LIMIT ?2))";
+    DELETE_SOME_EVENTS = "DELETE FROM events WHERE room = ?1 AND seq <= (SELECT max(seq) FROM \
+                          (SELECT seq FROM events WHERE room = ?1 ORDER BY seq LIMIT ?2))";
+    LIST_PEOPLE = "SELECT user FROM import_people WHERE room = ?1";
+    DELETE_PERSON = "DELETE FROM users WHERE id = ?1";
+    LIST_IDLE = concat!("SELECT room FROM imports WHERE renewed_at <= ", now!(), " - ?1");
+}
