@@ -11,4 +11,4 @@ mod words;
 
 pub use matching::{Found, SNIPPET_CHARS, Snippet, Span, find_in, snippet};
 pub use query::{QUERY_MAX, Query, QueryRefused, TERMS_MAX, Term};
-pub use words::{WORD_MAX, Word, index_words, is_mark, is_separator, is_sign, words};
+pub use words::{INDEXED_MAX, WORD_MAX, Word, index_words, is_mark, is_separator, is_sign, words};

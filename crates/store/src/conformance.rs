@@ -173,6 +173,7 @@ macro_rules! store_conformance {
                 level_of_notifications_is_the_members_own,
                 history_is_read_around_a_position_and_a_time,
                 older_texts_are_listed,
+                first_words_stay_as_they_were,
                 messages_are_pinned_and_unpinned,
                 pins_of_a_room_are_bounded,
             });
@@ -231,6 +232,8 @@ macro_rules! store_conformance {
                 reply_is_found_once_it_has_ended,
                 pages_hold_each_answer_once,
                 search_without_time_leads_on,
+                window_that_takes_too_long_loses_nothing,
+                text_of_very_many_words_is_kept_and_found,
                 no_query_is_too_odd,
                 muted_member_still_finds,
             });

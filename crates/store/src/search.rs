@@ -6,6 +6,7 @@
 //! So the first page is well ordered, and however many messages there are, all are found by reading
 //! on. The order within a window depends only on its messages, so new ones do not shift pages.
 
+use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -156,11 +157,13 @@ impl<'a> Gathering<'a> {
             let Candidate { place, room, seq, .. } = *candidate;
             self.answers.push(Answer { score: found.score, place, room, seq });
         }
-        // A window whose end is known is read to its end.
-        self.is_bounded()
-            || self.answers.len() < WINDOW
-                && self.seen < CANDIDATES_MAX
-                && (!self.seen.is_multiple_of(64) || self.began.elapsed() < self.request.time)
+        let goes_on = if self.is_bounded() {
+            // It was so long at most when its end was found.
+            self.seen <= CANDIDATES_MAX
+        } else {
+            self.answers.len() < WINDOW && self.seen < CANDIDATES_MAX
+        };
+        goes_on && (!self.seen.is_multiple_of(64) || self.began.elapsed() < self.request.time)
     }
 
     /// Tells whether anything was looked at.
@@ -174,6 +177,9 @@ impl<'a> Gathering<'a> {
 
     /// Chooses the answers of the page. `exhausted`: there was no further candidate.
     pub(crate) fn choose(mut self, exhausted: bool) -> (Vec<Answer>, Option<SearchWindow>) {
+        if self.is_bounded() && !exhausted {
+            return self.choose_newest();
+        }
         let (low, high) = self.request.places();
         // Where the window ends; `None`: nothing is older.
         let low = if self.is_bounded() {
@@ -183,11 +189,8 @@ impl<'a> Gathering<'a> {
         } else {
             self.last
         };
-        let rank = |answer: &Answer| std::cmp::Reverse((answer.score, answer.place));
-        self.answers.sort_unstable_by_key(rank);
-        if let Some(after) = self.request.window.and_then(|window| window.after) {
-            self.answers.retain(|answer| (answer.score, answer.place) < after);
-        }
+        self.answers.sort_unstable_by_key(|answer| Reverse((answer.score, answer.place)));
+        self.leave_out_earlier();
         let more = self.answers.len() > self.request.limit;
         self.answers.truncate(self.request.limit);
         let next = match (more, self.answers.last(), low) {
@@ -203,6 +206,31 @@ impl<'a> Gathering<'a> {
         };
         (self.answers, next)
     }
+
+    /// Chooses the newest answers of a window that could not be read to its end in the time. The
+    /// rest of the window follows, without those of the pages before: nothing is lost, only the order
+    /// suffers.
+    fn choose_newest(mut self) -> (Vec<Answer>, Option<SearchWindow>) {
+        self.leave_out_earlier();
+        let (low, high) = self.request.places();
+        let rest = if self.answers.len() > self.request.limit {
+            self.answers.truncate(self.request.limit);
+            self.answers.last().map(|answer| answer.place)
+        } else {
+            self.last
+        };
+        self.answers.sort_unstable_by_key(|answer| Reverse((answer.score, answer.place)));
+        let after = self.request.window.and_then(|window| window.after);
+        let next = SearchWindow { high: rest.unwrap_or(high), low: Some(low), after };
+        (self.answers, Some(next))
+    }
+
+    /// Leaves out the answers that pages before have returned.
+    fn leave_out_earlier(&mut self) {
+        if let Some(after) = self.request.window.and_then(|window| window.after) {
+            self.answers.retain(|answer| (answer.score, answer.place) < after);
+        }
+    }
 }
 
 /// Makes an answer of a message as it is now, if it still is one.
@@ -215,4 +243,59 @@ pub(crate) fn hit(query: &Query, message: Message) -> Option<SearchHit> {
     }
     let found = find_in(query, &message.body)?;
     Some(SearchHit { message, found })
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// A search in a window that someone made up: everything.
+    fn forged() -> SearchRequest {
+        SearchRequest {
+            user: UserId(Uuid::nil()),
+            query: Query::parse("tea").unwrap(),
+            from: None,
+            room: None,
+            window: Some(SearchWindow { high: Place::MAX, low: Some(0), after: None }),
+            limit: 10,
+            time: Duration::from_mins(1),
+        }
+    }
+
+    fn candidate(place: Place) -> Candidate {
+        Candidate { place, room: RoomId(Uuid::nil()), seq: 1, body: "tea".to_owned() }
+    }
+
+    #[test]
+    fn window_that_was_made_up_is_bounded() {
+        let request = forged();
+        let mut gathering = Gathering::new(&request);
+        let mut places = (0..i64::MAX).rev();
+        while gathering.take(&candidate(places.next().unwrap())) {}
+        assert_eq!(gathering.seen, CANDIDATES_MAX + 1);
+    }
+
+    #[test]
+    fn window_that_is_not_read_to_its_end_goes_on_where_it_stopped() {
+        let mut request = forged();
+        let mut seen = Vec::new();
+        // Each time only 25 places are looked at.
+        while let Some(window) = request.window {
+            let (low, high) = request.places();
+            let mut gathering = Gathering::new(&request);
+            let places: Vec<Place> = (low..high.min(33)).rev().collect();
+            for place in places.iter().take(25) {
+                assert!(gathering.take(&candidate(*place)));
+            }
+            let (answers, next) = gathering.choose(places.len() <= 25);
+            assert!(answers.len() <= request.limit);
+            seen.extend(answers.iter().map(|answer| answer.place));
+            assert_ne!(next, Some(window), "it goes on");
+            request.window = next;
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..33).collect::<Vec<_>>());
+    }
 }

@@ -3,12 +3,16 @@
 //! The rule is written a second time in SQL, for a database that cannot call this code
 //! (`migrations/postgres`, `search_words`). A test there compares both, character by character.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use unicode_normalization::UnicodeNormalization as _;
 
 /// Longest word in characters; what is beyond does not count.
 pub const WORD_MAX: usize = 64;
+
+/// Bytes of different words of one text that can be found; what is beyond cannot. An index of one of
+/// the databases holds no more, and only texts far longer than usual have as many.
+pub const INDEXED_MAX: usize = 1_000_000;
 
 /// A word and where in the text it stands, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,8 +136,16 @@ pub fn words(text: &str) -> Vec<Word> {
 
 /// Returns the words of a text for an index: each once, separated by spaces.
 pub fn index_words(text: &str) -> String {
-    let words: BTreeSet<String> = words(text).into_iter().map(|word| word.text).collect();
-    words.into_iter().collect::<Vec<_>>().join(" ")
+    let mut known = HashSet::new();
+    let mut bytes = 0;
+    let different = words(text).into_iter().map(|word| word.text);
+    let different = different.filter(|word| known.insert(word.clone()));
+    let indexed = different.take_while(|word| {
+        bytes += word.len();
+        bytes <= INDEXED_MAX
+    });
+    let sorted: BTreeSet<String> = indexed.collect();
+    sorted.into_iter().collect::<Vec<_>>().join(" ")
 }
 
 /// Tells whether a decomposed character stands between words.
@@ -243,6 +255,14 @@ mod tests {
         let text = "x".repeat(1_000);
         let found = words(&text);
         assert_eq!((found.len(), found[0].text.len(), found[0].end), (1, WORD_MAX, 1_000));
+    }
+
+    #[test]
+    fn words_for_an_index_are_bounded() {
+        let text: Vec<String> = (0..200_000).map(|n| format!("w{n:09} W{n:09}")).collect();
+        let indexed = index_words(&text.join(" "));
+        assert_eq!(indexed.split(' ').count(), INDEXED_MAX / 10);
+        assert!(indexed.starts_with("w000000000 ") && indexed.ends_with(" w000099999"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::Factory;
 use super::world::{World, complete, text};
-use crate::append::{AppendRefused, Appended, Intent};
+use crate::append::{AppendRefused, Appended, Intent, NewMessage};
 use crate::record::Window;
 
 fn pin(message: MessageId, pin: bool) -> Intent {
@@ -216,6 +216,29 @@ pub async fn older_texts_are_listed(factory: &dyn Factory) {
     assert_eq!(listed(reply).await, [(1, "whole".to_owned())]);
     let elsewhere = world.public(&ada, &[]).await;
     assert_eq!(store.list_versions(elsewhere, message).await.unwrap(), None);
+}
+
+/// The event that announced a message stays as it was, whatever happened to the message before its
+/// first edit.
+pub async fn first_words_stay_as_they_were(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let room = world.public(&ada, &[&bob]).await;
+    let message = world.said(room, &ada, "first, @bob").await;
+    let announced = world.events(room).await.pop().unwrap();
+    assert!(matches!(announced.body, EventBody::MessageCreated(_)));
+
+    world.add(room, &ada, pin(message, true)).await;
+    let answer = NewMessage { thread: Some(message), ..text("in the thread") };
+    world.add(room, &bob, Intent::Publish(answer)).await;
+    let emoji = "👍".to_owned();
+    world.add(room, &bob, Intent::React { message, emoji, add: true }).await;
+    world.add(room, &ada, edit(message, "second")).await;
+    world.add(room, &ada, edit(message, "third")).await;
+
+    let events = world.events(room).await;
+    let first = events.into_iter().find(|event| event.seq == announced.seq);
+    assert_eq!(first, Some(announced));
 }
 
 /// Those who keep order pin; in a conversation everyone does. Each pin is an event.

@@ -5,9 +5,13 @@ use tokio_postgres::NoTls;
 
 use super::database;
 
-/// What a database whose locale is C leaves undone.
 fn lower(word: &str) -> String {
     word.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).collect()
+}
+
+/// Tells whether the case of a letter came with a Unicode that the database may not know yet.
+const fn has_new_case(c: char) -> bool {
+    matches!(c, '\u{1c89}' | '\u{a7cb}'..='\u{a7dc}')
 }
 
 #[tokio::test]
@@ -33,11 +37,11 @@ async fn database_cuts_a_text_into_the_same_words() {
         assert_eq!(rows.len(), part.len());
         for (text, row) in part.iter().zip(rows) {
             let theirs: Vec<String> = row.get::<_, Vec<String>>(0);
-            let theirs: Vec<String> = theirs.iter().map(|word| lower(word)).collect();
             let ours: Vec<String> = words(text).into_iter().map(|word| word.text).collect();
             // The program knows a newer Unicode, in which a character consists of others.
             let whole = |word: &String| word.chars().all(|c| lower(text).contains(c));
-            let newer = row.get::<_, bool>(1) && !ours.iter().all(whole);
+            let newer =
+                row.get::<_, bool>(1) && !ours.iter().all(whole) || text.chars().any(has_new_case);
             if ours != theirs && !newer {
                 different
                     .push(format!("{text:?} ({}): {ours:?}, {theirs:?}", text.escape_unicode()));

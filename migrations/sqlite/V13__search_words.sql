@@ -1,0 +1,1 @@
+-- Nothing to do: here the program cuts texts into words, and it knows every case.
