@@ -127,11 +127,18 @@ impl Remembered {
                 Ok((id::<UserId>(row, 0)?, word::<UserKind>(row, 1)?))
             }),
         )?;
-        remember(&self.rooms, ROOMS_MAX, &rooms);
-        remember(&self.kinds, USERS_MAX, &kinds);
+        self.keep(&rooms, &kinds);
         facts.rooms.extend(rooms);
         facts.kinds.extend(kinds);
         Ok(facts)
+    }
+
+    /// Remembers what was read, but for rooms that are not plain. What goes the other way because of
+    /// that shows no mark, so nobody would notice that such a room is plain again.
+    fn keep(&self, rooms: &[(RoomId, Arc<RoomBots>)], kinds: &[(UserId, UserKind)]) {
+        let plain: Vec<_> = rooms.iter().filter(|(_, room)| room.is_plain).cloned().collect();
+        remember(&self.rooms, ROOMS_MAX, &plain);
+        remember(&self.kinds, USERS_MAX, kinds);
     }
 
     /// Takes what is remembered, and returns what is not.
@@ -230,6 +237,19 @@ mod tests {
             assert!(known.lock().unwrap().len() <= 4);
             assert!(known.lock().unwrap().contains_key(&n), "the newest is there");
         }
+    }
+
+    #[test]
+    fn room_with_rules_is_read_anew_each_time() {
+        let remembered = Remembered::default();
+        let room = |is_plain| {
+            let (kind, bots, users) = (RoomKind::Public, Vec::new(), Vec::new());
+            Arc::new(RoomBots { mark: Uuid::nil(), kind, is_plain, bots, users })
+        };
+        let (plain, slow) = (RoomId(Uuid::from_u128(1)), RoomId(Uuid::from_u128(2)));
+        remembered.keep(&[(plain, room(true)), (slow, room(false))], &[]);
+        let known = remembered.rooms.lock().unwrap();
+        assert!(known.contains_key(&plain) && !known.contains_key(&slow));
     }
 
     #[test]
