@@ -283,12 +283,9 @@ pub(super) async fn attach(tx: &Server, message: &Message) -> Outcome<()> {
 /// Lists the files of messages of a room, each with the position of its message.
 pub(super) async fn list_attachments(
     conn: &Server,
-    room: RoomId,
-    first: u64,
-    last: u64,
+    places: Params<'_>,
 ) -> Outcome<Vec<(u64, Option<Attachment>)>> {
-    let range: Params<'_> = &[&room.0, &integer(first), &integer(last)];
-    query::list(conn, sql::LIST_OF_MESSAGES, range, |row| {
+    query::list(conn, sql::LIST_OF_MESSAGES, places, |row| {
         Ok((count(row, 9)?, upload(row)?.attachment()))
     })
     .await

@@ -232,15 +232,17 @@ pub(super) async fn list_messages(
 
 /// Adds what is not in the rows of messages: reactions, replies, and the names of those mentioned.
 async fn complete(conn: &Server, room: RoomId, mut found: Vec<Message>) -> Outcome<Vec<Message>> {
-    let (Some(first), Some(last)) = (found.first(), found.last()) else {
+    if found.is_empty() {
         return Ok(found);
-    };
-    let range: Params<'_> = &[&room.0, &integer(first.seq), &integer(last.seq)];
+    }
+    // Each by its place: between two pins or two messages of a thread there may be a whole history.
+    let seqs: Vec<i64> = found.iter().map(|message| integer(message.seq)).collect();
+    let named: Params<'_> = &[&room.0, &seqs];
     let (reactions, attachments, replies, users) = tokio::try_join!(
-        query::list(conn, sql::LIST_REACTIONS, range, |row| {
+        query::list(conn, sql::LIST_REACTIONS, named, |row| {
             Ok((count(row, 0)?, value(row, 1)?, value(row, 2)?))
         }),
-        files::list_attachments(conn, room, first.seq, last.seq),
+        files::list_attachments(conn, named),
         reading::replies_of(conn, &found),
         reading::users_of(conn, found.iter().map(|message| &message.mentions)),
     )?;

@@ -291,11 +291,14 @@ pub(super) fn add_attachments(
     room: RoomId,
     messages: &mut [Message],
 ) -> rusqlite::Result<()> {
-    let (Some(first), Some(last)) = (messages.first(), messages.last()) else { return Ok(()) };
-    let range = params![room.0.as_bytes(), integer(first.seq), integer(last.seq)];
-    let found = query::list(conn, sql::LIST_OF_MESSAGES, range, |row| {
-        Ok((count(row, 9)?, upload(row)?.attachment()))
-    })?;
+    let mut found = Vec::new();
+    for message in messages.iter() {
+        let place = params![room.0.as_bytes(), integer(message.seq)];
+        let of_message = query::list(conn, sql::LIST_OF_MESSAGE, place, |row| {
+            Ok((count(row, 9)?, upload(row)?.attachment()))
+        })?;
+        found.extend(of_message);
+    }
     document::add_attachments(messages, found);
     Ok(())
 }

@@ -240,14 +240,16 @@ fn complete(
     room: RoomId,
     mut found: Vec<Message>,
 ) -> rusqlite::Result<Vec<Message>> {
-    let (Some(first), Some(last)) = (found.first(), found.last()) else {
-        return Ok(found);
-    };
-    let range = params![room.0.as_bytes(), integer(first.seq), integer(last.seq)];
-    let rows = query::list(conn, sql::LIST_REACTIONS, range, |row| {
-        Ok((count(row, 0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
-    })?;
-    document::add_reactions(&mut found, rows);
+    // Each by its place: between two pins or two messages of a thread there may be a whole history.
+    let mut reactions = Vec::new();
+    for message in &found {
+        let place = params![room.0.as_bytes(), integer(message.seq)];
+        let of_message = query::list(conn, sql::LIST_REACTIONS_AT, place, |row| {
+            Ok((count(row, 0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+        })?;
+        reactions.extend(of_message);
+    }
+    document::add_reactions(&mut found, reactions);
     files::add_attachments(conn, room, &mut found)?;
     let replies = reading::replies_of(conn, room, &found)?;
     document::add_replies(&mut found, replies);

@@ -53,7 +53,9 @@ async fn log_first_words(desk: &Desk<'_>, message: MessageId) -> Step<()> {
     let message = rows::find_message(desk.conn, desk.room.id, message)
         .await?
         .ok_or(Fault::Contradiction("messages lost a row"))?;
-    let message = Message { reactions: Vec::new(), ..message };
+    // What came later is not part of it.
+    let message =
+        Message { reactions: Vec::new(), replies: None, pinned: None, edits: 0, ..message };
     let event = Event {
         room: message.room,
         seq: message.seq,

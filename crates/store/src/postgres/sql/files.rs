@@ -43,7 +43,7 @@ statements! {
     /// Files of messages of a room, in the order of the messages.
     LIST_OF_MESSAGES = concat!(
         "SELECT ", upload!(), ", message_seq FROM attachments \
-         WHERE room = $1 AND message_seq BETWEEN $2 AND $3 ORDER BY message_seq, place"
+         WHERE room = $1 AND message_seq = ANY ($2) ORDER BY message_seq, place"
     );
     LIST_AT = concat!(
         "SELECT ", upload!(), ", a.message_seq, a.room FROM attachments a \

@@ -123,7 +123,7 @@ statements! {
     DELETE_ALL = "DELETE FROM messages WHERE room = $1";
     LIST_REACTIONS = "SELECT r.message_seq, r.emoji, u.username FROM reactions r \
                       JOIN users u ON u.id = r.user_id \
-                      WHERE r.room = $1 AND r.message_seq BETWEEN $2 AND $3 \
+                      WHERE r.room = $1 AND r.message_seq = ANY ($2) \
                       ORDER BY r.message_seq, r.seq";
     LIST_REACTIONS_AT = "SELECT r.room, r.message_seq, r.emoji, u.username FROM reactions r \
                          JOIN unnest($1::uuid[], $2::bigint[]) AS named (room, seq) \

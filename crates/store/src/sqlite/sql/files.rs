@@ -28,9 +28,9 @@ statements! {
     ATTACH = "UPDATE attachments SET state = 'attached', room = ?2, message = ?3, \
               message_seq = ?4, place = ?5, expires_at = NULL WHERE id = ?1";
     /// Files of messages of a room, in the order of the messages.
-    LIST_OF_MESSAGES = concat!(
+    LIST_OF_MESSAGE = concat!(
         "SELECT ", upload!(), ", message_seq FROM attachments \
-         WHERE room = ?1 AND message_seq BETWEEN ?2 AND ?3 ORDER BY message_seq, place"
+         WHERE room = ?1 AND message_seq = ?2 ORDER BY place"
     );
     FIND_OF_ROOM = concat!("SELECT ", upload!(), " FROM attachments WHERE id = ?1 AND room = ?2");
     FIND_STORED = concat!(

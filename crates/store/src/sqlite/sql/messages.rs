@@ -85,10 +85,9 @@ statements! {
     INTERRUPT = "UPDATE messages SET body = ?3, status = ?4, prompt_tokens = 0, \
                  completion_tokens = 0, usage_estimated = 1 WHERE room = ?1 AND seq = ?2";
     DELETE_ALL = "DELETE FROM messages WHERE room = ?1";
-    LIST_REACTIONS = "SELECT r.message_seq, r.emoji, u.username FROM reactions r \
+    LIST_REACTIONS_AT = "SELECT r.message_seq, r.emoji, u.username FROM reactions r \
                       JOIN users u ON u.id = r.user \
-                      WHERE r.room = ?1 AND r.message_seq BETWEEN ?2 AND ?3 \
-                      ORDER BY r.message_seq, r.seq";
+                      WHERE r.room = ?1 AND r.message_seq = ?2 ORDER BY r.seq";
     HAS_REACTION = "SELECT 1 FROM reactions WHERE room = ?1 AND message_seq = ?2 AND emoji = ?3 \
                     AND user = ?4";
     HAS_EMOJI = "SELECT 1 FROM reactions WHERE room = ?1 AND message_seq = ?2 AND emoji = ?3";
