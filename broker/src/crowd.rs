@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::node::Node;
 use crate::refusal::Outcome;
 
-/// Members up to which a room is looked at whole.
+/// Members up to which a room is looked at whole, where it is told who comes and goes.
 const WHOLE_MAX: u32 = 500;
 /// For so long an answer about a large room is good.
 const FRESH: Duration = Duration::from_secs(2);
@@ -52,7 +52,8 @@ impl Crowds {
         room: RoomId,
         members: u64,
     ) -> Outcome<Arc<[There]>> {
-        if members <= u64::from(WHOLE_MAX) {
+        let told = u64::try_from(node.config.limits.presence_room).unwrap_or(u64::MAX);
+        if members <= u64::from(WHOLE_MAX).min(told) {
             let all = MemberFilter::default();
             let found = node.store.list_members_by(room, &all, None, WHOLE_MAX).await?;
             let users: Vec<UserId> = found.iter().map(|member| member.user.id).collect();

@@ -14,10 +14,11 @@ use parlor_store::record::Account;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::App;
+use super::cursor::{self, List};
 use super::endpoint::{Access, Endpoint};
 use super::extract::{InPath, InQuery, JsonBody};
 use super::view::find_user;
-use super::{App, cursor};
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
 
@@ -103,9 +104,10 @@ async fn list_users(
     InQuery(query): InQuery<PageQuery>,
 ) -> Outcome<Json<Page<AdminUser>>> {
     let limit = cursor::page_size(query.limit)?;
-    let after = cursor::decode(query.cursor.as_deref())?;
+    let list = List::new("users");
+    let after = list.decode(query.cursor.as_deref())?;
     let found = node.store.list_users(after.as_deref(), limit + 1).await?;
-    Ok(Json(cursor::page(found, limit, |account| account.user.username.clone(), show)))
+    Ok(Json(list.page(found, limit, |account| account.user.username.clone(), show)))
 }
 
 fn show(account: Account) -> AdminUser {

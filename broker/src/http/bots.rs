@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::auth::username_code;
-use super::cursor;
+use super::cursor::{self, List};
 use super::endpoint::Endpoint;
 use super::extract::{InPath, InQuery, JsonBody};
 use crate::node::{Caller, Node};
@@ -88,12 +88,13 @@ async fn list_bots(
     InQuery(query): InQuery<BotsQuery>,
 ) -> Outcome<Json<Page<Bot>>> {
     let limit = cursor::page_size(query.limit)?;
-    let after = cursor::decode(query.cursor.as_deref())?;
+    let list = List::new("bots");
+    let after = list.decode(query.cursor.as_deref())?;
     let mut bots = node.store.list_bots().await?;
     if let Some(after) = after {
         bots.retain(|bot| bot.user.username > after);
     }
-    let page = cursor::page(bots, limit, |bot| bot.user.username.clone(), |bot| show(bot, &caller));
+    let page = list.page(bots, limit, |bot| bot.user.username.clone(), |bot| show(bot, &caller));
     Ok(Json(page))
 }
 

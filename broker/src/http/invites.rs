@@ -17,7 +17,7 @@ use parlor_store::record::NewInvite;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::cursor;
+use super::cursor::{self, List};
 use super::endpoint::{Access, Endpoint};
 use super::extract::{InPath, InQuery, OptionalJson};
 use super::view::find_room;
@@ -137,8 +137,9 @@ async fn list_invites(
     InQuery(query): InQuery<InvitesQuery>,
 ) -> Outcome<Json<Page<Invite>>> {
     let limit = cursor::page_size(query.limit)?;
-    let after = cursor::decode(query.cursor.as_deref())?;
     let (room, member) = find_room(&node, &caller, &room, Action::Read).await?;
+    let list = List::of("invites", room.id);
+    let after = list.decode(query.cursor.as_deref())?;
     let creator = (member.role < Role::Moderator).then_some(caller.user.id);
     let now = node.now();
     let found = node.store.list_invites(room.id, creator, after.as_deref(), now, limit + 1).await?;
@@ -149,7 +150,7 @@ async fn list_invites(
         uses_left: invite.uses_left,
         creator: Some(invite.creator),
     };
-    Ok(Json(cursor::page(found, limit, |invite| invite.code.clone(), show)))
+    Ok(Json(list.page(found, limit, |invite| invite.code.clone(), show)))
 }
 
 async fn revoke_invite(

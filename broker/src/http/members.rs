@@ -17,7 +17,7 @@ use parlor_store::record::{MemberFilter, MemberRecord};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::cursor;
+use super::cursor::{self, List};
 use super::endpoint::Endpoint;
 use super::extract::{InPath, InQuery, OptionalJson};
 use super::users::status_of;
@@ -28,6 +28,8 @@ use crate::refusal::{Outcome, Refusal};
 
 /// Longest beginning of a name, in characters.
 const QUERY_MAX: usize = 100;
+/// How often a page is filled up in place of those who have left.
+const ROUNDS_MAX: usize = 4;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     let refusals = [Code::NotFound, Code::NotAMember, Code::Forbidden, Code::Conflict];
@@ -109,45 +111,53 @@ async fn list_members(
     InQuery(query): InQuery<MembersQuery>,
 ) -> Outcome<Json<MemberPage>> {
     let limit = cursor::page_size(query.limit)?;
-    let after = cursor::decode(query.cursor.as_deref())?;
     let prefix = query.q.unwrap_or_default().trim().to_lowercase();
     if prefix.chars().count() > QUERY_MAX {
         let detail = format!("may have at most {QUERY_MAX} characters");
         return Err(Refusal::field("q", "length", detail));
     }
     let (room, _) = find_room(&node, &caller, &room, Action::Read).await?;
+    let list = List::of("members", room.id);
+    let after = list.decode(query.cursor.as_deref())?;
     let total = node.store.count_members(room.id).await?.unwrap_or_default();
     let there = node.crowds.find(&node, room.id, total).await?;
     let filter = MemberFilter { role: query.role, prefix };
-    let (after, one_more) = (after.as_deref(), limit + 1);
-    let found = match query.status {
+    let after = after.as_deref();
+    let Page { items: found, next } = match query.status {
         Some(ThereOnly::Online) => {
-            find_there(&node, room.id, &there, &filter, after, one_more).await?
+            let found = find_there(&node, room.id, &there, &filter, after, limit).await?;
+            Page { items: found.members, next: found.last.map(|last| list.encode(&last)) }
         }
-        None => node.store.list_members_by(room.id, &filter, after, one_more).await?,
+        None => {
+            let found = node.store.list_members_by(room.id, &filter, after, limit + 1).await?;
+            list.page(found, limit, |member| member.user.username.clone(), |member| member)
+        }
     };
     let users: Vec<UserId> = found.iter().map(|member| member.user.id).collect();
-    let mut statuses = node.presence.list(&users).await.into_iter();
-    let Page { items, next } = cursor::page(
-        found,
-        limit,
-        |member| member.user.username.clone(),
-        |member| {
-            let status = statuses.next().unwrap_or(PresenceStatus::Offline);
-            Member {
-                status: status_of(&node, member.user.kind, status),
-                user: member.user,
-                role: member.role,
-                joined_at: member.joined_at,
-                muted_until: member.muted_until,
-            }
-        },
-    );
+    let statuses = node.presence.list(&users).await.into_iter();
+    let statuses = statuses.chain(std::iter::repeat(PresenceStatus::Offline));
+    let show = |(member, status): (MemberRecord, PresenceStatus)| Member {
+        status: status_of(&node, member.user.kind, status),
+        user: member.user,
+        role: member.role,
+        joined_at: member.joined_at,
+        muted_until: member.muted_until,
+    };
+    let items = found.into_iter().zip(statuses).map(show).collect();
     let online = u64::try_from(there.len()).unwrap_or(u64::MAX).min(total);
     Ok(Json(MemberPage { items, next, total, online }))
 }
 
-/// Returns those who are there and whom the filter lets through, as they are now.
+/// Members who are there.
+struct Found {
+    members: Vec<MemberRecord>,
+    /// The name to go on after, where more may follow.
+    last: Option<String>,
+}
+
+/// Returns at most so many of those who are there and whom the filter lets through, as they are now.
+/// Who was there is known as of a moment ago: whoever has left meanwhile is not listed, and others
+/// take the place. When very many have left, there may be fewer although more follow.
 async fn find_there(
     node: &Node,
     room: RoomId,
@@ -155,18 +165,33 @@ async fn find_there(
     filter: &MemberFilter,
     after: Option<&str>,
     limit: u32,
-) -> Outcome<Vec<MemberRecord>> {
+) -> Outcome<Found> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let after = after.unwrap_or_default().to_lowercase();
     let begin = there.partition_point(|one| one.name <= after);
-    let rest = there.get(begin..).unwrap_or_default().iter();
-    let users: Vec<UserId> = rest
-        .filter(|one| filter.role.is_none_or(|role| one.role == role))
-        .filter(|one| one.name.starts_with(&filter.prefix))
-        .take(usize::try_from(limit).unwrap_or(usize::MAX))
-        .map(|one| one.user)
-        .collect();
-    // Whoever has left meanwhile is not listed.
-    Ok(node.store.find_members(room, &users).await?.into_iter().flatten().collect())
+    let wanted = |one: &There| {
+        filter.role.is_none_or(|role| one.role == role) && one.name.starts_with(&filter.prefix)
+    };
+    let mut rest = there.get(begin..).unwrap_or_default();
+    let (mut members, mut last): (Vec<MemberRecord>, _) = (Vec::new(), None);
+    for _ in 0..ROUNDS_MAX {
+        let mut users: Vec<UserId> = Vec::new();
+        while let Some((one, others)) = rest.split_first()
+            && users.len() < limit - members.len()
+        {
+            rest = others;
+            if wanted(one) {
+                users.push(one.user);
+                last = Some(one.name.clone());
+            }
+        }
+        let found = node.store.find_members(room, &users).await?.into_iter().flatten();
+        members.extend(found.filter(|one| filter.role.is_none_or(|role| one.role == role)));
+        if members.len() >= limit {
+            break;
+        }
+    }
+    Ok(Found { members, last: last.filter(|_| rest.iter().any(wanted)) })
 }
 
 async fn list_bans(
@@ -176,11 +201,12 @@ async fn list_bans(
     InQuery(query): InQuery<BansQuery>,
 ) -> Outcome<Json<Page<Ban>>> {
     let limit = cursor::page_size(query.limit)?;
-    let after = cursor::decode(query.cursor.as_deref())?;
     let (room, _) = find_room(&node, &caller, &room, Action::Moderate).await?;
+    let list = List::of("bans", room.id);
+    let after = list.decode(query.cursor.as_deref())?;
     let found = node.store.list_bans(room.id, after.as_deref(), node.now(), limit + 1).await?;
     let show = |ban: BanRecord| Ban { user: ban.user, by: ban.by, at: ban.at, until: ban.until };
-    Ok(Json(cursor::page(found, limit, |ban| ban.user.username.clone(), show)))
+    Ok(Json(list.page(found, limit, |ban| ban.user.username.clone(), show)))
 }
 
 async fn put_member(

@@ -20,7 +20,7 @@ use super::ClientAddress;
 use super::endpoint::Endpoint;
 use super::extract::{InPath, JsonBody};
 use super::messages::charge;
-use super::view::{append, find_room};
+use super::view::{append, charge_history, find_room};
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
 
@@ -147,6 +147,7 @@ async fn list_pins(
     InPath(room): InPath<RoomRef>,
 ) -> Outcome<Json<Page<Message>>> {
     let (room, _) = find_room(&node, &caller, &room, Action::Read).await?;
+    charge_history(&node, &caller)?;
     let items = node.store.list_pins(room.id).await?;
     Ok(Json(Page { items, next: None }))
 }

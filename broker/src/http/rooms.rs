@@ -20,7 +20,7 @@ use parlor_store::record::{CreatedRoom, NewRoom, RoomConflict, RoomFilter};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::cursor;
+use super::cursor::{self, List};
 use super::endpoint::Endpoint;
 use super::extract::{IdempotencyKey, InPath, InQuery, JsonBody};
 use super::view::{append, find_room, find_user, find_visible_room, show_room, to_room};
@@ -228,7 +228,8 @@ async fn list_rooms(
     InQuery(query): InQuery<RoomsQuery>,
 ) -> Outcome<Json<Page<Room>>> {
     let limit = cursor::page_size(query.limit)?;
-    let after = cursor::decode(query.cursor.as_deref())?;
+    let list = List::new("rooms");
+    let after = list.decode(query.cursor.as_deref())?;
     if query.q.as_ref().is_some_and(|q| q.chars().count() > QUERY_MAX) {
         let detail = format!("may have at most {QUERY_MAX} characters");
         return Err(Refusal::field("q", "length", detail));
@@ -236,7 +237,7 @@ async fn list_rooms(
     let wanted = query.q.map(|q| q.trim().to_owned()).filter(|q| !q.is_empty());
     let filter = RoomFilter { mine: query.mine, query: wanted, archived: query.archived };
     let found = node.store.list_rooms(caller.user.id, filter, after.as_deref(), limit + 1).await?;
-    Ok(Json(cursor::page(found, limit, |listing| listing.room.slug.clone(), to_room)))
+    Ok(Json(list.page(found, limit, |listing| listing.room.slug.clone(), to_room)))
 }
 
 async fn delete_rooms(

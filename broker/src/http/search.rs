@@ -16,7 +16,7 @@ use parlor_store::{SearchHit, SearchPage, SearchRequest, SearchWindow};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::cursor;
+use super::cursor::{self, List};
 use super::endpoint::Endpoint;
 use super::extract::InQuery;
 use super::view::find_room;
@@ -80,9 +80,9 @@ async fn search_messages(
     let limit = cursor::page_size(asked.limit)?;
     let query = read_query(&asked)?;
     let mark = mark(&query, &caller);
-    let window = cursor::decode(asked.cursor.as_deref())?
-        .map(|text| read_cursor(&text, mark).ok_or_else(foreign_cursor))
-        .transpose()?;
+    let window = list().decode(asked.cursor.as_deref())?;
+    let window =
+        window.map(|text| read_cursor(&text, mark).ok_or_else(foreign_cursor)).transpose()?;
     let nothing = Json(Page { items: Vec::new(), next: None });
     if let Some(room) = &asked.room {
         // A room that is named outside of the text must be there.
@@ -100,7 +100,7 @@ async fn search_messages(
     };
     let SearchPage { hits, next } = node.store.search(request).await?;
     let items = show(&node, &caller, hits).await?;
-    Ok(Json(Page { items, next: next.map(|next| cursor::encode(&write_cursor(next, mark))) }))
+    Ok(Json(Page { items, next: next.map(|next| list().encode(&write_cursor(next, mark))) }))
 }
 
 /// Finds the best few messages of one room, as a command shows them.
@@ -227,6 +227,10 @@ fn mark(query: &Query, caller: &Caller) -> u64 {
     hasher.finish()
 }
 
+fn list() -> List {
+    List::new("search")
+}
+
 fn foreign_cursor() -> Refusal {
     Refusal::field("cursor", "invalid", "must be `next` of a page of the same search")
 }
@@ -235,13 +239,12 @@ fn write_cursor(window: SearchWindow, mark: u64) -> String {
     let number = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
     let (score, place) = window.after.unzip();
     let (low, score, place) = (number(window.low), number(score.map(i64::from)), number(place));
-    format!("search {mark:x} {} {low} {score} {place}", window.high)
+    format!("{mark:x} {} {low} {score} {place}", window.high)
 }
 
 fn read_cursor(text: &str, mark: u64) -> Option<SearchWindow> {
     let mut parts = text.split(' ');
-    let whose = (parts.next()?, u64::from_str_radix(parts.next()?, 16).ok()?);
-    if whose != ("search", mark) {
+    if u64::from_str_radix(parts.next()?, 16).ok()? != mark {
         return None;
     }
     let high = parts.next()?.parse().ok()?;
@@ -273,7 +276,7 @@ mod tests {
             assert_eq!(read_cursor(&cursor, 42), Some(window));
             assert_eq!(read_cursor(&cursor, 43), None);
         }
-        for forged in ["", "before 3", "search 2a", "search 2a x - - -", "search zz 1 - - -"] {
+        for forged in ["", "before 3", "2a", "2a x - - -", "zz 1 - - -"] {
             assert_eq!(read_cursor(forged, 42), None, "{forged}");
         }
     }

@@ -24,6 +24,14 @@ pub(super) async fn find_room(
     Ok((access.room, membership))
 }
 
+/// Takes one read of history from the budget of the caller.
+pub(super) fn charge_history(node: &Node, caller: &Caller) -> Outcome<()> {
+    node.rate.history.check(&caller.user.id).map_err(|limited| {
+        node.metrics.auth.rate_limited.with_label_values(&["history"]).inc();
+        Refusal::from(limited)
+    })
+}
+
 /// Finds a room that the caller may know of: public, or with the caller as member.
 pub(super) async fn find_visible_room(
     node: &Node,

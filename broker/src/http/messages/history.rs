@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use parlor_domain::permission::Action;
 use parlor_protocol::http::{Page, Scope};
-use parlor_protocol::id::{MessageId, RoomRef};
+use parlor_protocol::id::{MessageId, RoomId, RoomRef};
 use parlor_protocol::message::Message;
 use parlor_protocol::time::Timestamp;
 use parlor_store::record::Window;
@@ -14,10 +14,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::REFUSALS;
-use crate::http::cursor;
+use crate::http::cursor::{self, List};
 use crate::http::endpoint::Endpoint;
 use crate::http::extract::{InPath, InQuery};
-use crate::http::view::find_room;
+use crate::http::view::{charge_history, find_room};
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
 
@@ -65,12 +65,10 @@ async fn list_messages(
     InQuery(query): InQuery<MessagesQuery>,
 ) -> Outcome<Json<Page<Message>>> {
     let limit = cursor::page_size(query.limit)?;
-    let window = window(&query)?;
     let (room, _) = find_room(&node, &caller, &room, Action::Read).await?;
-    node.rate.history.check(&caller.user.id).map_err(|limited| {
-        node.metrics.auth.rate_limited.with_label_values(&["history"]).inc();
-        Refusal::from(limited)
-    })?;
+    let list = list(room.id);
+    let window = window(&query, &list)?;
+    charge_history(&node, &caller)?;
     let window = match query.thread {
         None => window,
         Some(named) => {
@@ -84,13 +82,17 @@ async fn list_messages(
     let found = node.store.list_messages(room.id, window, limit + more).await?;
     #[cfg(feature = "planted-bugs")]
     let found = if parlor_domain::planted::is("stale-history") { Vec::new() } else { found };
-    Ok(Json(page(found, window, limit)))
+    Ok(Json(page(found, window, limit, &list)))
+}
+
+fn list(room: RoomId) -> List {
+    List::of("messages", room)
 }
 
 /// Returns the one part that is asked for, for the moment without regard to a thread.
-fn window(query: &MessagesQuery) -> Outcome<Window> {
-    let cursor = cursor::decode(query.cursor.as_deref())?;
-    let cursor = cursor.map(|text| parse(&text).ok_or_else(wrong_cursor)).transpose()?;
+fn window(query: &MessagesQuery, list: &List) -> Outcome<Window> {
+    let cursor = list.decode(query.cursor.as_deref())?;
+    let cursor = cursor.map(|text| parse(&text).ok_or_else(cursor::refused)).transpose()?;
     let parts = [
         query.before.map(|before| Window::Before(Some(before))),
         query.after.map(Window::After),
@@ -117,17 +119,13 @@ fn in_thread(window: Window, root: MessageId) -> Outcome<Window> {
         Window::Before(before) => Ok(Window::ThreadBefore(root, before)),
         Window::After(after) => Ok(Window::ThreadAfter(root, after)),
         Window::ThreadBefore(of, _) | Window::ThreadAfter(of, _) if of == root => Ok(window),
-        Window::ThreadBefore(..) | Window::ThreadAfter(..) => Err(wrong_cursor()),
+        Window::ThreadBefore(..) | Window::ThreadAfter(..) => Err(cursor::refused()),
         Window::Offset(_) | Window::Around(_) | Window::At(_) => Err(Refusal::field(
             "thread",
             "contradiction",
             "cannot be given with `offset`, `around` or `at`",
         )),
     }
-}
-
-fn wrong_cursor() -> Refusal {
-    Refusal::field("cursor", "invalid", "must be `next` of the page before")
 }
 
 fn parse(cursor: &str) -> Option<Window> {
@@ -144,7 +142,7 @@ fn parse(cursor: &str) -> Option<Window> {
     }
 }
 
-fn page(mut items: Vec<Message>, window: Window, limit: u32) -> Page<Message> {
+fn page(mut items: Vec<Message>, window: Window, limit: u32, list: &List) -> Page<Message> {
     let limit_items = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = items.len() > limit_items;
     if more && matches!(window, Window::After(_) | Window::ThreadAfter(..)) {
@@ -165,12 +163,12 @@ fn page(mut items: Vec<Message>, window: Window, limit: u32) -> Page<Message> {
         Window::ThreadAfter(root, _) => last.map(|message| format!("after {} {root}", message.seq)),
         Window::Around(_) | Window::At(_) => None,
     };
-    Page { items, next: next.as_deref().map(cursor::encode) }
+    Page { items, next: next.map(|next| list.encode(&next)) }
 }
 
 #[cfg(test)]
 mod tests {
-    use parlor_protocol::id::{RoomId, UserId};
+    use parlor_protocol::id::UserId;
     use parlor_protocol::message::MessageStatus;
     use parlor_protocol::user::{UserKind, UserRef};
     use uuid::Uuid;
@@ -211,8 +209,9 @@ mod tests {
     }
 
     fn turn(seqs: &[u64], window: Window, limit: u32) -> (Vec<u64>, Option<Window>) {
-        let page = page(seqs.iter().copied().map(message).collect(), window, limit);
-        let next = cursor::decode(page.next.as_deref()).unwrap();
+        let list = list(RoomId(Uuid::nil()));
+        let page = page(seqs.iter().copied().map(message).collect(), window, limit, &list);
+        let next = list.decode(page.next.as_deref()).unwrap();
         let next = next.map(|text| parse(&text).unwrap());
         (page.items.iter().map(|message| message.seq).collect(), next)
     }
@@ -256,13 +255,13 @@ mod tests {
 
     #[test]
     fn bounds_contradict_each_other() {
+        let list = list(RoomId(Uuid::nil()));
         let both = MessagesQuery { before: Some(1), after: Some(1), ..MessagesQuery::default() };
-        assert!(window(&both).is_err());
+        assert!(window(&both, &list).is_err());
         let at = Some(Timestamp::from_millis(0));
         let both = MessagesQuery { around: Some(1), at, ..MessagesQuery::default() };
-        assert!(window(&both).is_err());
-        let forged =
-            MessagesQuery { cursor: Some(cursor::encode("x 1")), ..MessagesQuery::default() };
-        assert!(window(&forged).is_err());
+        assert!(window(&both, &list).is_err());
+        let forged = MessagesQuery { cursor: Some(list.encode("x 1")), ..MessagesQuery::default() };
+        assert!(window(&forged, &list).is_err());
     }
 }

@@ -121,3 +121,31 @@ async fn members_are_counted_and_looked_for_by_status_role_and_name() {
     }
     drop((here, too));
 }
+
+#[tokio::test]
+async fn page_of_those_who_are_there_is_filled_up_when_some_have_left() {
+    // The room counts as large, so who is there is known as of a moment ago.
+    let node = TestNode::start_with(|config| config.limits.presence_room = 1).await;
+    let ada = Api::register(&node, "ada").await;
+    ada.room("Tea", "public").await;
+    let mut there = Vec::new();
+    let mut guests = Vec::new();
+    for name in ["bob", "cyd", "dan", "eve"] {
+        let guest = Api::register(&node, name).await;
+        guest.put("/v1/rooms/tea/members/me", json!({})).await.expect(204);
+        there.push(guest.connect(&node).await);
+        guests.push(guest);
+    }
+    let path = "/v1/rooms/tea/members?status=online&limit=1";
+    assert_eq!(names(&ada.get(path).await.expect(200)), ["bob"]);
+    for nth in [0, 2] {
+        guests[nth].delete("/v1/rooms/tea/members/me").await.expect(204);
+    }
+
+    let first = ada.get(path).await.expect(200);
+    assert_eq!(names(&first), ["cyd"]);
+    let next = first["next"].as_str().unwrap();
+    let last = ada.get(&format!("{path}&cursor={next}")).await.expect(200);
+    assert_eq!((names(&last), &last["next"]), (vec!["eve"], &Value::Null));
+    drop(there);
+}

@@ -53,3 +53,43 @@ async fn cursor_of_another_list_is_refused() {
     let bob = Api::register(&node, "bob").await;
     bob.get(&format!("/v1/search?q=tea&cursor={next}")).await.refused("validation_failed");
 }
+
+#[tokio::test]
+async fn cursor_is_good_for_its_own_list_only() {
+    let node = TestNode::start().await;
+    let ada = Api::register(&node, "ada").await;
+    let mut lists = vec!["/v1/search?q=tea".to_owned(), "/v1/rooms?mine=true".to_owned()];
+    for room in ["den", "hall"] {
+        ada.room(room, "private").await;
+        for n in 0..2 {
+            ada.say(room, &format!("tea {n}")).await;
+            ada.post(&format!("/v1/rooms/{room}/invites"), json!({})).await.expect(201);
+            let (guest, banned) = (format!("{room}-{n}"), format!("{room}-out-{n}"));
+            for name in [&guest, &banned] {
+                Api::register(&node, name).await;
+            }
+            ada.put(&format!("/v1/rooms/{room}/members/{guest}"), json!({})).await.expect(204);
+            let ban = json!({"ban": {}});
+            ada.put(&format!("/v1/rooms/{room}/members/{banned}"), ban).await.expect(204);
+        }
+        let of_room = ["members?", "bans?", "invites?", "messages?"];
+        lists.extend(of_room.map(|list| format!("/v1/rooms/{room}/{list}")));
+    }
+    let mut cursors = Vec::new();
+    for list in &lists {
+        let page = ada.get(&format!("{list}&limit=1")).await.expect(200);
+        cursors.push(page["next"].as_str().unwrap().to_owned());
+    }
+
+    for (list, own) in lists.iter().zip(&cursors) {
+        for cursor in &cursors {
+            let answer = ada.get(&format!("{list}&limit=1&cursor={cursor}")).await;
+            if cursor == own {
+                answer.expect(200);
+            } else {
+                let field = vec![("cursor".to_owned(), "invalid".to_owned())];
+                assert_eq!(answer.refused("validation_failed").fields(), field, "{list}");
+            }
+        }
+    }
+}
