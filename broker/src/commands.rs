@@ -224,7 +224,7 @@ impl Asked {
 
     fn message(&self, body: String, client_id: Option<String>) -> NewMessage {
         let id = MessageId(self.node.clock.new_id());
-        NewMessage { id, client_id, body, reply_to: None, thread: None }
+        NewMessage { id, client_id, body, reply_to: None, thread: None, attachments: Vec::new() }
     }
 
     async fn append(&self, room: RoomId, actor: UserId, intent: Intent) -> Outcome<Appended> {
