@@ -9,11 +9,14 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use parlor_client::{ClientError, Feed, Http, MessageQuery, Publish, Update, Updates};
 use parlor_protocol::command::{Position, Since};
 use parlor_protocol::frame::Accepted;
+use parlor_protocol::http::RunCommandRequest;
 use parlor_protocol::id::{MessageId, RoomId, RoomRef};
 use parlor_protocol::room::{Room, RoomKind};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::signal::unix::{SignalKind, signal};
+use uuid::Uuid;
 
+use crate::commands;
 use crate::context::Context;
 use crate::output::Out;
 use crate::render::{Style, role_name, status_name};
@@ -199,9 +202,7 @@ impl Chat {
             Input::Say(_) | Input::Nothing => {}
             Input::Help => self.screen.note(input::HELP),
             Input::Quit => return Ok(false),
-            Input::Unknown(command) => {
-                self.screen.note(&format!("there is no /{command}; /help tells what there is"));
-            }
+            Input::Command(text) => self.command(text).await,
             Input::Stop => {
                 if !self.stop(feed, sending) {
                     self.screen.note("no reply is being written");
@@ -234,6 +235,15 @@ impl Chat {
     }
 
     /// Returns the message in what was typed, if it is one.
+    /// Has the server carry out a slash command.
+    async fn command(&mut self, text: String) {
+        let request = RunCommandRequest { text, client_id: Some(Uuid::new_v4().to_string()) };
+        match self.http.run_command(&self.room.to_string(), &request).await {
+            Ok(answer) => self.screen.note(&commands::words(&answer)),
+            Err(error) => self.screen.note(&error.to_string()),
+        }
+    }
+
     fn publish(&mut self, line: &str) -> Option<Publish> {
         let Input::Say(body) = Input::parse(line) else { return None };
         let publish = Publish::new(RoomRef::from(self.room), body);

@@ -2,7 +2,9 @@
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use parlor_protocol::http::{CommandAnswer, CreateCommandRequest, RegisteredCommand};
+use parlor_protocol::http::{
+    CommandAnswer, CommandHelp, CommandHit, CreateCommandRequest, RegisteredCommand,
+};
 use parlor_protocol::id::CommandId;
 
 use crate::context::Context;
@@ -73,6 +75,26 @@ pub(crate) async fn run(args: CommandsArgs, context: &Context) -> anyhow::Result
             http.delete_command(id).await.context("remove the command")?;
             context.out.note("the room does not know the command any more");
             Ok(())
+        }
+    }
+}
+
+/// Says what came of a slash command; nothing where everyone sees it.
+pub(crate) fn words(answer: &CommandAnswer) -> String {
+    match answer {
+        CommandAnswer::Message { .. } => String::new(),
+        CommandAnswer::Changed { text } | CommandAnswer::Text { text } => text.clone(),
+        CommandAnswer::List { items } => {
+            let line = |help: &CommandHelp| format!("{}: {}\n", help.usage, help.description);
+            items.iter().map(line).collect()
+        }
+        CommandAnswer::Found { items } if items.is_empty() => "nothing was found".to_owned(),
+        CommandAnswer::Found { items } => {
+            let line = |hit: &CommandHit| {
+                let text = plain::line(&hit.snippet.text.replace('\n', " "));
+                format!("#{} {}: {text}\n", hit.seq, hit.sender.username)
+            };
+            items.iter().map(line).collect()
         }
     }
 }

@@ -254,6 +254,7 @@ fn path_description(name: &str) -> &'static str {
         "token" => "The id of the token.",
         "integration" => "The id of the integration.",
         "webhook" => "The id of the webhook.",
+        "command" => "The id of the command.",
         "secret" => "The secret of the address.",
         "seq" => "The position of the event.",
         "code" => "The code.",

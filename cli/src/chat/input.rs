@@ -8,6 +8,8 @@ pub(super) const HELP: &str = "\
 /stop           stop the reply that is being written
 /quit           leave
 //text          a message that begins with /
+/me TEXT        what you do; also /topic, /invite, /kick, /ban, /mute, /search
+                and what the room has registered
 Everything else is a message. @name calls a bot or a person.";
 
 /// Messages that /history can show.
@@ -24,7 +26,8 @@ pub(super) enum Input {
     History(u32),
     Stop,
     Quit,
-    Unknown(String),
+    /// For the server.
+    Command(String),
 }
 
 impl Input {
@@ -49,7 +52,7 @@ impl Input {
                 let count = argument.and_then(|argument| argument.parse().ok());
                 Self::History(count.unwrap_or(HISTORY_DEFAULT).clamp(1, HISTORY_MAX))
             }
-            other => Self::Unknown(other.to_owned()),
+            _ => Self::Command(line.to_owned()),
         }
     }
 }
@@ -72,7 +75,8 @@ mod tests {
             ("/history 5", Input::History(5)),
             ("/history 999999", Input::History(200)),
             ("/history x", Input::History(20)),
-            ("/dance", Input::Unknown("dance".to_owned())),
+            ("/dance", Input::Command("/dance".to_owned())),
+            ("/me waves", Input::Command("/me waves".to_owned())),
             ("/quit", Input::Quit),
         ] {
             assert_eq!(Input::parse(line), input, "{line:?}");

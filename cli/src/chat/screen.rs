@@ -84,7 +84,14 @@ impl Screen {
         if message.status == MessageStatus::Streaming {
             self.introduce(message);
         } else {
-            self.whole(&message.sender, &self.style.text(message));
+            let body = self.style.text(message);
+            if message.emote {
+                self.end_line();
+                let name = self.style.name(&message.sender);
+                self.text.extend(["* ", &name, " ", &body, "\n"]);
+            } else {
+                self.whole(&message.sender, &body);
+            }
         }
     }
 

@@ -2,12 +2,17 @@
 
 pub(crate) mod receiver;
 
+use std::collections::HashSet;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use parlor_client::Http;
 use parlor_protocol::{
     code::Code,
-    http::{CreateWebhookRequest, HookRequest, PatchWebhookRequest},
+    http::{
+        CreateCommandRequest, CreateWebhookRequest, HookRequest, PatchWebhookRequest,
+        RunCommandRequest,
+    },
     user::UserKind,
 };
 use parlor_testkit::process::client_config;
@@ -23,6 +28,8 @@ in_both_places! {
     every_event_is_told_in_order_although_the_teller_dies,
     text_that_is_redacted_while_a_webhook_is_behind_is_not_sent,
     new_address_and_secret_hold_from_the_next_event_on,
+    event_that_fails_is_tried_again_given_up_and_delivered_again,
+    redirect_is_a_failure_and_leads_nowhere,
     program_posts_through_every_node_and_its_secret_is_in_no_log,
     own_network_is_not_called_unless_it_is_allowed,
 }
@@ -162,6 +169,67 @@ fn tag(secret: &str, signed: &[u8]) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
+async fn event_that_fails_is_tried_again_given_up_and_delivered_again(place: Place) {
+    let _shared = MACHINE.read().await;
+    let stage = eager(place).env("PARLOR_WEBHOOKS__ATTEMPTS", "3").start().await;
+    let ada = stage.register("ada").await;
+    ada.create_room("lab", &[]).await;
+    let receiver = Receiver::failing(3);
+    let made = ada.http.create_webhook("lab", &of_messages(&receiver)).await.unwrap();
+    let lost = ada.say("lab", "lost").await;
+    ada.say("lab", "goes on").await;
+
+    let heard: Vec<Received> = (0..4).map(|_| receiver.next()).collect();
+    let said: Vec<String> = heard.iter().map(Received::said).collect();
+    assert_eq!(said, ["lost", "lost", "lost", "goes on"]);
+    let ids: HashSet<&str> = heard[..3].iter().map(|told| told.header("webhook-id")).collect();
+    assert_eq!(ids.len(), 1, "each attempt is at the same delivery");
+    let dead = ada.http.dead_letters("lab", made.webhook.id).await.unwrap().items;
+    assert_eq!((dead.len(), dead[0].seq, dead[0].attempts), (1, lost.seq, 3));
+    assert_eq!(dead[0].outcome, "HTTP 500");
+    let counted = |outcome: &'static str| ["parlor_webhook_deliveries_total", outcome];
+    let (failed, given_up) = (counted(r#"outcome="failed""#), counted(r#"outcome="given_up""#));
+    assert_eq!(stage.counts(&failed).await.iter().sum::<u64>(), 2);
+    assert_eq!(stage.counts(&given_up).await.iter().sum::<u64>(), 1);
+
+    let came = ada.http.redeliver("lab", made.webhook.id, lost.seq).await.unwrap();
+    assert!(came.delivered, "{}", came.outcome);
+    assert_eq!(receiver.next().said(), "lost");
+    assert!(ada.http.dead_letters("lab", made.webhook.id).await.unwrap().items.is_empty());
+    let gone = ada.http.redeliver("lab", made.webhook.id, lost.seq).await.unwrap_err();
+    assert_eq!(gone.code(), Some(Code::NotFound));
+}
+
+async fn redirect_is_a_failure_and_leads_nowhere(place: Place) {
+    let _shared = MACHINE.read().await;
+    let stage = eager(place).env("PARLOR_WEBHOOKS__ATTEMPTS", "1").start().await;
+    let ada = stage.register("ada").await;
+    ada.create_room("lab", &[]).await;
+    // Even where the operator has allowed it.
+    let inside = Receiver::start();
+    let outside = Receiver::redirecting(inside.url.clone());
+    let made = ada.http.create_webhook("lab", &of_messages(&outside)).await.unwrap();
+    let command = CreateCommandRequest {
+        room: "lab".to_owned(),
+        name: "roll".to_owned(),
+        description: String::new(),
+        url: outside.url.clone(),
+    };
+    ada.http.create_command(&command).await.unwrap();
+    ada.say("lab", "one").await;
+    ada.say("lab", "two").await;
+    assert_eq!(
+        (outside.next().said(), outside.next().said()),
+        ("one".to_owned(), "two".to_owned())
+    );
+    let dead = ada.http.dead_letters("lab", made.webhook.id).await.unwrap().items;
+    assert_eq!(dead.last().unwrap().outcome, "HTTP 307");
+    let request = RunCommandRequest { text: "/roll".to_owned(), client_id: None };
+    let refused = ada.http.run_command("lab", &request).await.unwrap_err();
+    assert_eq!(refused.code(), Some(Code::Unavailable));
+    assert!(inside.rest().is_empty(), "nobody came");
+}
+
 async fn program_posts_through_every_node_and_its_secret_is_in_no_log(place: Place) {
     let _shared = MACHINE.read().await;
     let stage = place.start().await;
@@ -197,7 +265,16 @@ async fn own_network_is_not_called_unless_it_is_allowed(place: Place) {
     let stage = place.start().await;
     let ada = stage.register("ada").await;
     ada.create_room("lab", &[]).await;
-    for url in ["http://127.0.0.1:1/", "http://localhost:1/", "http://[::ffff:7f00:1]:1/"] {
+    for url in [
+        "http://127.0.0.1:1/",
+        "http://0x7f000001:1/",
+        "http://localhost:1/",
+        "http://[::1]:1/",
+        "http://[::ffff:7f00:1]:1/",
+        "http://[fe80::1]:1/",
+        "http://169.254.169.254/",
+        "http://nobody-has-this-name.invalid/",
+    ] {
         let request = CreateWebhookRequest { url: url.to_owned(), events: Vec::new() };
         let refused = ada.http.create_webhook("lab", &request).await.unwrap_err();
         assert_eq!(refused.code(), Some(Code::ValidationFailed), "{url}");

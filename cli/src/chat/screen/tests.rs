@@ -181,3 +181,12 @@ fn connection_is_told_once_when_it_goes_and_once_when_it_is_back() {
     let text = screen.take();
     assert_eq!(text, "* no answer in time; trying again in 1.0 s\n* connected again\n");
 }
+
+#[test]
+fn what_someone_does_reads_as_a_sentence() {
+    let mut screen = screen();
+    let mut waves = message(1, "ada", "waves", "complete");
+    waves.emote = true;
+    screen.past(&waves);
+    assert_eq!(screen.take(), "* ada waves\n");
+}

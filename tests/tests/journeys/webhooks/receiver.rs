@@ -4,7 +4,11 @@ use std::{
     collections::HashMap,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex, mpsc},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
@@ -44,6 +48,32 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Answers each request with the JSON that `answer` makes of it.
     pub(crate) fn answering(answer: impl Fn(&Received) -> String + Send + Sync + 'static) -> Self {
+        Self::replying(move |received| {
+            let body = answer(received);
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+            format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())
+        })
+    }
+
+    /// Answers the first requests with failures, as many as are wanted, and the rest well.
+    pub(crate) fn failing(times: usize) -> Self {
+        let left = AtomicUsize::new(times);
+        Self::replying(move |_| {
+            let less = |left: usize| left.checked_sub(1);
+            let fails = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
+            let status = if fails { "500 Oh" } else { "200 OK" };
+            format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")
+        })
+    }
+
+    /// Sends every request elsewhere.
+    pub(crate) fn redirecting(to: String) -> Self {
+        Self::replying(move |_| {
+            format!("HTTP/1.1 307 There\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n")
+        })
+    }
+
+    fn replying(answer: impl Fn(&Received) -> String + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/in", listener.local_addr().unwrap());
         let (sender, requests) = mpsc::channel();
@@ -54,9 +84,7 @@ impl Receiver {
                 std::thread::spawn(move || {
                     while let Some(received) = receive(&stream) {
                         let taken = sender.send(received.clone()).is_ok();
-                        let body = answer(&received);
-                        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
-                        let text = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+                        let text = answer(&received);
                         if !taken || (&stream).write_all(text.as_bytes()).is_err() {
                             return;
                         }
