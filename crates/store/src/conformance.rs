@@ -8,6 +8,7 @@
 pub mod bots;
 pub mod crowds;
 pub mod files;
+pub mod imports;
 pub mod jobs;
 pub mod log;
 pub mod many;
@@ -123,6 +124,14 @@ macro_rules! store_conformance {
                 texts_so_far_are_listed_as_room_by_room,
                 last_seen_of_many_never_moves_back,
                 many_are_one_read,
+            });
+            $crate::store_conformance!(@tests $factory, imports {
+                nobody_sees_a_room_before_its_file_was_read,
+                finished_room_is_one_like_any_other,
+                part_that_is_written_again_is_written_once,
+                import_that_is_taken_back_leaves_nothing,
+                name_that_is_taken_stops_an_import,
+                reactions_are_listed_in_their_order,
             });
             $crate::store_conformance!(@tests $factory, crowds {
                 members_are_found_by_name_by_role_and_by_id,

@@ -1,0 +1,284 @@
+//! Rooms that come from files.
+
+use std::time::Duration;
+
+use parlor_protocol::event::{Event, EventBody, MemberChange, ReactionChange, RoomState};
+use parlor_protocol::id::{MessageId, RoomId, RoomRef, UserId};
+use parlor_protocol::message::{Message, MessageStatus};
+use parlor_protocol::room::{Role, RoomKind, RoomSettings};
+use parlor_protocol::user::{UserKind, UserRef};
+use uuid::Uuid;
+
+use super::Factory;
+use super::world::World;
+use crate::append::Intent;
+use crate::record::{
+    ImportEnd, ImportPart, ImportRefused, ImportedMember, ImportedReaction, NewImport, NewUser,
+    Window,
+};
+
+/// A room of a file in the making.
+struct File {
+    room: RoomId,
+    ada: UserRef,
+    zoe: NewUser,
+    message: Message,
+}
+
+impl File {
+    async fn begin(world: &World) -> Self {
+        let ada = world.user("ada").await;
+        let room = RoomId(Uuid::new_v4());
+        let import = NewImport { room, importer: ada.id, at: world.now() };
+        world.store().begin_import(import).await.unwrap();
+        let zoe = NewUser { email: None, password_hash: None, ..world.new_user("zoe") };
+        let message = message(room, 3, &reference(&zoe), "zebra crossing", world);
+        Self { room, ada, zoe, message }
+    }
+
+    fn event(&self, seq: u64, actor: Option<&UserRef>, body: EventBody) -> Event {
+        let at = self.message.created_at;
+        Event { room: self.room, seq, at, actor: actor.cloned(), body }
+    }
+
+    fn state(&self) -> RoomState {
+        RoomState {
+            slug: "den".to_owned(),
+            name: "Den".to_owned(),
+            kind: RoomKind::Public,
+            topic: "stripes".to_owned(),
+            archived: false,
+            settings: RoomSettings::default(),
+        }
+    }
+
+    fn part(&self) -> ImportPart {
+        let zoe = reference(&self.zoe);
+        let joined =
+            MemberChange { user: zoe.clone(), role: Role::Owner, reason: None, muted_until: None };
+        let reacted =
+            ReactionChange {
+                message: self.message.id, emoji: "👍".to_owned(), user: zoe.clone()
+            };
+        ImportPart {
+            number: 1,
+            people: vec![self.zoe.clone()],
+            events: vec![
+                self.event(1, None, EventBody::RoomCreated(self.state())),
+                self.event(2, Some(&zoe), EventBody::MemberJoined(joined)),
+                self.event(
+                    3,
+                    Some(&zoe),
+                    EventBody::MessageCreated(Box::new(self.message.clone())),
+                ),
+                self.event(4, Some(&zoe), EventBody::ReactionAdded(reacted)),
+            ],
+            messages: vec![self.message.clone()],
+            reactions: vec![ImportedReaction {
+                message_seq: 3,
+                seq: 4,
+                emoji: "👍".to_owned(),
+                user: zoe.id,
+            }],
+        }
+    }
+
+    fn end(&self, slug: &str) -> ImportEnd {
+        let member = |user: UserId, role: Role| ImportedMember {
+            user,
+            role,
+            bot: false,
+            joined_at: self.message.created_at,
+            muted_until: None,
+        };
+        let RoomState { name, kind, topic, archived, settings, .. } = self.state();
+        ImportEnd {
+            room: self.room,
+            slug: slug.to_owned(),
+            name,
+            kind,
+            topic,
+            archived,
+            settings,
+            created_at: self.message.created_at,
+            last_seq: 4,
+            members: vec![member(self.ada.id, Role::Member), member(self.zoe.id, Role::Owner)],
+        }
+    }
+}
+
+fn reference(user: &NewUser) -> UserRef {
+    UserRef {
+        id: user.id,
+        username: user.username.clone(),
+        display_name: user.display_name.clone(),
+        kind: UserKind::User,
+    }
+}
+
+fn message(room: RoomId, seq: u64, sender: &UserRef, body: &str, world: &World) -> Message {
+    Message {
+        id: MessageId(Uuid::new_v4()),
+        room,
+        seq,
+        sender: sender.clone(),
+        client_id: None,
+        body: body.to_owned(),
+        status: MessageStatus::Complete,
+        reply_to: None,
+        thread: None,
+        created_at: world.now(),
+        edited_at: None,
+        redacted_at: None,
+        reactions: Vec::new(),
+        attachments: Vec::new(),
+        mentions: Vec::new(),
+        mentions_room: true,
+        emote: false,
+        edits: 0,
+        replies: None,
+        pinned: None,
+        bot: None,
+        usage: None,
+        error: None,
+    }
+}
+
+pub async fn nobody_sees_a_room_before_its_file_was_read(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let file = File::begin(&world).await;
+    let store = world.store();
+    store.write_import(file.room, file.part()).await.unwrap().unwrap();
+
+    let found = store.find_room(&file.room.into(), file.ada.id).await.unwrap();
+    if let Some(access) = found {
+        assert_eq!((access.room.kind, access.membership), (RoomKind::Private, None));
+    }
+    let by_slug = RoomRef("den".to_owned());
+    assert_eq!(store.find_room(&by_slug, file.ada.id).await.unwrap(), None);
+    let listed =
+        store.list_rooms(file.ada.id, crate::record::RoomFilter::default(), None, 10).await;
+    assert_eq!(listed.unwrap(), []);
+    assert_eq!(store.list_idle_imports(Duration::ZERO).await.unwrap(), [file.room]);
+    assert_eq!(store.list_idle_imports(Duration::from_hours(1)).await.unwrap(), []);
+    // Whoever the file brings cannot log in.
+    let zoe = store.find_credentials("zoe").await.unwrap().unwrap();
+    assert!(!zoe.account.active && zoe.password_hash.is_none());
+}
+
+pub async fn finished_room_is_one_like_any_other(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let file = File::begin(&world).await;
+    let store = world.store();
+    let start = store.tail_start().await.unwrap();
+    store.write_import(file.room, file.part()).await.unwrap().unwrap();
+    let taken = world.room(RoomKind::Private, &file.ada, &[]).await;
+    let taken = store.find_room(&taken.into(), file.ada.id).await.unwrap().unwrap().room.slug;
+    let refused = store.finish_import(file.end(&taken)).await.unwrap();
+    assert_eq!(refused.unwrap_err(), ImportRefused::Slug);
+    let room = store.finish_import(file.end("den")).await.unwrap().unwrap();
+
+    assert_eq!((&*room.slug, &*room.name, room.head.seq), ("den", "Den", 4));
+    let listing = store.find_room_listing(file.room, file.ada.id).await.unwrap().unwrap();
+    assert_eq!((listing.members, listing.unread, listing.mentions), (2, 0, 0));
+    assert_eq!((listing.read_seq, listing.role), (4, Some(Role::Member)));
+    let listed = store.list_messages(file.room, Window::After(0), 10).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!((&*listed[0].body, listed[0].reactions[0].count), ("zebra crossing", 1));
+    let events = store.read_events(file.room, 0, 10).await.unwrap();
+    let kinds: Vec<&str> = events.iter().map(|event| event.body.kind()).collect();
+    assert_eq!(kinds, ["room.created", "member.joined", "message.created", "reaction.added"]);
+    // It goes on where the file has ended.
+    world.said(file.room, &file.ada, "on").await;
+    assert_eq!(world.seq(file.room).await, 5);
+    let tail = store.read_tail(&start, 100).await.unwrap();
+    if store.backend() == "postgres" {
+        let told = tail.commits.iter().flat_map(|commit| &commit.rooms);
+        assert!(told.into_iter().any(|told| *told == (file.room, 4)));
+    }
+    assert_eq!(store.list_idle_imports(Duration::ZERO).await.unwrap(), []);
+    store.abandon_import(file.room).await.unwrap();
+    assert!(store.find_room(&file.room.into(), file.ada.id).await.unwrap().is_some());
+}
+
+pub async fn part_that_is_written_again_is_written_once(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let file = File::begin(&world).await;
+    let store = world.store();
+    for _ in 0..2 {
+        store.write_import(file.room, file.part()).await.unwrap().unwrap();
+    }
+    let listed = store.list_messages(file.room, Window::After(0), 10).await.unwrap();
+    assert_eq!(listed.len(), 1);
+}
+
+pub async fn import_that_is_taken_back_leaves_nothing(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let file = File::begin(&world).await;
+    let store = world.store();
+    store.write_import(file.room, file.part()).await.unwrap().unwrap();
+    store.abandon_import(file.room).await.unwrap();
+    store.abandon_import(file.room).await.unwrap();
+
+    assert_eq!(store.find_room(&file.room.into(), file.ada.id).await.unwrap(), None);
+    assert_eq!(store.find_user_by_name("zoe").await.unwrap(), None);
+    assert_eq!(store.list_messages(file.room, Window::After(0), 10).await.unwrap(), []);
+    assert_eq!(store.read_events(file.room, 0, 10).await.unwrap(), []);
+    assert_eq!(store.list_reactions(file.room, (0, 0), 10, 10).await.unwrap(), []);
+    assert_eq!(store.list_idle_imports(Duration::ZERO).await.unwrap(), []);
+    let late = ImportPart { number: 2, ..ImportPart::default() };
+    let gone = store.write_import(file.room, late).await.unwrap();
+    assert_eq!(gone.unwrap_err(), ImportRefused::Gone);
+    let gone = store.finish_import(file.end("den")).await.unwrap();
+    assert_eq!(gone.unwrap_err(), ImportRefused::Gone);
+    // The same message can still be told.
+    let import = NewImport { room: file.room, importer: file.ada.id, at: world.now() };
+    store.begin_import(import).await.unwrap();
+    store.write_import(file.room, file.part()).await.unwrap().unwrap();
+}
+
+pub async fn name_that_is_taken_stops_an_import(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let file = File::begin(&world).await;
+    world.user("zoe").await;
+    let refused = world.store().write_import(file.room, file.part()).await.unwrap();
+    assert_eq!(refused.unwrap_err(), ImportRefused::Username);
+    let crowd: Vec<ImportedMember> = file
+        .end("den")
+        .members
+        .into_iter()
+        .cycle()
+        .take(super::ROOM_MEMBERS as usize + 1)
+        .collect();
+    let end = ImportEnd { members: crowd, ..file.end("den") };
+    let refused = world.store().finish_import(end).await.unwrap();
+    assert_eq!(refused.unwrap_err(), ImportRefused::TooManyMembers);
+}
+
+pub async fn reactions_are_listed_in_their_order(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let room = world.room(RoomKind::Private, &ada, &[&bob]).await;
+    let mut seqs = Vec::new();
+    for text in ["one", "two", "three"] {
+        let message = world.said(room, &ada, text).await;
+        seqs.push(world.seq(room).await);
+        for (who, emoji) in [(&bob, "👍"), (&ada, "🎉"), (&ada, "👍")] {
+            let react = Intent::React { message, emoji: emoji.to_owned(), add: true };
+            world.append(room, who, react).await.unwrap();
+        }
+    }
+    let mut after = (seqs[0], 0);
+    let mut found = Vec::new();
+    loop {
+        let page = world.store().list_reactions(room, after, seqs[1], 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = (last.message_seq, last.seq);
+        found.extend(page);
+    }
+    let told: Vec<_> =
+        found.iter().map(|made| (made.message_seq, &*made.user.username, &*made.emoji)).collect();
+    let of = |seq: u64| [(seq, "bob", "👍"), (seq, "ada", "🎉"), (seq, "ada", "👍")];
+    assert_eq!(told, [of(seqs[0]), of(seqs[1])].concat());
+    assert!(found.iter().all(|made| made.at.as_millis() > 0));
+}
