@@ -22,6 +22,8 @@ in_both_places! {
 /// What was written first, and what it was changed to.
 const FIRST: &str = "cassowary";
 const SECOND: &str = "pangolin";
+/// What is in its file.
+const THIRD: &str = "axolotl";
 const ROOM: &str = "den";
 
 async fn redacted_text_is_nowhere(place: Place) {
@@ -41,11 +43,11 @@ async fn redacted_text_is_nowhere(place: Place) {
         })
         .await
         .unwrap();
-    let message = write_a_secret(&stage.brokers(), &ada, &bob).await;
+    let (message, file) = write_a_secret(&stage.brokers(), &ada, &bob).await;
     // Everyone has it: in the memory of each node, and by each way of reading.
     for broker in stage.brokers() {
-        let told = tell_all(broker, &ada, &bob, message).await;
-        assert!(told.contains(FIRST) && told.contains(SECOND), "it was never there: {told}");
+        let told = tell_all(broker, &ada, &bob, message, &file).await;
+        assert!([FIRST, SECOND, THIRD].iter().all(|word| told.contains(word)), "never there: {told}");
     }
     bob.http.publish_and_wait(ROOM, &draft("@guide what is it?", None)).await.unwrap();
     assert!(prompts(&llm).contains(SECOND), "the bot never knew");
@@ -54,8 +56,8 @@ async fn redacted_text_is_nowhere(place: Place) {
     ada.http.redact_message(ROOM, message).await.unwrap();
 
     for broker in stage.brokers() {
-        let told = tell_all(broker, &ada, &bob, message).await;
-        for word in [FIRST, SECOND] {
+        let told = tell_all(broker, &ada, &bob, message, &file).await;
+        for word in [FIRST, SECOND, THIRD] {
             let line = told.lines().find(|line| line.contains(word));
             assert_eq!(line, None, "{word} is still told");
         }
@@ -69,10 +71,15 @@ async fn redacted_text_is_nowhere(place: Place) {
     assert!(!log.contains(FIRST) && !log.contains(SECOND), "a log has it");
 }
 
-/// Writes a message, changes it, and has all done to it that leaves copies.
-async fn write_a_secret(brokers: &[&Parlor], ada: &User, bob: &User) -> MessageId {
+/// Writes a message, changes it, and has all done to it that leaves copies. Returns also the address
+/// at which its file is.
+async fn write_a_secret(brokers: &[&Parlor], ada: &User, bob: &User) -> (MessageId, String) {
     let first = format!("the {FIRST} is in the garden");
-    let message = ada.http.publish(ROOM, &draft(&first, None)).await.unwrap().id;
+    let note = format!("{THIRD} on a sheet of its own").into_bytes();
+    let file = ada.http.upload("note.txt", note.into()).await.unwrap().id;
+    let request = PublishRequest { attachments: vec![file], ..draft(&first, None) };
+    let message = ada.http.publish(ROOM, &request).await.unwrap().id;
+    let address = bob.http.attachment(ROOM, file).await.unwrap().url;
     let body = format!("the {SECOND} is in the garden, @bob");
     ada.http.edit_message(ROOM, message, &body).await.unwrap();
     bob.http.add_reaction(ROOM, message, "👀").await.unwrap();
@@ -85,11 +92,17 @@ async fn write_a_secret(brokers: &[&Parlor], ada: &User, bob: &User) -> MessageI
     let pin = format!("{path}/{message}/pin");
     let pinned = api.call(&ada.token().await, Method::PUT, &pin, None).await;
     assert!(pinned.status.is_success(), "{pinned:?}");
-    message
+    (message, address)
 }
 
 /// Returns all that one node tells of the room, by every way of reading.
-async fn tell_all(broker: &Parlor, ada: &User, bob: &User, message: MessageId) -> String {
+async fn tell_all(
+    broker: &Parlor,
+    ada: &User,
+    bob: &User,
+    message: MessageId,
+    file: &str,
+) -> String {
     let api = Api::new(vec![broker.url()]);
     let room = format!("/v1/rooms/{ROOM}");
     let mut told = String::new();
@@ -102,9 +115,8 @@ async fn tell_all(broker: &Parlor, ada: &User, bob: &User, message: MessageId) -
             format!("{room}/messages/{message}"),
             format!("{room}/messages/{message}/versions"),
             format!("{room}/pins"),
-            format!("{room}/export?format=jsonl"),
-            format!("{room}/export?format=json"),
-            format!("{room}/export?format=markdown"),
+            format!("{room}/export"),
+            file.to_owned(),
             format!("/v1/search?q={FIRST}"),
             format!("/v1/search?q={SECOND}"),
             "/v1/users/me/export".to_owned(),
