@@ -67,6 +67,8 @@ impl Asked {
         if let Some(id) = &self.client_id {
             check_client_id(id).map_err(|refused| Refusal::name("client_id", refused))?;
         }
+        // None is longer than the message that it may write.
+        self.check_text(&self.text)?;
         let access = self.node.find_room(&self.room, self.caller.user.id).await?;
         self.authorize(&access, Action::Read)?;
         let room = &access.room;

@@ -5,10 +5,12 @@
 //! are resolved by [`Guarded`], and the client has no other way to resolve them. Redirects are not
 //! followed, proxies of the environment are not used.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use parlor_auth::{SigningKeys, SigningSecret};
@@ -29,6 +31,8 @@ mod address;
 const URL_MAX: usize = 2_000;
 /// Largest answer of a command that is read, in bytes.
 const ANSWER_MAX: usize = 64 * 1024;
+/// Calls of one command at the same time, so that a slow program holds up nobody else's.
+const ASKED_MAX: usize = 10;
 /// Longest time for finding out where a name leads, and how long it takes to be told that it leads
 /// nowhere that may be called.
 const LOOK: Duration = Duration::from_secs(2);
@@ -39,6 +43,36 @@ pub struct Outgoing {
     client: Client,
     guarded: Guarded,
     keys: SigningKeys,
+    /// How many calls of each command are under way, by its salt.
+    asked: Mutex<HashMap<[u8; 16], usize>>,
+}
+
+/// A place among the calls of one command.
+struct Place<'a> {
+    asked: &'a Mutex<HashMap<[u8; 16], usize>>,
+    salt: [u8; 16],
+}
+
+impl<'a> Place<'a> {
+    fn take(asked: &'a Mutex<HashMap<[u8; 16], usize>>, salt: [u8; 16]) -> Option<Self> {
+        let mut calls = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = calls.entry(salt).or_default();
+        let has_room = *count < ASKED_MAX;
+        *count += usize::from(has_room);
+        has_room.then_some(Self { asked, salt })
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut calls = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut entry) = calls.entry(self.salt) {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+    }
 }
 
 /// One call.
@@ -104,7 +138,7 @@ impl Outgoing {
         };
         // On a machine without certificate authorities plain HTTP still works.
         let client = builder().build().or_else(|_| builder().tls_certs_only([]).build())?;
-        Ok(Self { client, guarded, keys })
+        Ok(Self { client, guarded, keys, asked: Mutex::default() })
     }
 
     /// Returns the secret that calls with this salt are signed with.
@@ -149,6 +183,8 @@ impl Outgoing {
 
     /// Makes a call and reads its answer, which is bounded.
     pub(crate) async fn ask(&self, call: Call<'_>) -> Result<Vec<u8>, Failed> {
+        let place = Place::take(&self.asked, *call.salt);
+        let _place = place.ok_or_else(|| Failed::new("too many calls at once"))?;
         let asked = async {
             let mut response = self.send(call).await?;
             let mut answer = Vec::new();

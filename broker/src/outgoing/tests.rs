@@ -176,3 +176,22 @@ async fn answer_that_is_too_large_or_too_slow_is_not_waited_for() {
     let hasty = Call { timeout: Duration::from_millis(50), ..call(&url) };
     assert_eq!(outgoing.tell(hasty).await.unwrap_err().outcome, "timeout");
 }
+
+#[tokio::test]
+async fn slow_program_is_asked_so_often_at_once_and_holds_up_no_other() {
+    let outgoing = outgoing(&["127.0.0.1"]);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let slow = format!("http://{}/", silent.local_addr().unwrap());
+    let hasty = Call { timeout: Duration::from_millis(200), ..call(&slow) };
+    let (port, _thread) = receiver("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+    let quick = format!("http://127.0.0.1:{port}/");
+    let other = Call { salt: &[2; 16], ..call(&quick) };
+    let asks = (0..=ASKED_MAX).map(|_| outgoing.ask(hasty));
+    let (failed, answered) =
+        tokio::join!(futures_util::future::join_all(asks), outgoing.ask(other));
+    assert_eq!(answered.unwrap(), b"{}");
+    let outcomes: Vec<String> = failed.into_iter().map(|came| came.unwrap_err().outcome).collect();
+    let turned_away = outcomes.iter().filter(|outcome| *outcome == "too many calls at once");
+    assert_eq!(turned_away.count(), 1, "{outcomes:?}");
+    assert!(outgoing.asked.lock().unwrap().is_empty(), "all places are given back");
+}

@@ -244,7 +244,8 @@ mod tests {
         assert!(BUILTINS.windows(2).all(|pair| pair[0].name < pair[1].name));
         for builtin in BUILTINS {
             assert!(is_name(builtin.name) && is_builtin(builtin.name));
-            let read = parse(&format!("/{} x", builtin.name));
+            let text = format!("/{} x", builtin.name);
+            let read = parse(&text);
             assert!(!matches!(read, Ok(Slash::Other(..))), "{}", builtin.name);
             if let Ok(read) = read {
                 assert_eq!(read.name(), builtin.name);

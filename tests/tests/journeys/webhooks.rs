@@ -2,7 +2,7 @@
 
 pub(crate) mod receiver;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt::Write as _};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -157,9 +157,11 @@ pub(crate) fn is_signed(received: &Received, secret: &str) -> bool {
 
 /// What `Parlor-Signature` has to be, apart from the code under test.
 pub(crate) fn signature(secret: &str, at: u64, body: &[u8]) -> String {
-    let own = tag(secret, &[format!("{at}.").as_bytes(), body].concat());
-    let hex: String = own.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("t={at},v1={hex}")
+    let mut signature = format!("t={at},v1=");
+    for byte in tag(secret, &[format!("{at}.").as_bytes(), body].concat()) {
+        write!(signature, "{byte:02x}").unwrap();
+    }
+    signature
 }
 
 fn tag(secret: &str, signed: &[u8]) -> Vec<u8> {
