@@ -32,6 +32,7 @@ mod extract;
 mod files;
 mod guard;
 mod headers;
+pub(crate) mod import;
 mod integrations;
 mod invites;
 mod llm;

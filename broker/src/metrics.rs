@@ -53,6 +53,8 @@ pub struct HttpMetrics {
     pub connections: IntGauge,
     /// Connections that were not accepted, by reason.
     pub refused: IntCounterVec,
+    /// Files of rooms, by outcome.
+    pub imports: IntCounterVec,
     /// New certificates, by what became of them.
     pub renewals: IntCounterVec,
 }
@@ -221,6 +223,11 @@ impl HttpMetrics {
                 &["route"],
             )?,
             connections: register.gauge("parlor_http_connections", "Open TCP connections.")?,
+            imports: register.counters(
+                "parlor_http_imports_total",
+                "Files of rooms that were to be imported.",
+                &["outcome"],
+            )?,
             refused: register.counters(
                 "parlor_http_connections_refused_total",
                 "Connections and upgrades that were not accepted.",

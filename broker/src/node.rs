@@ -16,6 +16,7 @@ use parlor_protocol::user::{ServerRole, User, UserRef};
 use parlor_runtime::{Clock, Config, Lifecycle};
 use parlor_store::Store;
 use parlor_store::record::{Checkpoint, RoomAccess};
+use tokio::sync::Semaphore;
 
 use crate::admission::Admission;
 use crate::committer::Committer;
@@ -88,6 +89,8 @@ pub struct Node {
     pub setup: SetupToken,
     /// Metrics.
     pub metrics: Metrics,
+    /// The one place for reading the file of a room.
+    pub importing: Arc<Semaphore>,
     /// Start, drain, stop.
     pub lifecycle: Lifecycle,
     /// Since when the node runs.

@@ -15,6 +15,7 @@ use parlor_llm::Providers;
 use parlor_runtime::{Clock, Config, Lifecycle};
 use parlor_store::Store;
 use prometheus::Registry;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -24,6 +25,7 @@ use crate::committer::{Committer, CommitterOptions};
 use crate::crowd::Crowds;
 use crate::edge::Listeners;
 use crate::files::{self, Files};
+use crate::http;
 use crate::metrics::Metrics;
 use crate::node::Node;
 use crate::outgoing::Outgoing;
@@ -161,6 +163,7 @@ impl Broker {
         listeners.serve(&node, lifecycle).map_err(StartError::Threads)?;
         lifecycle.spawn("files", files::keep(Arc::clone(&node)));
         lifecycle.spawn("sweep", sweep(Arc::clone(&node)));
+        lifecycle.spawn("imports", http::import::sweep(Arc::clone(&node)));
         if node.config.webhooks.enabled {
             lifecycle.spawn("webhooks", webhooks::run(Arc::clone(&node)));
         }
@@ -323,6 +326,7 @@ fn make_node(
         reads,
         revocations: Revocations::default(),
         setup: SetupToken::default(),
+        importing: Arc::new(Semaphore::new(1)),
         tls,
         config,
         clock,

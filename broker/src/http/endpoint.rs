@@ -205,6 +205,12 @@ impl Endpoint {
         self
     }
 
+    /// Takes a body of another media type, which its handler reads.
+    pub(crate) fn streams<T: JsonSchema>(mut self, media_type: &'static str) -> Self {
+        self.body.push((media_type, Schemas::add::<T>));
+        self
+    }
+
     /// Takes a JSON body or none.
     pub(crate) fn optional_body<T: JsonSchema>(mut self) -> Self {
         self.body_required = false;

@@ -15,9 +15,9 @@ use crate::refusal::{Outcome, Refusal};
 use crate::stream::ShardHandle;
 
 mod body;
-mod explain;
+pub(super) mod explain;
 
-pub(super) use body::{JsonBody, JsonOrForm, OptionalJson, read_bytes};
+pub(super) use body::{JsonBody, JsonOrForm, OptionalJson, discard, read_bytes};
 
 /// The guard has put the caller there; without a guard nobody is logged in.
 impl FromRequestParts<App> for Caller {

@@ -2,9 +2,9 @@
 
 use super::endpoint::Endpoint;
 use super::{
-    account, admin, auth, avatars, bots, commands, documents, events, export, files, integrations,
-    invites, llm, members, memory, messages, personal, problem, reading, rooms, search, system,
-    tokens, uploads, users, webhooks,
+    account, admin, auth, avatars, bots, commands, documents, events, export, files, import,
+    integrations, invites, llm, members, memory, messages, personal, problem, reading, rooms,
+    search, system, tokens, uploads, users, webhooks,
 };
 
 /// Returns every operation that is served and documented.
@@ -26,6 +26,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         reading::endpoints(),
         events::endpoints(),
         export::endpoints(),
+        import::endpoints(),
         search::endpoints(),
         uploads::endpoints(),
         files::endpoints(),

@@ -9,6 +9,7 @@ mod export;
 mod files;
 mod hidden;
 mod hooks;
+mod import;
 mod input;
 mod login;
 mod members;

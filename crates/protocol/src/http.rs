@@ -5,6 +5,7 @@ mod bot;
 mod command;
 mod file;
 mod hook;
+mod import;
 mod message;
 mod object;
 mod page;
@@ -31,6 +32,7 @@ pub use hook::{
     Integration, NewIntegrationAddress, NewWebhookSecret, PatchWebhookRequest, Redelivered,
     Webhook,
 };
+pub use import::{ImportReport, ImportedPerson};
 pub use message::{Cancelled, EditMessageRequest, PublishAndReply, PublishRequest};
 pub use page::{MemberPage, Page};
 pub use provider::{ProviderHealth, ProviderSummary, TestPromptRequest, TestPromptResponse};

@@ -47,7 +47,10 @@ async fn redacted_text_is_nowhere(place: Place) {
     // Everyone has it: in the memory of each node, and by each way of reading.
     for broker in stage.brokers() {
         let told = tell_all(broker, &ada, &bob, message, &file).await;
-        assert!([FIRST, SECOND, THIRD].iter().all(|word| told.contains(word)), "never there: {told}");
+        assert!(
+            [FIRST, SECOND, THIRD].iter().all(|word| told.contains(word)),
+            "never there: {told}"
+        );
     }
     bob.http.publish_and_wait(ROOM, &draft("@guide what is it?", None)).await.unwrap();
     assert!(prompts(&llm).contains(SECOND), "the bot never knew");

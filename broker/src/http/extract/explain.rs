@@ -10,7 +10,7 @@ use crate::refusal::{Outcome, Refusal};
 const NAME_MAX: usize = 64;
 
 /// Reads JSON.
-pub(super) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Outcome<T> {
+pub(in crate::http) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Outcome<T> {
     // serde would take a list for a struct, its items for the fields in their order.
     if bytes.trim_ascii_start().starts_with(b"[") {
         return Err(Refusal::new(Code::BadRequest, "The body must be a JSON object."));

@@ -28,6 +28,15 @@ section! {
         /// Largest head of an HTTP request.
         request_head: ByteSize = ByteSize::kib(8), where |s| (8 << 10..=64 << 10).contains(&s.get()) => "must be from 8KiB to 64KiB";
 
+        /// Largest file of a room that is imported.
+        import: ByteSize = ByteSize::mib(1_024), where |s| s.get() >= 1 << 20 => "must be at least 1MiB";
+        /// Messages of such a file. While it is read the node remembers each of them with about 40 bytes.
+        import_messages: usize = 1_000_000, where |n| *n >= 1 => "must be at least 1";
+        /// People whom such a file may name.
+        import_people: usize = 100_000, where |n| *n >= 1 => "must be at least 1";
+        /// A file of which nothing was written for so long is taken back: whoever read it has died.
+        import_idle: Duration = Duration::from_mins(10), where |d| d.as_secs() >= 1 => "must be at least 1s";
+
         /// Rooms that one connection may subscribe to.
         subscriptions: usize = 200, where |n| *n >= 1 => "must be at least 1";
         /// Commands of one connection that may be in work at the same time.

@@ -1,0 +1,529 @@
+//! Rooms of files: what comes out is what went in, and nothing comes of a file that is not in order.
+
+use futures_util::{StreamExt as _, stream};
+use parlor_protocol::room_file::LINE_MAX;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::api::{Answer, Api};
+use crate::harness::TestNode;
+
+const ADA: &str = "00000000-0000-4000-8000-00000000000a";
+const BOB: &str = "00000000-0000-4000-8000-00000000000b";
+const GUIDE: &str = "00000000-0000-4000-8000-00000000000c";
+const TIME: &str = "2026-01-31T12:00:00.000Z";
+
+/// Sends a file.
+async fn import(api: &Api, query: &str, file: impl Into<reqwest::Body>) -> Answer {
+    let request = api.request(reqwest::Method::POST, &format!("/v1/rooms/import{query}"));
+    api.send(request.header("content-type", "application/jsonl").body(file)).await
+}
+
+/// The id of the `n`th message.
+fn id(n: u64) -> String {
+    format!("00000000-0000-4000-9000-{n:012}")
+}
+
+fn person(id: &str, username: &str, kind: &str) -> Value {
+    json!({"type": "person", "id": id, "username": username, "display_name": username, "kind": kind})
+}
+
+fn member(person: &str, role: &str) -> Value {
+    json!({"type": "member", "person": person, "role": role, "joined_at": TIME})
+}
+
+fn message(n: u64, author: &str, body: &str) -> Value {
+    json!({
+        "type": "message", "id": id(n), "seq": n, "author": author, "body": body,
+        "status": "complete", "created_at": TIME,
+    })
+}
+
+fn reaction(n: u64, emoji: &str, by: &str) -> Value {
+    json!({"type": "reaction", "message": id(n), "emoji": emoji, "by": by, "at": TIME})
+}
+
+fn version(n: u64, body: &str) -> Value {
+    json!({"type": "version", "message": id(n), "body": body, "at": TIME})
+}
+
+/// The same line with other fields.
+fn with(mut line: Value, fields: Value) -> Value {
+    line.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    line
+}
+
+fn header() -> Value {
+    json!({
+        "format": "parlor.room", "version": 1, "exported_at": TIME, "wallpaper": "roses",
+        "room": {"slug": "den", "name": "Den", "kind": "private", "created_at": TIME},
+    })
+}
+
+/// A room of two people and a bot, before its messages.
+fn begun() -> Vec<Value> {
+    vec![
+        header(),
+        person(ADA, "ada", "user"),
+        member(ADA, "owner"),
+        person(BOB, "bob", "user"),
+        member(BOB, "member"),
+        person(GUIDE, "guide2", "bot"),
+    ]
+}
+
+/// Writes lines, and the last one for them.
+fn file(lines: &[Value]) -> String {
+    let whole: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let hash = Sha256::digest(&whole);
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let many = |kind: &str| lines.iter().filter(|line| line["type"] == kind).count();
+    let end = json!({
+        "type": "end", "people": many("person"), "members": many("member"),
+        "messages": many("message"), "versions": many("version"),
+        "reactions": many("reaction"), "sha256": hash,
+    });
+    format!("{whole}{end}\n")
+}
+
+/// A file with what comes after the beginning.
+fn of(lines: Vec<Value>) -> String {
+    file(&begun().into_iter().chain(lines).collect::<Vec<_>>())
+}
+
+/// What must be the same in a room and in the room of its file: everything but ids, positions and
+/// where names are from.
+fn essence(file: &str) -> Vec<Value> {
+    let mut names: Vec<(String, String)> = Vec::new();
+    let mut lines: Vec<Value> =
+        file.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for line in &lines {
+        let kind = line["type"].as_str().unwrap_or_default();
+        if let ("person" | "message", Some(id)) = (kind, line["id"].as_str()) {
+            names.push((id.to_owned(), format!("{kind} {}", names.len())));
+        }
+    }
+    for line in &mut lines {
+        let mut text = line.to_string().replace("-imported", "");
+        for (id, name) in &names {
+            text = text.replace(id, name);
+        }
+        *line = serde_json::from_str(&text).unwrap();
+        let fields = line.as_object_mut().unwrap();
+        for field in ["seq", "exported_at", "sha256"] {
+            fields.remove(field);
+        }
+        if let Some(room) = fields.get_mut("room") {
+            room.as_object_mut().unwrap().remove("slug");
+        }
+    }
+    lines
+}
+
+/// Talks a while in a public room of three, and returns it.
+async fn talk(ada: &Api, bob: &Api, name: &str) -> String {
+    let room = ada.room(name, "public").await;
+    bob.put(&format!("/v1/rooms/{room}/members/me"), json!({})).await.expect(204);
+    let path = format!("/v1/rooms/{room}/messages");
+    let say = async |who: &Api, body: Value| {
+        let said = who.post(&path, body).await.expect(201);
+        said["id"].as_str().unwrap().to_owned()
+    };
+    let first = say(ada, json!({"body": "one @bob"})).await;
+    for text in ["two @bob", "three @bob"] {
+        ada.patch(&format!("{path}/{first}"), json!({"body": text})).await.expect(200);
+    }
+    say(bob, json!({"body": "a thread", "thread": first})).await;
+    say(bob, json!({"body": "an answer", "reply_to": first})).await;
+    for (who, emoji) in [(bob, "👍"), (ada, "🎉"), (ada, "👍")] {
+        who.put(&format!("{path}/{first}/reactions/{emoji}"), json!({})).await.expect(204);
+    }
+    ada.put(&format!("{path}/{first}/pin"), json!({})).await.expect(204);
+    let gone = say(bob, json!({"body": "not for anyone"})).await;
+    bob.delete(&format!("{path}/{gone}")).await.expect(204);
+    say(ada, json!({"body": "@room zebra crossing"})).await;
+    // More than is written at once.
+    for n in 0..20 {
+        say(bob, json!({"body": format!("line {n}")})).await;
+    }
+    ada.patch(&format!("/v1/rooms/{room}"), json!({"topic": "stripes"})).await.expect(200);
+    room
+}
+
+#[tokio::test]
+async fn room_of_a_file_is_the_room_that_it_was_made_of() {
+    let node = TestNode::start().await;
+    let root = Api::admin(&node).await;
+    let (ada, bob) = (Api::register(&node, "ada").await, Api::register(&node, "bob").await);
+    let room = talk(&ada, &bob, "Zoo").await;
+    let exported = bob.get(&format!("/v1/rooms/{room}/export")).await.text;
+    assert!(!exported.contains("not for anyone"));
+
+    // People who are told are who they are here; then nothing differs.
+    let report = import(&root, "?map=ada=ada,bob=bob", exported.clone()).await.expect(201);
+    let copy = report["room"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(report["room"]["slug"], "zoo-2");
+    assert_eq!(report["counts"]["messages"], 25);
+    assert_eq!(report["people"][0], json!({"username": "ada", "here": "ada", "existing": true}));
+    let again = ada.get(&format!("/v1/rooms/{copy}/export")).await.text;
+    assert_eq!(essence(&again), essence(&exported));
+    // Nothing of it is new to them, and they can go on.
+    let seen = bob.get(&format!("/v1/rooms/{copy}")).await.expect(200);
+    assert_eq!((&seen["unread"], &seen["mentions"]), (&json!(0), &json!(0)));
+    assert_eq!(seen["read_seq"], seen["seq"]);
+    assert_eq!(seen["role"], "member");
+    let found = ada.get(&format!("/v1/search?q=zebra&room={copy}")).await.expect(200);
+    assert_eq!(found["items"].as_array().unwrap().len(), 1);
+    let texts = format!("/v1/rooms/{copy}/messages/{}/versions", first_message(&ada, &copy).await);
+    assert_eq!(ada.get(&texts).await.expect(200)["items"][0]["body"], "one @bob");
+    ada.say(&copy, "@bob on we go").await;
+    let seen = bob.get(&format!("/v1/rooms/{copy}")).await.expect(200);
+    assert_eq!((&seen["unread"], &seen["mentions"]), (&json!(1), &json!(1)));
+
+    // Without being told it takes nobody for anybody. Twice is two rooms.
+    let mut slugs = Vec::new();
+    for _ in 0..2 {
+        let report = import(&root, "", exported.clone()).await.expect(201);
+        slugs.push(report["room"]["slug"].as_str().unwrap().to_owned());
+        assert_eq!(report["room"]["role"], "owner", "somebody has to rule");
+        assert!(report["people"].as_array().unwrap().iter().all(|who| who["existing"] == false));
+    }
+    assert_eq!(slugs, ["zoo-3", "zoo-4"]);
+    let strange = root.get("/v1/rooms/zoo-3/export").await.text;
+    let of_people = |file: &str| -> Vec<Value> {
+        let lines = essence(file).into_iter();
+        lines
+            .filter(|line| {
+                ["message", "version", "reaction"].contains(&line["type"].as_str().unwrap_or(""))
+            })
+            .collect()
+    };
+    assert_eq!(of_people(&strange).len(), of_people(&exported).len());
+    let ada_there = root.get("/v1/users/ada-imported").await.expect(200);
+    assert_eq!(ada_there["display_name"], "ada");
+    assert_eq!(root.get("/v1/users/ada-imported-2").await.status, 200);
+    let login = json!({"username": "ada-imported", "password": super::api::PASSWORD});
+    Api::anonymous(&node).post("/v1/auth/token", login).await.refused("unauthenticated");
+}
+
+async fn first_message(api: &Api, room: &str) -> String {
+    let page = api.get(&format!("/v1/rooms/{room}/messages?after=0")).await.expect(200);
+    page["items"][0]["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn file_is_only_checked_when_that_is_asked_for() {
+    let node = TestNode::start().await;
+    let root = Api::admin(&node).await;
+    let good = of(vec![message(1, ADA, "hi")]);
+    let report = import(&root, "?dry_run=true", good).await.expect(200);
+    assert_eq!(report["dry_run"], true);
+    assert_eq!(report["counts"]["messages"], 1);
+    assert_eq!(root.get("/v1/rooms/den").await.status, 404);
+    assert_eq!(root.get("/v1/users/ada-imported").await.status, 404);
+    import(&root, "?dry_run=true", of(vec![message(1, ADA, "")]))
+        .await
+        .refused("validation_failed");
+}
+
+#[tokio::test]
+async fn only_administrators_import_and_only_they_say_who_somebody_is() {
+    let node = TestNode::start().await;
+    let root = Api::admin(&node).await;
+    let eve = Api::register(&node, "eve").await;
+    let good = of(vec![message(1, ADA, "hi")]);
+    import(&eve, "", good.clone()).await.refused("forbidden");
+    import(&Api::anonymous(&node), "", good.clone()).await.refused("unauthenticated");
+    for (map, code) in [
+        ("ada=nobody", "unknown"),
+        ("zoe=eve", "unknown"),
+        ("ada", "invalid"),
+        ("ada=eve,bob=eve", "invalid"),
+        ("ada=eve,ada=root", "invalid"),
+    ] {
+        let refused = import(&root, &format!("?map={map}"), good.clone()).await;
+        assert_eq!(refused.fields(), [("map".to_owned(), code.to_owned())], "{map}");
+    }
+    let report = import(&root, "?map=ada=eve", good).await.expect(201);
+    // She rules; whoever brought the file is not even in.
+    assert_eq!(report["room"]["role"], Value::Null);
+    let said = eve.get("/v1/rooms/den/messages").await.expect(200);
+    assert_eq!(said["items"][0]["sender"]["username"], "eve");
+}
+
+/// Files that are not in order, each with the line and field that are told.
+fn broken() -> Vec<(&'static str, String, String)> {
+    let mut files: Vec<(&'static str, String, String)> = Vec::new();
+    let mut add = |what: &'static str, place: &str, file: String| {
+        files.push((what, place.to_owned(), file));
+    };
+    let good = of(vec![message(1, ADA, "hi")]);
+    let replaced = |line: usize, by: Value| {
+        let mut lines: Vec<Value> = begun();
+        lines[line - 1] = by;
+        file(&lines)
+    };
+    let third = |m: Value| of(vec![message(1, ADA, "hi"), message(2, BOB, "ho"), m]);
+
+    add("other version", "line 1: version", replaced(1, with(header(), json!({"version": 2}))));
+    add("other format", "line 1: format", replaced(1, with(header(), json!({"format": "x"}))));
+    add("no format", "line 1: format", replaced(1, json!({"type": "person"})));
+    add(
+        "name",
+        "line 1: room.name",
+        replaced(
+            1,
+            with(
+                header(),
+                json!({"room": {
+        "slug": "den", "name": "de\u{430}n", "kind": "private", "created_at": TIME}}),
+            ),
+        ),
+    );
+    add("empty", "line 1: type", String::new());
+    add("cut", "line 8: type", good.lines().take(7).map(|line| format!("{line}\n")).collect());
+    let seventh = good.match_indices('\n').nth(5).unwrap().0;
+    add("cut in a line", "line 7", good[..seventh + 20].to_owned());
+    add("deep", "line 7", good[..=seventh].to_owned() + &"[".repeat(5_000));
+    add("changed", "line 8: sha256", good.replacen("\"hi\"", "\"ho\"", 1));
+    add("counts", "line 8: messages", good.replacen("\"messages\":1", "\"messages\":2", 1));
+    add("more", "line 9", format!("{good}{{}}\n"));
+    add("garbage", "line 1", "\u{1}\u{2}garbage".to_owned());
+    add("list", "line 1", "[1,2]\n".to_owned());
+    add("kind of line", "line 7: type", of(vec![json!({"type": "poem"})]));
+    add("same person", "line 7: id", of(vec![person(ADA, "ada3", "user")]));
+    add(
+        "same name",
+        "line 7: username",
+        of(vec![person("00000000-0000-4000-8000-00000000000d", "ADA", "user")]),
+    );
+    add(
+        "look-alike",
+        "line 7: display_name",
+        of(vec![with(
+            person("00000000-0000-4000-8000-00000000000d", "zoe", "user"),
+            json!({"display_name": "z\u{43e}e"}),
+        )]),
+    );
+    add(
+        "name of a path",
+        "line 7: username",
+        of(vec![person("00000000-0000-4000-8000-00000000000d", "../x", "user")]),
+    );
+    add("unknown role", "line 7: role", of(vec![member(GUIDE, "emperor")]));
+    add("bot as owner", "line 7: role", of(vec![member(GUIDE, "owner")]));
+    add("member twice", "line 7: person", of(vec![member(BOB, "member")]));
+    add("member late", "line 8: type", of(vec![message(1, ADA, "hi"), member(GUIDE, "member")]));
+    add("stranger", "line 7: author", of(vec![message(1, &id(9), "hi")]));
+    add("no owner", "line 7: members", replaced(3, member(ADA, "moderator")));
+    add("same message", "line 9: id", third(message(1, ADA, "hi")));
+    add("order", "line 9: seq", third(with(message(3, ADA, "hi"), json!({"seq": 2}))));
+    add("blank", "line 9: body", third(message(3, ADA, "  ")));
+    add("control", "line 9: body", third(message(3, ADA, "a\u{0}b")));
+    add(
+        "reply to later",
+        "line 9: reply_to",
+        third(with(message(3, ADA, "x"), json!({"reply_to": id(4)}))),
+    );
+    add(
+        "reply to itself",
+        "line 9: reply_to",
+        third(with(message(3, ADA, "x"), json!({"reply_to": id(3)}))),
+    );
+    add(
+        "thread of none",
+        "line 9: thread",
+        third(with(message(3, ADA, "x"), json!({"thread": id(3)}))),
+    );
+    add(
+        "nested thread",
+        "line 9: thread",
+        of(vec![
+            message(1, ADA, "hi"),
+            with(message(2, ADA, "x"), json!({"thread": id(1)})),
+            with(message(3, ADA, "x"), json!({"thread": id(2)})),
+        ]),
+    );
+    add(
+        "mention twice",
+        "line 9: mentions[1]",
+        third(with(message(3, ADA, "x"), json!({"mentions": [BOB, BOB]}))),
+    );
+    add(
+        "removed text",
+        "line 9: body",
+        third(with(message(3, ADA, "secret"), json!({"redacted_at": TIME}))),
+    );
+    add(
+        "still streaming",
+        "line 9: status",
+        third(with(message(3, ADA, "x"), json!({"status": "streaming"}))),
+    );
+    add(
+        "reply of a person",
+        "line 9: status",
+        third(with(message(3, ADA, "x"), json!({"status": "completed"}))),
+    );
+    add(
+        "time",
+        "line 9: created_at",
+        third(with(message(3, ADA, "x"), json!({"created_at": "noon"}))),
+    );
+    add("version of an unchanged one", "line 9: message", third(version(2, "old")));
+    add("version of another", "line 9: message", third(version(1, "old")));
+    add(
+        "reaction twice",
+        "line 10: by",
+        of(vec![
+            message(1, ADA, "hi"),
+            message(2, BOB, "ho"),
+            reaction(2, "👍", BOB),
+            reaction(2, "👍", BOB),
+        ]),
+    );
+    add("reaction of spaces", "line 9: emoji", third(reaction(2, "a b", BOB)));
+    add("long line", "line 7", of(vec![message(1, ADA, &"x".repeat(LINE_MAX))]));
+    files
+}
+
+#[tokio::test]
+async fn file_that_is_not_in_order_is_refused_with_its_line_and_leaves_nothing() {
+    let node = TestNode::start().await;
+    let root = Api::admin(&node).await;
+    let users = root.get("/v1/admin/users?limit=200").await.expect(200)["items"].clone();
+    for (what, place, file) in broken() {
+        let refused = import(&root, "", file).await;
+        refused.refused("validation_failed");
+        let told = refused.fields().first().map(|(field, _)| field.clone()).unwrap_or_default();
+        assert_eq!(told, place, "{what}: {}", refused.text);
+    }
+    let mut invalid = of(vec![message(1, ADA, "hi")]).into_bytes();
+    let place = invalid.windows(4).position(|word| word == b"\"hi\"").unwrap();
+    invalid[place + 1] = 0xff;
+    let refused = import(&root, "", invalid).await;
+    assert_eq!(refused.fields(), [("line 7".to_owned(), "utf8".to_owned())]);
+    // A text that is larger than a message may be.
+    let large = of(vec![message(1, ADA, &"x".repeat(17 << 10))]);
+    let refused = import(&root, "", large).await;
+    assert_eq!(refused.fields(), [("line 7: body".to_owned(), "too_large".to_owned())]);
+
+    let left = root.get("/v1/admin/users?limit=200").await.expect(200)["items"].clone();
+    assert_eq!(left, users);
+    assert_eq!(root.get("/v1/rooms/den").await.status, 404);
+    let idle = node.node().store.list_idle_imports(std::time::Duration::ZERO).await.unwrap();
+    assert_eq!(idle, []);
+    // The same people and messages can still come.
+    import(&root, "", of(vec![message(1, ADA, "hi")])).await.expect(201);
+    let counted = &node.node().metrics.http.imports;
+    assert_eq!(counted.with_label_values(&["done"]).get(), 1);
+    assert_eq!(counted.with_label_values(&["refused"]).get(), broken().len() as u64 + 2);
+}
+
+#[tokio::test]
+async fn size_people_and_messages_of_a_file_are_bounded() {
+    let node = TestNode::start_with(|config| config.limits.import_messages = 1).await;
+    let root = Api::admin(&node).await;
+    let refused = import(&root, "", of(vec![message(1, ADA, "hi"), message(2, ADA, "ho")])).await;
+    assert_eq!(refused.fields(), [("line 8".to_owned(), "too_many".to_owned())]);
+    let node = TestNode::start_with(|config| config.limits.import_people = 2).await;
+    let root = Api::admin(&node).await;
+    let refused = import(&root, "", of(vec![message(1, ADA, "hi")])).await;
+    assert_eq!(refused.fields(), [("line 6".to_owned(), "too_many".to_owned())]);
+    let node = TestNode::start_with(|config| {
+        config.limits.import = parlor_runtime::config::ByteSize::kib(1);
+    })
+    .await;
+    let root = Api::admin(&node).await;
+    let large = of(vec![message(1, ADA, &"x".repeat(2 << 10))]);
+    import(&root, "", large).await.refused("payload_too_large");
+    assert_eq!(root.get("/v1/rooms/den").await.status, 404);
+}
+
+#[tokio::test]
+async fn only_one_file_is_read_at_a_time_and_one_that_stops_leaves_nothing() {
+    let node = TestNode::start().await;
+    let root = Api::admin(&node).await;
+    let good = of(vec![message(1, ADA, "hi")]);
+    let begin = good[..400].to_owned();
+    // It goes no further.
+    let body = stream::iter([Ok::<_, std::io::Error>(begin)]).chain(stream::pending());
+    let sending = {
+        let root = root.clone();
+        tokio::spawn(async move {
+            let request = root.request(reqwest::Method::POST, "/v1/rooms/import");
+            request.body(reqwest::Body::wrap_stream(body)).send().await
+        })
+    };
+    let store = &node.node().store;
+    while store.list_idle_imports(std::time::Duration::ZERO).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let room = store.list_idle_imports(std::time::Duration::ZERO).await.unwrap()[0];
+    import(&root, "", good).await.refused("unavailable");
+    // Nobody sees it, not even by its id.
+    assert_eq!(root.get(&format!("/v1/rooms/{room}")).await.status, 404);
+    assert_eq!(root.get("/v1/rooms").await.expect(200)["items"].as_array().unwrap().len(), 1);
+    sending.abort();
+    while !store.list_idle_imports(std::time::Duration::ZERO).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(root.get("/v1/users/ada-imported").await.status, 404);
+}
+
+/// A message, its texts, reactions, a removed one and a bot's reply are events that can be resumed.
+#[tokio::test]
+async fn log_of_an_imported_room_can_be_followed_from_its_beginning() {
+    let node = TestNode::start().await;
+    let root = Api::admin(&node).await;
+    let file = of(vec![
+        with(message(1, ADA, "now"), json!({"edits": 1, "edited_at": TIME, "mentions": [BOB]})),
+        version(1, "before"),
+        reaction(1, "👍", BOB),
+        with(message(2, BOB, ""), json!({"redacted_at": TIME})),
+        with(
+            message(3, GUIDE, "reply"),
+            json!({
+                "status": "completed", "bot": {"trigger": id(1), "provider": "demo", "model": "m"},
+                "usage": {"prompt_tokens": 1, "completion_tokens": 2, "estimated": false},
+            }),
+        ),
+        with(
+            message(5, ADA, "see"),
+            json!({
+                "attachments": [{"id": id(8), "name": "a.txt", "media_type": "text/plain", "bytes": 3}],
+            }),
+        ),
+    ]);
+    let report = import(&root, "", file).await.expect(201);
+    assert_eq!(report["attachments_left_out"], 1);
+    let room = report["room"]["id"].as_str().unwrap();
+    let seq = report["room"]["seq"].as_u64().unwrap();
+    let events = node.node().store.read_events(room.parse().unwrap(), 0, 100).await.unwrap();
+    let kinds: Vec<&str> = events.iter().map(|event| event.body.kind()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "room.created",
+            "member.joined",
+            "member.joined",
+            "message.created",
+            "message.edited",
+            "reaction.added",
+            "message.created",
+            "message.redacted",
+            "message.created",
+            "message.created",
+            "member.joined",
+        ]
+    );
+    assert!(events.iter().zip(1..).all(|(event, seq)| event.seq == seq));
+    assert_eq!(seq, events.len() as u64);
+    let listed = root.get(&format!("/v1/rooms/{room}/messages")).await.expect(200);
+    let reply = &listed["items"][2];
+    assert_eq!(
+        (&reply["status"], &reply["usage"]["completion_tokens"]),
+        (&json!("completed"), &json!(2))
+    );
+    assert_eq!(reply["bot"]["trigger"], listed["items"][0]["id"]);
+    assert_eq!(listed["items"][0]["created_at"], TIME);
+}
