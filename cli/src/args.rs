@@ -5,9 +5,9 @@ use parlor_runtime::config::Program;
 
 use crate::context::Context;
 use crate::{
-    account, admin, bench, bot_worker, bots, broker, chat, commands, config, doctor, files,
-    generate, health, history, integrations, messages, migrate, rooms, search, send, serve, tail,
-    tokens, users, webhooks,
+    account, admin, backup, bench, bot_worker, bots, broker, chat, commands, config, doctor, files,
+    generate, health, history, import, integrations, messages, migrate, rooms, search, send, serve,
+    tail, tokens, users, webhooks,
 };
 
 /// Chat rooms that people and language models share.
@@ -100,6 +100,8 @@ pub(crate) enum Command {
     BotWorker(bot_worker::BotWorkerArgs),
     /// Bring the database to this version
     Migrate(migrate::MigrateArgs),
+    /// Copy the data folder, also while the server runs
+    Backup(backup::BackupArgs),
     /// Make an account and log in
     Register(account::RegisterArgs),
     /// Log in
@@ -116,6 +118,8 @@ pub(crate) enum Command {
     Tail(tail::TailArgs),
     /// Show or export what was written in a room
     History(history::HistoryArgs),
+    /// Make a room of a file that `history --export` has written; for administrators
+    Import(import::ImportArgs),
     /// Look at single messages, change, remove and pin them
     Messages(messages::MessagesArgs),
     /// Find messages
@@ -160,6 +164,7 @@ impl Command {
             Self::Broker(args) => broker::run(args).await,
             Self::BotWorker(args) => bot_worker::run(args).await,
             Self::Migrate(args) => migrate::run(&args, context).await,
+            Self::Backup(args) => backup::run(&args, context).await,
             Self::Register(args) => account::register(args, context).await,
             Self::Login(args) => account::login(args, context).await,
             Self::Logout(args) => account::logout(&args, context).await,
@@ -168,6 +173,7 @@ impl Command {
             Self::Send(args) => send::run(args, context).await,
             Self::Tail(args) => tail::run(&args, context).await,
             Self::History(args) => history::run(&args, context).await,
+            Self::Import(args) => import::run(args, context).await,
             Self::Messages(args) => messages::run(args, context).await,
             Self::Search(args) => search::run(&args, context).await,
             Self::Rooms(args) => rooms::run(args, context).await,

@@ -2,6 +2,7 @@
 //! say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parlor_broker::start::Backends;
 use parlor_bus::{Bus, LocalBus};
@@ -55,6 +56,10 @@ pub(crate) async fn open(
         // Whoever held a job was a process before this one: the folder is locked.
         opened.store.release_all_leases().await?;
         opened.store.release_webhooks().await?;
+        for room in opened.store.list_idle_imports(Duration::ZERO).await? {
+            tracing::info!(%room, "an import that was not finished is taken back");
+            opened.store.abandon_import(room).await?;
+        }
     }
     let selection = select_providers(&config.llm).await?;
     tracing::info!(provider = selection.default, reason = selection.reason, "model provider");

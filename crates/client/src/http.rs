@@ -31,6 +31,7 @@ mod bots;
 mod commands;
 mod files;
 mod hooks;
+mod import;
 pub(crate) mod messages;
 mod reading;
 mod refresh;

@@ -4,6 +4,7 @@
 //! locked against a second process for as long as the store lives.
 
 mod append;
+mod backup;
 mod bots;
 mod codec;
 mod crowds;
@@ -41,6 +42,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rusqlite::Connection;
 
+pub use self::backup::back_up;
 use self::fault::Outcome;
 use self::open::DataFolder;
 pub use self::open::OpenError;

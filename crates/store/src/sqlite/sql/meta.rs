@@ -24,6 +24,8 @@ pub(in crate::sqlite) const READER_PRAGMAS: &str = "
 ";
 
 statements! {
+    /// One file with everything that is committed, and nothing that is not used.
+    BACK_UP = "VACUUM INTO ?1";
     BEGIN = "BEGIN IMMEDIATE";
     BEGIN_READ = "BEGIN DEFERRED";
     COMMIT = "COMMIT";
