@@ -3,12 +3,14 @@
 import type { HttpClient } from './http.js';
 import type { Login } from './tokens.js';
 import type {
+  ImportReport,
   Invite,
   InvitePreview,
   Member,
   Message,
   Operations,
   Page,
+  RawBody,
   Room,
   RoomKind,
   ServerInfo,
@@ -129,6 +131,19 @@ export class Api {
     const path = `/v1/rooms/${encodeURIComponent(room)}/export`;
     const options = { query: { format }, headers: { accept: '*/*' }, timeoutMs: 0 };
     return (await this.http.send('GET', path, options)).blob();
+  }
+
+  /**
+   * Makes a room of a file that `exportRoom` gave as `jsonl`; for administrators. `map` says who its
+   * people are here: `old=new,old=new`.
+   */
+  importRoom(
+    file: RawBody,
+    options: { map?: string; dry_run?: boolean } = {},
+  ): Promise<ImportReport> {
+    const headers = { 'content-type': 'application/jsonl' };
+    const request = { raw: file, query: { ...options }, headers, timeoutMs: 0 };
+    return this.http.json('POST', '/v1/rooms/import', request);
   }
 
   /** Makes a link that lets its holders join. */
