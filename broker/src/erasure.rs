@@ -58,6 +58,8 @@ pub(crate) async fn advance(node: &Node, erasure: Erasure) -> Outcome<()> {
         }
         node.store.forget_past_room(user, room).await?;
     }
+    // Whatever else is held of the user, such as files, goes here: before the erasure is finished, and
+    // so that it can be done twice.
     if node.now().as_millis() - at.as_millis() > LINGER_MS {
         node.store.finish_erasure(user).await?;
     }

@@ -11,7 +11,7 @@ use parlor_domain::permission::Refused as RuleRefused;
 use parlor_protocol::code::{Code, FieldError, Problem};
 use parlor_protocol::frame;
 use parlor_protocol::limits::PINS_MAX;
-use parlor_store::people::LastAdmin;
+use parlor_store::people::{FORMER_NAME_HELD, FORMER_NAMES_MAX, LastAdmin};
 use parlor_store::record::{RoomConflict, UserConflict};
 use parlor_store::{AppendRefused, StoreError};
 
@@ -195,7 +195,8 @@ impl From<AppendRefused> for Refusal {
             }
             AppendRefused::NotAnOwner => Self::new(
                 Code::Conflict,
-                "Only a person other than yourself can become the owner of the room.",
+                "Only another person, whose account is not deactivated, can become the owner of the \
+                 room.",
             ),
             AppendRefused::Deserted => {
                 Self::new(Code::Conflict, "Nobody else is in the room: delete it.")
@@ -239,6 +240,16 @@ impl From<UserConflict> for Refusal {
         let field = match conflict {
             UserConflict::Username => "username",
             UserConflict::Email => "email",
+            UserConflict::TooManyNames => {
+                let days = FORMER_NAME_HELD.as_secs() / 86_400;
+                let detail = format!(
+                    "may change {FORMER_NAMES_MAX} times within {days} days: each former name is \
+                     held for its owner"
+                );
+                let mut refusal = Self::field("username", "too_often", detail);
+                refusal.code = Code::Conflict;
+                return refusal;
+            }
             UserConflict::AdminExists => {
                 return Self::new(Code::Conflict, "The first administrator exists already.");
             }

@@ -1,4 +1,6 @@
-//! `register`, `login`, `logout`, `whoami`.
+//! `register`, `login`, `logout`, `whoami`, `account`.
+
+pub(crate) mod own;
 
 use anyhow::Context as _;
 use clap::Args;

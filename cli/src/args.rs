@@ -110,6 +110,8 @@ pub(crate) enum Command {
     Logout(account::LogoutArgs),
     /// Tell who is logged in, and where
     Whoami,
+    /// Look after your own account
+    Account(account::own::AccountArgs),
     /// Talk in a room
     Chat(chat::ChatArgs),
     /// Write one message
@@ -130,7 +132,7 @@ pub(crate) enum Command {
     Bots(bots::BotsArgs),
     /// Download attachments, set my picture
     Files(files::FilesArgs),
-    /// Look at profiles
+    /// Look at profiles, and close accounts of others
     Users(users::UsersArgs),
     /// Other programs that post into a room
     Integrations(integrations::IntegrationsArgs),
@@ -169,6 +171,7 @@ impl Command {
             Self::Login(args) => account::login(args, context).await,
             Self::Logout(args) => account::logout(&args, context).await,
             Self::Whoami => account::whoami(context).await,
+            Self::Account(args) => account::own::run(args, context).await,
             Self::Chat(args) => chat::run(&args, context).await,
             Self::Send(args) => send::run(args, context).await,
             Self::Tail(args) => tail::run(&args, context).await,

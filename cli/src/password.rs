@@ -35,6 +35,21 @@ impl PasswordArgs {
         }
         Ok(password)
     }
+
+    /// Returns the password that is to take the place of the one that was read.
+    pub(crate) fn read_next(&self, context: &Context) -> anyhow::Result<Secret<String>> {
+        if self.password_stdin {
+            return read_line().context("read the new password from standard input");
+        }
+        if let Some(password) = context.sources.variable("PARLOR_NEW_PASSWORD") {
+            return Ok(Secret::from(password));
+        }
+        let password = prompt(context, "New password: ")?;
+        if *prompt(context, "Again: ")?.expose() != *password.expose() {
+            return Err(Usage("the two passwords differ".to_owned()).into());
+        }
+        Ok(password)
+    }
 }
 
 /// Asks for a secret on the terminal.

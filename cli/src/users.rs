@@ -1,11 +1,15 @@
-//! `users`: profiles and presence.
+//! `users`: profiles and presence, and what administrators do with accounts.
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use parlor_client::{ClientError, Http};
+use parlor_protocol::http::{EraseUserRequest, PatchUserRequest};
 use parlor_protocol::user::UserKind;
 use serde_json::json;
 
+use crate::account::own::Messages;
 use crate::context::Context;
+use crate::plain;
 use crate::render::status_name;
 
 #[derive(Debug, Args)]
@@ -21,13 +25,57 @@ enum UsersCommand {
         /// User name
         username: String,
     },
+    /// End all logins of a user and let them not log in; for administrators
+    Deactivate {
+        /// User name
+        username: String,
+    },
+    /// Let a user log in again; for administrators
+    Reactivate {
+        /// User name
+        username: String,
+    },
+    /// Erase the account of a person, which cannot be undone; for administrators
+    Erase {
+        /// User name
+        username: String,
+        /// What becomes of their messages
+        #[arg(long, value_enum, value_name = "WHAT")]
+        messages: Messages,
+    },
 }
 
 pub(crate) async fn run(args: UsersArgs, context: &Context) -> anyhow::Result<()> {
-    let UsersCommand::Show { username } = args.command;
     let http = context.http()?;
-    let user = http.user(&username).await.context("show the user")?;
-    let presence = http.presence(&username).await.context("show the user's presence")?;
+    match args.command {
+        UsersCommand::Show { username } => show(&http, &username, context).await,
+        UsersCommand::Deactivate { username } => {
+            set_active(&http, &username, false).await.context("deactivate the user")?;
+            context.out.note(&format!("{} is deactivated", plain::line(&username)));
+            Ok(())
+        }
+        UsersCommand::Reactivate { username } => {
+            set_active(&http, &username, true).await.context("reactivate the user")?;
+            context.out.note(&format!("{} may log in again", plain::line(&username)));
+            Ok(())
+        }
+        UsersCommand::Erase { username, messages } => {
+            let request = EraseUserRequest { messages: messages.into() };
+            http.erase_user(&username, &request).await.context("erase the account")?;
+            context.out.note(&format!("{} is erased", plain::line(&username)));
+            Ok(())
+        }
+    }
+}
+
+async fn set_active(http: &Http, username: &str, active: bool) -> Result<(), ClientError> {
+    let request = PatchUserRequest { active: Some(active), role: None };
+    http.patch_user(username, &request).await.map(drop)
+}
+
+async fn show(http: &Http, username: &str, context: &Context) -> anyhow::Result<()> {
+    let user = http.user(username).await.context("show the user")?;
+    let presence = http.presence(username).await.context("show the user's presence")?;
     if context.out.json {
         return Ok(context.out.json(&json!({"user": user, "presence": presence}))?);
     }

@@ -8,3 +8,12 @@ CREATE TABLE erasures (
     -- Whether the texts of their messages go as well.
     redact INTEGER NOT NULL CHECK (redact IN (0, 1))
 ) STRICT, WITHOUT ROWID;
+
+-- Names that people had before the one they have now: nobody else can take them for a while.
+CREATE TABLE former_names (
+    name  TEXT    NOT NULL PRIMARY KEY COLLATE NOCASE,
+    user  BLOB    NOT NULL REFERENCES users (id),
+    until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX former_names_of_user ON former_names (user);

@@ -1,5 +1,6 @@
 //! Leaving: for a while, or for good.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -7,13 +8,15 @@ use http::StatusCode;
 use parlor_auth::{ERASED_PREFIX, ticket};
 use parlor_bus::Control;
 use parlor_protocol::code::Code;
-use parlor_protocol::http::{DeactivateRequest, EraseRequest, ErasedMessages};
+use parlor_protocol::http::{DeactivateRequest, EraseRequest, EraseUserRequest, ErasedMessages};
 use parlor_protocol::id::{SessionId, UserId};
+use parlor_protocol::user::UserKind;
 use parlor_store::people::{Erasure, NewErasure};
 
 use super::auth::login::check_own_password;
-use super::endpoint::Endpoint;
-use super::extract::JsonBody;
+use super::endpoint::{Access, Endpoint};
+use super::extract::{InPath, JsonBody};
+use super::view::find_user;
 use super::{App, ClientAddress};
 use crate::erasure;
 use crate::node::{Caller, Node};
@@ -47,6 +50,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .answers_nothing("The account is erased, and everything of it in rooms is done.")
             .answers_empty(202, "The account is erased; what it left in rooms follows.")
             .refuses(&[Code::Conflict]),
+        Endpoint::delete("/v1/admin/users/{username}", "admin_erase_user", erase_user)
+            .about("Administration", "Erase the account of a person")
+            .details("As they could do themselves. It cannot be undone.")
+            .access(Access::Admin)
+            .body::<EraseUserRequest>()
+            .answers_nothing("The account is erased, and everything of it in rooms is done.")
+            .answers_empty(202, "The account is erased; what it left in rooms follows.")
+            .refuses(&[Code::NotFound, Code::Conflict]),
     ]
 }
 
@@ -70,8 +81,32 @@ async fn delete_me(
     JsonBody(request): JsonBody<EraseRequest>,
 ) -> Outcome<StatusCode> {
     check_own_password(&app, address, &caller, "password", &request.password).await?;
-    let (node, user) = (app.node(), caller.user.id);
-    let redact = request.messages == ErasedMessages::Redact;
+    erase(app.node(), caller.user.id, request.messages).await
+}
+
+async fn erase_user(
+    State(node): State<Arc<Node>>,
+    caller: Caller,
+    InPath(username): InPath<String>,
+    JsonBody(request): JsonBody<EraseUserRequest>,
+) -> Outcome<StatusCode> {
+    let user = find_user(&node, &caller, &username).await?.user;
+    if user.id == caller.user.id {
+        let detail = "This is your own account: erase it with `DELETE /v1/users/me`.";
+        return Err(Refusal::new(Code::Conflict, detail));
+    }
+    if user.kind != UserKind::User {
+        let detail = "This is a program: delete it as a bot or an integration.";
+        return Err(Refusal::new(Code::Conflict, detail));
+    }
+    if user.username.starts_with(ERASED_PREFIX) {
+        return Err(Refusal::not_found("user"));
+    }
+    erase(&node, user.id, request.messages).await
+}
+
+async fn erase(node: &Node, user: UserId, messages: ErasedMessages) -> Outcome<StatusCode> {
+    let redact = messages == ErasedMessages::Redact;
     let at = node.now();
     let erasure = NewErasure { user, username: new_name(), redact, at };
     let ended = node.store.erase_account(erasure).await?;

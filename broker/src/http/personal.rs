@@ -12,6 +12,7 @@ use futures_util::stream;
 use http::HeaderValue;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use parlor_protocol::id::RoomId;
+use parlor_protocol::message::Message;
 use serde_json::{Value, json};
 
 use super::endpoint::Endpoint;
@@ -34,7 +35,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                 "One JSON object in each line, with a `type`: `header` with the version, `profile`, \
                  `session`, `token`, `bot`, then for each room `membership` or `past_membership`, \
                  `invite`, `message`, `version` and `reaction`, and `end` as the last one. A download \
-                 without `end` is not complete.",
+                 without `end` is not complete. Of rooms that one has left, nothing that others made \
+                 of one's messages is told.",
             )
             .answers_text(200, JSONL, "What is held.")
             .own_time_limit(),
@@ -60,6 +62,7 @@ enum Stage {
     /// A part of a room's log is read.
     Log {
         room: RoomId,
+        is_member: bool,
         after: u64,
         through: u64,
     },
@@ -87,7 +90,9 @@ impl Export {
             }
             Stage::Head => self.head().await,
             Stage::Room => self.room().await,
-            Stage::Log { room, after, through } => self.log(room, after, through).await,
+            Stage::Log { room, is_member, after, through } => {
+                self.log(room, is_member, after, through).await
+            }
         };
         let lines = lines.map_err(io::Error::other)?;
         self.lines += lines.len() as u64;
@@ -150,7 +155,7 @@ impl Export {
             return Ok(Vec::new());
         };
         let (after, through) = (listing.room.head.reset_through, listing.room.head.seq);
-        self.stage = Stage::Log { room, after, through };
+        self.stage = Stage::Log { room, is_member, after, through };
         if !is_member {
             // What the room is called now is no business of who is not in it any more.
             return Ok(vec![json!({"type": "past_membership", "room": room})]);
@@ -169,11 +174,20 @@ impl Export {
         Ok(lines)
     }
 
-    async fn log(&mut self, room: RoomId, after: u64, through: u64) -> Result<Vec<Value>, Refusal> {
+    async fn log(
+        &mut self,
+        room: RoomId,
+        is_member: bool,
+        after: u64,
+        through: u64,
+    ) -> Result<Vec<Value>, Refusal> {
         let (store, user) = (&self.node.store, self.caller.user.id);
         let until = (after + SPAN).min(through);
         let mut lines = Vec::new();
-        for message in store.list_own_messages(room, user, after, until).await? {
+        for mut message in store.list_own_messages(room, user, after, until).await? {
+            if !is_member {
+                forget_others(&mut message);
+            }
             if message.edited_at.is_some() {
                 let versions = store.list_versions(room, message.id).await?;
                 lines.extend(versions.into_iter().flatten().map(|version| {
@@ -187,8 +201,21 @@ impl Export {
                 "type": "reaction", "room": room, "message": message, "emoji": emoji,
             }));
         }
-        self.stage =
-            if until >= through { Stage::Room } else { Stage::Log { room, after: until, through } };
+        self.stage = if until >= through {
+            Stage::Room
+        } else {
+            Stage::Log { room, is_member, after: until, through }
+        };
         Ok(lines)
     }
+}
+
+/// Leaves of a message only what its author did. What others made of it may be of a time when the
+/// author was no member any more.
+fn forget_others(message: &mut Message) {
+    message.reactions.clear();
+    message.replies = None;
+    message.pinned = None;
+    // The text says it; here, they would be called what they are called now.
+    message.mentions.clear();
 }

@@ -9,18 +9,22 @@ use parlor_auth::{Known, check_display_name, check_username};
 use parlor_domain::body::{BodyRefused, check_body};
 use parlor_protocol::code::Code;
 use parlor_protocol::http::{PatchMeRequest, PresenceResponse, PutPasswordRequest, Scope};
+use parlor_protocol::id::UserId;
 use parlor_protocol::user::{PresenceStatus, User, UserKind};
+use parlor_store::Intent;
 use parlor_store::record::ProfileChange;
 
 use super::auth::login::check_own_password;
 use super::auth::{hash_new, username_code};
 use super::endpoint::Endpoint;
 use super::extract::{InPath, JsonBody};
-use super::view::{find_user, to_public_user};
+use super::view::{append, find_user, to_public_user};
 use super::{App, ClientAddress};
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
 
+/// Rooms that are told of a new name at once.
+const ROOMS_AT_ONCE: usize = 32;
 /// Longest text about oneself, in bytes.
 const BIO_MAX: usize = 2_000;
 
@@ -33,7 +37,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::patch("/v1/users/me", "patch_me", patch_me)
             .scope(Scope::Profile)
             .about("Users", "Change one's own profile")
-            .details("What is absent stays as it is.")
+            .details(
+                "What is absent stays as it is. A new user name needs the password; everyone in \
+                 the rooms of the user is told by `member.updated`, and for 30 days nobody else can \
+                 take the former name.",
+            )
             .body::<PatchMeRequest>()
             .answers::<User>(200, "The changed profile.")
             .refuses(&[Code::Conflict]),
@@ -61,8 +69,9 @@ async fn get_me(State(node): State<Arc<Node>>, caller: Caller) -> Outcome<Json<U
 }
 
 async fn patch_me(
-    State(node): State<Arc<Node>>,
+    State(app): State<App>,
     caller: Caller,
+    address: ClientAddress,
     JsonBody(request): JsonBody<PatchMeRequest>,
 ) -> Outcome<Json<User>> {
     let username = request.username.as_deref().map(check_username).transpose();
@@ -72,15 +81,44 @@ async fn patch_me(
     let display_name = request.display_name.as_deref().map(check_display_name).transpose();
     let display_name = display_name
         .map_err(|refused| Refusal::field("display_name", "invalid", refused.to_string()))?;
-    let change = ProfileChange {
-        username,
-        display_name,
-        bio: request.bio.as_deref().map(check_bio).transpose()?,
-        visibility: request.visibility,
-    };
+    let bio = request.bio.as_deref().map(check_bio).transpose()?;
+    let node = app.node();
+    let before = find_user(node, &caller, "me").await?.user.username;
+    let renames = username.as_ref().is_some_and(|name| *name != before);
+    if renames {
+        let password = request.password.ok_or_else(|| {
+            Refusal::field("password", "required", "is required for a new user name")
+        })?;
+        check_own_password(&app, address, &caller, "password", &password).await?;
+    }
+    let change = ProfileChange { username, display_name, bio, visibility: request.visibility };
     let changed = node.store.update_profile(caller.user.id, change).await?;
     let account = changed.map_err(Refusal::from)?.ok_or_else(|| Refusal::not_found("user"))?;
+    if renames {
+        let telling = tell_name(Arc::clone(node), caller.user.id);
+        node.lifecycle.spawn("name", telling);
+    }
     Ok(Json(account.user))
+}
+
+/// Tells every room of a user how they are called now. What is read from then on has the new name in
+/// any case; this is for those who are there.
+async fn tell_name(node: Arc<Node>, user: UserId) {
+    let rooms = match node.store.list_room_ids_of(user).await {
+        Ok(rooms) => rooms,
+        Err(error) => {
+            tracing::debug!(%error, "rooms were not told of a new name");
+            return;
+        }
+    };
+    for some in rooms.chunks(ROOMS_AT_ONCE) {
+        let told = some.iter().map(|room| append(&node, *room, user, Intent::TellName));
+        for outcome in futures_util::future::join_all(told).await {
+            if let Err(refusal) = outcome {
+                tracing::debug!(%refusal, "a room was not told of a new name");
+            }
+        }
+    }
 }
 
 fn check_bio(text: &str) -> Outcome<String> {

@@ -28,13 +28,14 @@ const WEBHOOKS_MAX: u32 = 10;
 const REFUSALS: [Code; 3] = [Code::NotFound, Code::NotAMember, Code::Forbidden];
 
 /// Every type of event.
-const EVENTS: [&str; 15] = [
+const EVENTS: [&str; 16] = [
     "room.created",
     "room.updated",
     "room.archived",
     "member.joined",
     "member.left",
     "member.role_changed",
+    "member.updated",
     "message.created",
     "message.edited",
     "message.redacted",

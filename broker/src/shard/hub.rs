@@ -78,7 +78,10 @@ impl Shard {
             Delivery::Signal { ref signal, .. } => self.deliver(signal.room, delivery),
             Delivery::Ahead { room, .. } => self.deliver(room, delivery),
             Delivery::Control(Control::SessionRevoked(session)) => self.cut_session(session),
-            Delivery::Control(Control::UserRevoked(user)) => self.cut_user(user),
+            Delivery::Control(Control::UserRevoked(user)) => {
+                self.cut_user(user);
+                drop(tokio::task::spawn_local(Rc::clone(self).forget_erased(user)));
+            }
             Delivery::Control(Control::RoomDeleted(room)) => self.close_room(room),
             Delivery::Control(Control::StoreMayBeAhead) => self.recover(),
             Delivery::Control(Control::JobQueued | Control::CancelReply(_)) => {}
@@ -302,6 +305,21 @@ impl Shard {
 
     fn cut_user(&self, user: UserId) {
         self.cut(|conn_user, _| conn_user == user);
+    }
+
+    /// Forgets what is in memory of all rooms when a user was erased: also rooms that they had left
+    /// may tell who they were.
+    async fn forget_erased(self: Rc<Self>, user: UserId) {
+        // When nobody can say, it is better to read from the store once too often.
+        let erased = match self.node.lookups.find_user(user).await {
+            Ok(Some(account)) => account.user.username.starts_with(parlor_auth::ERASED_PREFIX),
+            Ok(None) | Err(_) => true,
+        };
+        if erased {
+            for room in self.rooms.borrow_mut().values_mut() {
+                room.feed.forget_ring();
+            }
+        }
     }
 
     /// Cuts every connection whose login has ended.

@@ -223,6 +223,11 @@ impl Feed {
         }
     }
 
+    /// Forgets what is in memory, which still tells who an erased user was. The store does not.
+    pub(crate) fn forget_ring(&mut self) {
+        self.ring.clear();
+    }
+
     /// Decides what to do with a delivery.
     pub(crate) fn accept(&mut self, delivery: Delivery) -> Step {
         match self.phase {
@@ -491,6 +496,7 @@ impl Feed {
             | EventBody::MessageUnpinned(_)
             | EventBody::ReactionAdded(_)
             | EventBody::ReactionRemoved(_)
+            | EventBody::MemberUpdated(_)
             | EventBody::Unknown(_) => {}
             EventBody::MemberJoined(_) => self.members += 1,
         }

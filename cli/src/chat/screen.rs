@@ -142,6 +142,9 @@ impl Screen {
                 self.clear();
                 self.note(&format!("{actor} removed everything that was written before"));
             }
+            EventBody::MemberUpdated(change) => {
+                self.note(&format!("someone is now called {}", change.user.username));
+            }
             EventBody::MessagePinned(_) => self.note(&format!("{actor} pinned a message")),
             EventBody::RoomCreated(_)
             | EventBody::MessageUnpinned(_)

@@ -60,6 +60,7 @@ export class Roster {
     switch (event.type) {
       case 'member.joined':
       case 'member.role_changed':
+      case 'member.updated':
         this.#change(event.data.user, { role: event.data.role }, event.at);
         break;
       case 'member.left':

@@ -91,6 +91,7 @@ impl Memory {
             | EventBody::MemberJoined(_)
             | EventBody::MemberLeft(_)
             | EventBody::MemberRoleChanged(_)
+            | EventBody::MemberUpdated(_)
             | EventBody::Unknown(_) => false,
         }
     }

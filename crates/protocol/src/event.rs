@@ -48,6 +48,9 @@ pub enum EventBody {
     /// A member's role or mute changed.
     #[serde(rename = "member.role_changed")]
     MemberRoleChanged(MemberChange),
+    /// A member is called differently.
+    #[serde(rename = "member.updated")]
+    MemberUpdated(MemberChange),
     /// A message was written, or a bot began a reply.
     #[serde(rename = "message.created")]
     MessageCreated(Box<Message>),
@@ -218,6 +221,7 @@ impl EventBody {
             Self::MemberJoined(_) => "member.joined",
             Self::MemberLeft(_) => "member.left",
             Self::MemberRoleChanged(_) => "member.role_changed",
+            Self::MemberUpdated(_) => "member.updated",
             Self::MessageCreated(_) => "message.created",
             Self::MessageEdited(_) => "message.edited",
             Self::MessageRedacted(_) => "message.redacted",
@@ -246,6 +250,7 @@ impl EventBody {
             | Self::MemberJoined(_)
             | Self::MemberLeft(_)
             | Self::MemberRoleChanged(_)
+            | Self::MemberUpdated(_)
             | Self::HistoryReset(_)
             | Self::Unknown(_) => None,
         }

@@ -45,6 +45,6 @@ pub use search::{FoundRoom, Highlight, SearchResult, Snippet};
 pub use server::{Dependency, Info, NodeStatus, RateRule, Readiness, Registration, Status};
 pub use token::{CreateTokenRequest, NewPersonalToken, PersonalToken, Scope, Scopes};
 pub use user::{
-    AdminUser, DeactivateRequest, EraseRequest, ErasedMessages, PatchMeRequest, PatchUserRequest,
-    PresenceResponse,
+    AdminUser, DeactivateRequest, EraseRequest, EraseUserRequest, ErasedMessages, PatchMeRequest,
+    PatchUserRequest, PresenceResponse,
 };

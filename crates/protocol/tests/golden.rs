@@ -118,6 +118,7 @@ fn frames() -> Vec<Value> {
         event("member.joined", json!({"user": user(), "role": "member"})),
         event("member.left", json!({"user": user(), "role": "member", "reason": "kicked"})),
         event("member.role_changed", json!({"user": user(), "role": "moderator"})),
+        event("member.updated", json!({"user": user(), "role": "member"})),
         event("message.created", message()),
         event("message.created", reply),
         event("message.created", rich_message()),

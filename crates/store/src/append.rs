@@ -72,6 +72,8 @@ pub enum Intent {
     /// Ends the membership of an erased user. If they were the last owner, the moderator who has been
     /// there longest becomes owner, or else the member.
     Depart,
+    /// Tells the room that the actor, a member, is called differently.
+    TellName,
     /// Removes the text of a message of an erased user.
     EraseMessage {
         /// The message.

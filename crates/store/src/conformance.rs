@@ -192,6 +192,10 @@ macro_rules! store_conformance {
                 erased_account_is_nobody_and_its_name_is_free,
                 departing_owner_leaves_the_room_to_who_was_there_longest,
                 messages_of_an_erased_user_are_found_and_lose_their_texts,
+                former_names_are_held_for_their_owner_and_bounded,
+                room_is_told_of_a_new_name,
+                account_that_is_deactivated_cannot_look_after_a_room,
+                personal_tokens_of_an_erased_user_say_nothing,
             });
             $crate::store_conformance!(@tests $factory, programs {
                 integration_is_found_by_its_present_secret,
@@ -202,6 +206,8 @@ macro_rules! store_conformance {
                 integration_posts_whatever_the_settings_of_the_room_say,
                 changed_webhook_is_told_by_another_turn,
                 webhook_that_is_off_is_told_nothing,
+                programs_work_while_their_maker_keeps_order,
+                integration_begins_with_its_membership,
             });
             $crate::store_conformance!(@tests $factory, replay {
                 random_histories_agree_with_the_model_and_the_log,

@@ -38,6 +38,7 @@ pub(crate) fn read(
         "member.joined" => EventBody::MemberJoined(member_change(data, subject)?),
         "member.left" => EventBody::MemberLeft(member_change(data, subject)?),
         "member.role_changed" => EventBody::MemberRoleChanged(member_change(data, subject)?),
+        "member.updated" => EventBody::MemberUpdated(member_change(data, subject)?),
         "room.created" => EventBody::RoomCreated(serde_json::from_str(data)?),
         "room.updated" => EventBody::RoomUpdated(serde_json::from_str(data)?),
         "room.archived" => EventBody::RoomArchived(serde_json::from_str(data)?),
@@ -78,7 +79,8 @@ pub(crate) fn write(body: &EventBody) -> serde_json::Result<String> {
         | EventBody::RoomArchived(state) => serde_json::to_string(state),
         EventBody::MemberJoined(change)
         | EventBody::MemberLeft(change)
-        | EventBody::MemberRoleChanged(change) => serde_json::to_string(change),
+        | EventBody::MemberRoleChanged(change)
+        | EventBody::MemberUpdated(change) => serde_json::to_string(change),
         EventBody::MessageCreated(message) => serde_json::to_string(message),
         EventBody::MessageEdited(edited) => serde_json::to_string(edited),
         EventBody::MessageRedacted(redacted) => serde_json::to_string(redacted),
@@ -99,7 +101,8 @@ pub(crate) fn subject(body: &EventBody) -> Option<UserId> {
     match body {
         EventBody::MemberJoined(change)
         | EventBody::MemberLeft(change)
-        | EventBody::MemberRoleChanged(change) => Some(change.user.id),
+        | EventBody::MemberRoleChanged(change)
+        | EventBody::MemberUpdated(change) => Some(change.user.id),
         EventBody::ReactionAdded(change) | EventBody::ReactionRemoved(change) => {
             Some(change.user.id)
         }

@@ -1,6 +1,8 @@
 //! What people do with their own accounts: new passwords, leaving for a while, leaving for good, and
 //! what is held of them.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use parlor_protocol::id::{MessageId, RoomId, SessionId, UserId};
 use parlor_protocol::message::Message;
@@ -103,6 +105,11 @@ pub struct Erasure {
     /// When it was erased.
     pub at: Timestamp,
 }
+
+/// How long nobody else can take a name that someone had: 30 days.
+pub const FORMER_NAME_HELD: Duration = Duration::from_hours(30 * 24);
+/// Names that are held for one user.
+pub const FORMER_NAMES_MAX: u32 = 5;
 
 /// What an erased account is called.
 pub(crate) const ERASED_NAME: &str = "Deleted user";

@@ -96,6 +96,9 @@ pub enum UserConflict {
     /// The name is taken.
     #[error("the user name is taken")]
     Username,
+    /// The user has had [`FORMER_NAMES_MAX`](crate::people::FORMER_NAMES_MAX) other names of late.
+    #[error("the user has changed their name too often")]
+    TooManyNames,
     /// The address is taken.
     #[error("the e-mail address is in use")]
     Email,

@@ -56,6 +56,7 @@ fn body(operation: &str) -> Option<Value> {
         "test_prompt" => json!({"prompt": "hi"}),
         "admin_patch_user" => json!({"role": "admin"}),
         "patch_me" => json!({"display_name": "Mallory"}),
+        "admin_erase_user" => json!({"messages": "redact"}),
         "deactivate_me" => json!({"password": "x"}),
         "delete_me" => json!({"password": "x", "messages": "keep"}),
         "put_password" => {

@@ -15,6 +15,7 @@ mod hopping;
 mod idempotence;
 mod midstream;
 mod openapi;
+mod people;
 mod permissions;
 mod presence;
 mod provider_faults;

@@ -143,12 +143,17 @@ pub(in crate::http) async fn check_own_password(
     field: &str,
     password: &str,
 ) -> Outcome<Checked> {
-    let checked = check_password(app, address, &caller.user.username, password).await;
-    checked.map_err(|refusal| match refusal.code {
+    let wrong = || Refusal::field(field, "wrong", "is not the present password");
+    // The name that the caller had may be another's by now.
+    let account = app.node().store.find_user(caller.user.id).await?;
+    let name = account.map(|account| account.user.username).ok_or_else(wrong)?;
+    match check_password(app, address, &name, password).await {
+        Ok(checked) if checked.account.user.id == caller.user.id => Ok(checked),
+        Ok(_) => Err(wrong()),
         // The login itself is fine, so this is not about it.
-        Code::Unauthenticated => Refusal::field(field, "wrong", "is not the present password"),
-        _ => refusal,
-    })
+        Err(refusal) if refusal.code == Code::Unauthenticated => Err(wrong()),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// Replaces a hash that was made with other parameters than those of today. The login succeeds in

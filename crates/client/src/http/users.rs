@@ -1,7 +1,8 @@
 //! Profiles and presence.
 
 use parlor_protocol::http::{
-    DeactivateRequest, EraseRequest, PatchMeRequest, PresenceResponse, PutPasswordRequest,
+    DeactivateRequest, EraseRequest, EraseUserRequest, PatchMeRequest, PresenceResponse,
+    PutPasswordRequest,
 };
 use parlor_protocol::user::User;
 use reqwest::Method;
@@ -31,6 +32,16 @@ impl Http {
         let call = Call::v1(Method::POST, &["users", "me", "deactivate"]);
         self.empty(call.body(request)?).await?;
         self.forget().await
+    }
+
+    /// Erases another's account. For administrators.
+    pub async fn erase_user(
+        &self,
+        username: &str,
+        request: &EraseUserRequest,
+    ) -> Result<(), ClientError> {
+        let call = Call::v1(Method::DELETE, &["admin", "users", username]);
+        self.empty(call.body(request)?).await
     }
 
     /// Downloads everything that is held of oneself, as JSON lines.

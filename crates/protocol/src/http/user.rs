@@ -7,12 +7,15 @@ use crate::time::Timestamp;
 use crate::user::{PresenceStatus, ServerRole, User, Visibility};
 
 /// Changes of one's own profile.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PatchMeRequest {
     /// A new user name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
+    /// The present password: needed for a new user name, and for nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
     /// A new name to show.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
@@ -42,6 +45,14 @@ pub struct EraseRequest {
     pub messages: ErasedMessages,
 }
 
+/// Erases another's account.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EraseUserRequest {
+    /// What becomes of their messages.
+    pub messages: ErasedMessages,
+}
+
 /// What becomes of the messages of an erased account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -62,7 +73,7 @@ macro_rules! redacted_debug {
     )*};
 }
 
-redacted_debug!(DeactivateRequest, EraseRequest);
+redacted_debug!(PatchMeRequest, DeactivateRequest, EraseRequest);
 
 /// Whether someone is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,14 +1,16 @@
 //! New passwords, and leaving for a while or for good.
 
 use parlor_protocol::event::{EventBody, LeaveReason};
-use parlor_protocol::id::SessionId;
+use parlor_protocol::http::Scope;
+use parlor_protocol::id::{SessionId, TokenId};
 use parlor_protocol::room::{Role, RoomKind};
 use parlor_protocol::user::{ServerRole, UserRef};
 
 use super::Factory;
 use super::world::World;
 use crate::append::{AppendRefused, Appended, Intent};
-use crate::people::{LastAdmin, NewErasure};
+use crate::people::{FORMER_NAMES_MAX, LastAdmin, NewErasure};
+use crate::record::{Account, NewToken, ProfileChange, UserConflict};
 
 async fn login(world: &World, user: &UserRef, token: u8) -> SessionId {
     let session = world.new_session(user, token);
@@ -147,4 +149,104 @@ pub async fn messages_of_an_erased_user_are_found_and_lose_their_texts(factory: 
     assert!(!events.contains("a secret of bob"));
     store.forget_past_room(bob.id, room).await.unwrap();
     assert!(store.list_past_rooms(bob.id).await.unwrap().is_empty());
+}
+
+async fn rename(world: &World, user: &UserRef, name: &str) -> Result<Account, UserConflict> {
+    let change = ProfileChange { username: Some(name.to_owned()), ..ProfileChange::default() };
+    world.store().update_profile(user.id, change).await.unwrap().map(Option::unwrap)
+}
+
+/// Nobody else takes the name that someone had, in any case; they may have it back; who has had too
+/// many keeps the one they have.
+pub async fn former_names_are_held_for_their_owner_and_bounded(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let ada = world.user("ada").await;
+    let bob = world.user("bob").await;
+
+    assert_eq!(rename(&world, &ada, "ida").await.unwrap().user.username, "ida");
+
+    assert_eq!(rename(&world, &bob, "Ada").await, Err(UserConflict::Username));
+    let newcomer = store.create_user(world.new_user("ada")).await.unwrap();
+    assert_eq!(newcomer, Err(UserConflict::Username));
+    rename(&world, &ada, "ADA").await.unwrap();
+    assert_eq!(rename(&world, &bob, "ida").await, Err(UserConflict::Username));
+    // One is held; each change holds another.
+    for number in 1..FORMER_NAMES_MAX {
+        rename(&world, &ada, &format!("ada-{number}")).await.unwrap();
+    }
+    assert_eq!(rename(&world, &ada, "ada-more").await, Err(UserConflict::TooManyNames));
+    rename(&world, &ada, "ada").await.expect("a former name is no further one");
+    erase(&world, &ada, "deleted-1", false).await;
+    rename(&world, &bob, "ida").await.expect("nothing tells of an erased user");
+}
+
+/// The members of a room hear of a new name; whoever is no member tells nothing.
+pub async fn room_is_told_of_a_new_name(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let ada = world.user("ada").await;
+    let bob = world.user("bob").await;
+    let room = world.public(&ada, &[]).await;
+    rename(&world, &ada, "ida").await.unwrap();
+
+    let told = world.add(room, &ada, Intent::TellName).await;
+    let stranger = world.append(room, &bob, Intent::TellName).await;
+
+    let EventBody::MemberUpdated(change) = &told[0].body else { panic!("{told:?}") };
+    assert_eq!((change.user.id, change.user.username.as_str()), (ada.id, "ida"));
+    assert_eq!((change.role, told.len()), (Role::Owner, 1));
+    assert_eq!(stranger, Ok(Appended::Unchanged));
+}
+
+/// It is given no room, and the last owner who may log in stays.
+pub async fn account_that_is_deactivated_cannot_look_after_a_room(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let ada = world.user("ada").await;
+    let bob = world.user("bob").await;
+    let carol = world.user("carol").await;
+    let room = world.public(&ada, &[&bob, &carol]).await;
+    world.add(room, &ada, Intent::SetRole { user: carol.id, role: Role::Owner }).await;
+    for user in [&bob, &carol] {
+        store.close_account(user.id, world.now()).await.unwrap().unwrap();
+    }
+    let give = |role| Intent::SetRole { user: bob.id, role };
+
+    let transferred = world.append(room, &ada, Intent::Transfer { user: bob.id }).await;
+    let made = world.append(room, &ada, give(Role::Owner)).await;
+    let left = world.append(room, &ada, Intent::Leave).await;
+
+    assert_eq!(transferred, Err(AppendRefused::NotAnOwner));
+    assert_eq!(made, Err(AppendRefused::NotAnOwner));
+    assert_eq!(left, Err(AppendRefused::LastOwner), "the other owner is deactivated");
+    world.add(room, &ada, give(Role::Moderator)).await;
+    store.set_user_access(carol.id, Some(true), None, world.now()).await.unwrap().unwrap();
+    world.add(room, &ada, Intent::Leave).await;
+}
+
+/// What someone called their tokens goes with the account.
+pub async fn personal_tokens_of_an_erased_user_say_nothing(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let ada = world.user("ada").await;
+    let token = NewToken {
+        id: TokenId(uuid::Uuid::new_v4()),
+        user: ada.id,
+        name: "for my clinic".to_owned(),
+        scopes: [Scope::Read].into_iter().collect(),
+        prefix: "parlor_pat_x".to_owned(),
+        hash: [7; 32],
+        at: world.now(),
+        expires_at: world.later(60_000),
+        max_tokens: 5,
+    };
+    store.create_token(token.clone()).await.unwrap().unwrap();
+
+    erase(&world, &ada, "deleted-1", false).await;
+
+    // The same id again gives what is there.
+    let left = store.create_token(token).await.unwrap().unwrap();
+    assert_eq!((left.name.as_str(), left.prefix.as_str()), ("", ""));
+    assert_eq!(store.find_tokens(&[[7; 32]]).await.unwrap(), [None]);
+    store.finish_erasure(ada.id).await.unwrap();
 }

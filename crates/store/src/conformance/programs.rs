@@ -316,3 +316,88 @@ pub async fn webhook_that_is_off_is_told_nothing(factory: &dyn Factory) {
     assert!(!store.delete_webhook(elsewhere, made.id).await.unwrap());
     assert!(store.delete_webhook(room, made.id).await.unwrap());
 }
+
+/// What someone made in a room works only while they may log in and keep order there. Whoever keeps
+/// order sees it in any case.
+pub async fn programs_work_while_their_maker_keeps_order(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let ada = world.user("ada").await;
+    let bob = world.user("bob").await;
+    let room = world.public(&ada, &[&bob]).await;
+    let give = |role| Intent::SetRole { user: bob.id, role };
+    world.add(room, &ada, give(Role::Moderator)).await;
+    store.create_integration(new_integration(&world, room, &bob, Some(1))).await.unwrap().unwrap();
+    let command = NewCommand {
+        id: CommandId(Uuid::new_v4()),
+        name: "roll".to_owned(),
+        description: "Rolls".to_owned(),
+        url: "https://example.org/roll".to_owned(),
+        salt: SALT,
+    };
+    let speaker = new_integration(&world, room, &bob, None);
+    store.create_command(speaker, command).await.unwrap().unwrap();
+    store.create_webhook(new_webhook(&world, room, &bob)).await.unwrap().unwrap();
+    world.said(room, &ada, "news").await;
+    let work = async || {
+        let integration = store.find_integration([1; 32]).await.unwrap().is_some();
+        let command = store.find_command(room, "roll").await.unwrap().is_some();
+        let claimed = claim(store).await;
+        let read = WebhookProgress::Released;
+        let told = match claimed {
+            Some(claimed) => settle(store, &claimed, read).await,
+            None => false,
+        };
+        [integration, command, told]
+    };
+
+    assert_eq!(work().await, [true; 3]);
+    let held = claim(store).await.unwrap();
+    world.add(room, &ada, give(Role::Member)).await;
+    assert!(!settle(store, &held, WebhookProgress::Released).await, "not while it is told either");
+    assert_eq!(work().await, [false; 3], "demoted");
+    assert_eq!(store.list_integrations(room).await.unwrap().len(), 1);
+    assert_eq!(store.list_webhooks(room).await.unwrap().len(), 1);
+    assert_eq!(store.list_commands(room).await.unwrap().len(), 1);
+    world.add(room, &ada, give(Role::Moderator)).await;
+    store.release_webhooks().await.unwrap();
+    assert_eq!(work().await, [true; 3]);
+    store.close_account(bob.id, world.now()).await.unwrap().unwrap();
+    assert_eq!(work().await, [false; 3], "deactivated");
+    store.set_user_access(bob.id, Some(true), None, world.now()).await.unwrap().unwrap();
+    assert_eq!(work().await, [true; 3]);
+    world.add(room, &ada, Intent::Ban { user: bob.id, until: None }).await;
+    assert_eq!(work().await, [false; 3], "banned");
+}
+
+/// What makes an integration may end in the middle: until it is a member it is not active, and only
+/// its own room brings it in.
+pub async fn integration_begins_with_its_membership(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let ada = world.user("ada").await;
+    let bob = world.user("bob").await;
+    let room = world.room(RoomKind::Public, &ada, &[]).await;
+    let other = world.room(RoomKind::Public, &ada, &[]).await;
+    let made = store.create_integration(new_integration(&world, room, &ada, Some(1))).await;
+    let user = made.unwrap().unwrap().user.id;
+    let active = async || store.find_user(user).await.unwrap().unwrap().active;
+    assert!(!active().await);
+    let bring_in = Intent::Invite { user };
+
+    assert_eq!(
+        world.append(other, &ada, bring_in.clone()).await,
+        Err(AppendRefused::NoSuchUser),
+        "it belongs to another room"
+    );
+    world.add(room, &ada, bring_in.clone()).await;
+
+    assert!(active().await);
+    assert!(store.delete_integration(room, user).await.unwrap());
+    world.add(room, &ada, Intent::Kick { user }).await;
+    assert_eq!(world.append(room, &ada, bring_in).await, Err(AppendRefused::NoSuchUser));
+    assert!(!active().await);
+    store.close_account(bob.id, world.now()).await.unwrap().unwrap();
+    let closed = world.append(room, &ada, Intent::Invite { user: bob.id }).await;
+    assert_eq!(closed, Err(AppendRefused::NoSuchUser), "as before");
+}

@@ -12,7 +12,8 @@ use crate::record::{
 
 /// Users that post into a room for other programs, and commands that such programs answer.
 ///
-/// Who may make them is decided by the caller; bringing them into the room is an intent of its own.
+/// Who may make them is decided by the caller; bringing them into the room is an intent of its own,
+/// and only that makes their user an active one.
 #[async_trait]
 pub trait Integrations {
     /// Makes an integration and its user; the same user again is a repeat.

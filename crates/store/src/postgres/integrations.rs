@@ -112,6 +112,8 @@ async fn create(
     if users::insert(tx, &new.user).await?.is_err() {
         return Ok(Err(ProgramConflict::Name));
     }
+    // Until it is brought into the room: should that fail, nobody is left behind who may do anything.
+    query::execute(tx, sql::DEACTIVATE, &[&new.user.id.0]).await?;
     let params: Params<'_> = &[
         &new.user.id.0,
         &room,
@@ -136,7 +138,7 @@ async fn create_command(
     let room = integration.room.0;
     // Of two that want the same name the second finds it.
     query::execute(tx, sql::LOCK_ROOM, &[&room]).await?;
-    if query::exists(tx, sql::FIND_COMMAND, &[&room, &new.name]).await? {
+    if query::exists(tx, sql::COMMAND_EXISTS, &[&room, &new.name]).await? {
         return Ok(Err(ProgramConflict::Name));
     }
     if let Err(conflict) = create(tx, integration).await? {

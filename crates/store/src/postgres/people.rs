@@ -67,8 +67,10 @@ impl People for PostgresStore {
 
     async fn finish_erasure(&self, user: UserId) -> Result<()> {
         writing!(self, |tx| async {
-            query::execute(tx, sql::FORGET_SESSIONS, &[&user.0]).await?;
-            query::execute(tx, sql::FINISH_ERASURE, &[&user.0]).await.map(drop)
+            for done in [sql::FORGET_SESSIONS, sql::FORGET_TOKENS, sql::FINISH_ERASURE] {
+                query::execute(tx, done, &[&user.0]).await?;
+            }
+            Ok(())
         }
         .await)
     }
@@ -166,7 +168,14 @@ async fn erase(
     }
     let at_ms = at.as_millis();
     query::execute(tx, sql::ERASE, &[&user.0, username, &ERASED_NAME, &at_ms]).await?;
-    for forgotten in [sql::FORGET_CLIENTS, sql::FORGET_LINKS, sql::FORGET_BANS, sql::LET_BOTS_GO] {
+    for forgotten in [
+        sql::FORGET_CLIENTS,
+        sql::FORGET_TOKEN_NAMES,
+        sql::FORGET_NAMES,
+        sql::FORGET_LINKS,
+        sql::FORGET_BANS,
+        sql::LET_BOTS_GO,
+    ] {
         query::execute(tx, forgotten, &[&user.0]).await?;
     }
     query::execute(tx, sql::NOTE_ERASURE, &[&user.0, &at_ms, redact]).await?;

@@ -78,18 +78,24 @@ pub(super) async fn found(first: &First) -> Result<Option<i64>, OpenError> {
     Ok(steps(first).await?.keys().max().copied())
 }
 
-/// Tells whether nothing is missing, and refuses a schema that this program cannot work with.
+/// Tells whether nothing is missing, and refuses a schema that this program cannot work with. As far
+/// as the program and the database both go, they must have taken the same steps.
 async fn check(first: &First) -> Result<bool, OpenError> {
-    let (found, known) = (steps(first).await?, known_steps());
-    for (version, (name, checksum)) in &found {
-        if let Some(step) = known.get(version)
-            && (step.name() != name || step.checksum().to_string() != *checksum)
-        {
-            return Err(OpenError::ChangedMigration { version: *version });
+    let (found, steps) = (steps(first).await?, known_steps());
+    let newest = found.keys().max().copied().unwrap_or(0);
+    let known = steps.keys().max().copied().unwrap_or(0);
+    for version in 1..=newest.min(known) {
+        let same = match (found.get(&version), steps.get(&version)) {
+            (Some((name, checksum)), Some(step)) => {
+                step.name() == name && step.checksum().to_string() == *checksum
+            }
+            (None, None) => true,
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        if !same {
+            return Err(OpenError::ChangedMigration { version });
         }
     }
-    let newest = found.keys().max().copied().unwrap_or(0);
-    let known = known.keys().max().copied().unwrap_or(0);
     if newest > known {
         let needed = compatible_from(first).await?;
         if needed > known {

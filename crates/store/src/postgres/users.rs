@@ -5,7 +5,7 @@ use parlor_protocol::id::{SessionId, UserId};
 use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::{ServerRole, Visibility};
 
-use super::codec::{Word as _, id, sought, value};
+use super::codec::{Word as _, id, small, sought, value};
 use super::fault::{Fault, Outcome};
 use super::pools::Server;
 use super::query::Params;
@@ -13,6 +13,7 @@ use super::sql::{sessions, users as sql};
 use super::transaction::{committing, reading, writing};
 use super::{PostgresStore, commit_log, query, rows};
 use crate::contract::{Result, Users};
+use crate::people::{FORMER_NAME_HELD, FORMER_NAMES_MAX};
 use crate::record::{Account, Credentials, NewUser, ProfileChange, UserConflict};
 
 #[async_trait]
@@ -148,14 +149,41 @@ async fn update_profile(
 ) -> Outcome<std::result::Result<Option<Account>, UserConflict>> {
     let ProfileChange { username, display_name, bio, visibility } = change;
     if let Some(username) = username
-        && query::exists(tx, sql::NAME_TAKEN, &[username, &user.0]).await?
+        && let Err(conflict) = leave_name(tx, user, username).await?
     {
-        return Ok(Err(UserConflict::Username));
+        return Ok(Err(conflict));
     }
     let visibility = visibility.map(Visibility::word);
     let params: Params<'_> = &[&user.0, username, display_name, bio, &visibility];
     query::execute(tx, sql::UPDATE_PROFILE, params).await?;
     Ok(Ok(find(tx, user).await?))
+}
+
+/// Makes way for another name: the one that a user has is held for them.
+async fn leave_name(
+    tx: &Server,
+    user: UserId,
+    next: &str,
+) -> Outcome<std::result::Result<(), UserConflict>> {
+    query::execute(tx, sql::LOCK, &[&user.0]).await?;
+    if query::exists(tx, sql::NAME_TAKEN, &[&next, &user.0]).await? {
+        return Ok(Err(UserConflict::Username));
+    }
+    let Some(account) = find(tx, user).await? else { return Ok(Ok(())) };
+    let left = account.user.username;
+    if left.eq_ignore_ascii_case(next) {
+        return Ok(Ok(()));
+    }
+    query::execute(tx, sql::FORGET_FORMER_NAMES, &[]).await?;
+    let held =
+        query::get(tx, sql::COUNT_FORMER_NAMES, &[&user.0, &next], |row| small(row, 0)).await?;
+    if held >= FORMER_NAMES_MAX {
+        return Ok(Err(UserConflict::TooManyNames));
+    }
+    query::execute(tx, sql::TAKE_BACK_NAME, &[&next, &user.0]).await?;
+    let held_ms = i64::try_from(FORMER_NAME_HELD.as_millis()).unwrap_or(i64::MAX / 2);
+    query::execute(tx, sql::HOLD_NAME, &[&left, &user.0, &held_ms]).await?;
+    Ok(Ok(()))
 }
 
 async fn set_access(

@@ -95,6 +95,7 @@ fn carry_out(conn: &Connection, rules: &Rules, append: Append) -> Step<Appended>
         Intent::Invite { user } => members::invite(&mut desk, user),
         Intent::Leave => members::leave(&mut desk),
         Intent::Depart => members::depart(&mut desk),
+        Intent::TellName => members::tell_name(&mut desk),
         Intent::EraseMessage { message } => edit::erase_message(&mut desk, message),
         Intent::Kick { user } => members::kick(&mut desk, user),
         Intent::Ban { user, until } => members::ban(&mut desk, user, until),

@@ -119,6 +119,8 @@ fn create(
     if users::insert(conn, &new.user)?.is_err() {
         return Ok(Err(ProgramConflict::Name));
     }
+    // Until it is brought into the room: should that fail, nobody is left behind who may do anything.
+    query::execute(conn, sql::DEACTIVATE, [new.user.id.0.as_bytes()])?;
     query::execute(
         conn,
         sql::INSERT,
@@ -144,7 +146,7 @@ fn create_command(
         return Ok(Ok(found));
     }
     let room = integration.room.0.as_bytes();
-    if query::exists(conn, sql::FIND_COMMAND, params![room, new.name])? {
+    if query::exists(conn, sql::COMMAND_EXISTS, params![room, new.name])? {
         return Ok(Err(ProgramConflict::Name));
     }
     if let Err(conflict) = create(conn, integration)? {

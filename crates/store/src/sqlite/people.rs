@@ -63,9 +63,14 @@ impl People for SqliteStore {
             let key = [user.0.as_bytes()];
             let params = params![user.0.as_bytes(), username, ERASED_NAME, at.as_millis()];
             query::execute(conn, sql::ERASE, params)?;
-            for forgotten in
-                [sql::FORGET_CLIENTS, sql::FORGET_LINKS, sql::FORGET_BANS, sql::LET_BOTS_GO]
-            {
+            for forgotten in [
+                sql::FORGET_CLIENTS,
+                sql::FORGET_TOKEN_NAMES,
+                sql::FORGET_NAMES,
+                sql::FORGET_LINKS,
+                sql::FORGET_BANS,
+                sql::LET_BOTS_GO,
+            ] {
                 query::execute(conn, forgotten, key)?;
             }
             let params = params![user.0.as_bytes(), at.as_millis(), redact];
@@ -86,8 +91,9 @@ impl People for SqliteStore {
 
     async fn finish_erasure(&self, user: UserId) -> Result<()> {
         self.write(move |conn| {
-            query::execute(conn, sql::FORGET_SESSIONS, [user.0.as_bytes()])?;
-            query::execute(conn, sql::FINISH_ERASURE, [user.0.as_bytes()])?;
+            for done in [sql::FORGET_SESSIONS, sql::FORGET_TOKENS, sql::FINISH_ERASURE] {
+                query::execute(conn, done, [user.0.as_bytes()])?;
+            }
             Ok(())
         })
         .await

@@ -12,6 +12,7 @@ use super::fault::{Fault, Outcome};
 use super::sql::{jobs, users as sql};
 use super::{query, rows, sessions};
 use crate::contract::{Result, Users};
+use crate::people::{FORMER_NAME_HELD, FORMER_NAMES_MAX};
 use crate::record::{Account, Credentials, NewUser, ProfileChange, UserConflict};
 
 #[async_trait]
@@ -75,9 +76,9 @@ impl Users for SqliteStore {
     ) -> Result<std::result::Result<Option<Account>, UserConflict>> {
         self.write(move |conn| {
             if let Some(username) = &change.username
-                && query::exists(conn, sql::NAME_TAKEN, params![username, user.0.as_bytes()])?
+                && let Err(conflict) = leave_name(conn, user, username)?
             {
-                return Ok(Err(UserConflict::Username));
+                return Ok(Err(conflict));
             }
             let ProfileChange { username, display_name, bio, visibility } = change;
             let visibility = visibility.map(Visibility::word);
@@ -167,4 +168,31 @@ pub(super) fn insert(
         ],
     )?;
     Ok(Ok(find(conn, user.id)?.ok_or(Fault::Contradiction("users lost a row"))?))
+}
+
+/// Makes way for another name: the one that a user has is held for them.
+fn leave_name(
+    conn: &Connection,
+    user: UserId,
+    next: &str,
+) -> Outcome<std::result::Result<(), UserConflict>> {
+    let key = user.0.as_bytes();
+    if query::exists(conn, sql::NAME_TAKEN, params![next, key])? {
+        return Ok(Err(UserConflict::Username));
+    }
+    let Some(account) = find(conn, user)? else { return Ok(Ok(())) };
+    let left = account.user.username;
+    if left.eq_ignore_ascii_case(next) {
+        return Ok(Ok(()));
+    }
+    query::execute(conn, sql::FORGET_FORMER_NAMES, [])?;
+    let held: u32 =
+        query::get(conn, sql::COUNT_FORMER_NAMES, params![key, next], |row| row.get(0))?;
+    if held >= FORMER_NAMES_MAX {
+        return Ok(Err(UserConflict::TooManyNames));
+    }
+    query::execute(conn, sql::TAKE_BACK_NAME, params![next, key])?;
+    let held_ms = i64::try_from(FORMER_NAME_HELD.as_millis()).unwrap_or(i64::MAX / 2);
+    query::execute(conn, sql::HOLD_NAME, params![left, key, held_ms])?;
+    Ok(Ok(()))
 }

@@ -84,6 +84,16 @@ async fn changed_migration_is_refused() {
     assert!(matches!(error, OpenError::ChangedMigration { version: 1 }), "{error:?}");
 }
 
+#[tokio::test]
+async fn step_that_was_left_out_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    tampered(folder.path(), "DELETE FROM refinery_schema_history WHERE version = 3").await;
+
+    let error = refused(folder.path());
+
+    assert!(matches!(error, OpenError::ChangedMigration { version: 3 }), "{error:?}");
+}
+
 #[test]
 fn file_that_is_no_database_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();

@@ -110,3 +110,19 @@ async fn changed_step_is_noticed() {
     let error = PostgresStore::open(options(&url)).await.unwrap_err();
     assert!(matches!(error, OpenError::ChangedMigration { version: 1 }), "{error:?}");
 }
+
+#[tokio::test]
+async fn step_that_was_left_out_or_is_of_elsewhere_is_noticed() {
+    for (change, wrong) in [
+        ("DELETE FROM refinery_schema_history WHERE version = 3", 3),
+        ("UPDATE refinery_schema_history SET name = 'of_elsewhere' WHERE version = 4", 4),
+    ] {
+        let (name, url) = database();
+        server().sql(&name, change);
+        let error = PostgresStore::open(options(&url)).await.unwrap_err();
+        assert!(
+            matches!(error, OpenError::ChangedMigration { version } if version == wrong),
+            "{change}: {error:?}"
+        );
+    }
+}

@@ -12,7 +12,7 @@ use parlor_protocol::user::{UserKind, UserRef};
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended};
 use crate::postgres::codec::{Word as _, count, id, integer, millis, sought, time_opt};
-use crate::postgres::sql::{jobs, members as sql, moderation, people, rooms};
+use crate::postgres::sql::{integrations, jobs, members as sql, moderation, people, rooms};
 use crate::postgres::{query, rows};
 
 pub(super) async fn join(desk: &mut Desk<'_>, invite: Option<&str>) -> Step<Appended> {
@@ -51,14 +51,21 @@ pub(super) async fn join(desk: &mut Desk<'_>, invite: Option<&str>) -> Step<Appe
 
 pub(super) async fn invite(desk: &mut Desk<'_>, user: UserId) -> Step<Appended> {
     desk.authorize(Action::Invite)?;
-    let Some((user, true)) = rows::find_user_ref(desk.conn, user).await? else {
-        return Err(AppendRefused::NoSuchUser.into());
-    };
+    let (user, active) =
+        rows::find_user_ref(desk.conn, user).await?.ok_or(AppendRefused::NoSuchUser)?;
     if rows::find_membership(desk.conn, desk.room.id, user.id).await?.is_some() {
         return Ok(Appended::Unchanged);
     }
+    let key: query::Params<'_> = &[&desk.room.id.0, &user.id.0];
+    if !active && !query::exists(desk.conn, integrations::IS_OF_ROOM, key).await? {
+        return Err(AppendRefused::NoSuchUser.into());
+    }
     let lapsed = check_ban(desk, user.id).await?;
     check_space(desk).await?;
+    if !active {
+        // An integration begins with its membership.
+        desk.write(integrations::ACTIVATE, &[&user.id.0]).await?;
+    }
     lift_lapsed(desk, user.id, lapsed).await?;
     insert(desk, user, Role::Member).await?;
     Ok(desk.added())
@@ -73,6 +80,17 @@ pub(super) async fn leave(desk: &mut Desk<'_>) -> Step<Appended> {
     Ok(desk.added())
 }
 
+/// Tells the room that the actor is called differently.
+pub(super) fn tell_name(desk: &mut Desk<'_>) -> Appended {
+    let Some(Membership { role, muted_until }) = desk.member else {
+        return Appended::Unchanged;
+    };
+    let user = desk.actor.clone();
+    let change = MemberChange { user, role, reason: None, muted_until };
+    desk.add_event(EventBody::MemberUpdated(change));
+    desk.added()
+}
+
 /// What an erased user leaves behind is given to who has been there longest.
 pub(super) async fn depart(desk: &mut Desk<'_>) -> Step<Appended> {
     let Some(member) = desk.member else { return Ok(Appended::Unchanged) };
@@ -84,7 +102,9 @@ pub(super) async fn depart(desk: &mut Desk<'_>) -> Step<Appended> {
             query::find(desk.conn, people::FIND_SUCCESSOR, key, |row| id(row, 0)).await?;
         let successor = successor.ok_or(AppendRefused::Deserted)?;
         let (successor, theirs) = find_member(desk, successor).await?;
-        give_role(desk, successor, theirs, Role::Owner).await?;
+        if theirs.role != Role::Owner {
+            give_role(desk, successor, theirs, Role::Owner).await?;
+        }
     }
     let user = desk.actor.clone();
     remove(desk, user, member, LeaveReason::Deleted).await?;
@@ -155,7 +175,7 @@ pub(super) async fn set_role(desk: &mut Desk<'_>, user: UserId, role: Role) -> S
         return Ok(Appended::Unchanged);
     }
     if role == Role::Owner {
-        check_can_own(&user)?;
+        check_can_own(desk, user.id).await?;
     }
     check_owner_remains(desk, user.id, member).await?;
     give_role(desk, user, member, role).await?;
@@ -169,7 +189,7 @@ pub(super) async fn transfer(desk: &mut Desk<'_>, user: UserId) -> Step<Appended
     if user.id == desk.actor.id {
         return Err(AppendRefused::NotAnOwner.into());
     }
-    check_can_own(&user)?;
+    check_can_own(desk, user.id).await?;
     if member.role != Role::Owner {
         give_role(desk, user, member, Role::Owner).await?;
     }
@@ -188,9 +208,12 @@ async fn give_role(desk: &mut Desk<'_>, user: UserRef, member: Membership, role:
     Ok(())
 }
 
-/// A program cannot look after a room.
-fn check_can_own(user: &UserRef) -> Step<()> {
-    if user.kind == UserKind::User { Ok(()) } else { Err(AppendRefused::NotAnOwner.into()) }
+/// Neither a program nor an account that was deactivated can look after a room.
+async fn check_can_own(desk: &Desk<'_>, user: UserId) -> Step<()> {
+    match rows::find_user_ref(desk.conn, user).await? {
+        Some((user, true)) if user.kind == UserKind::User => Ok(()),
+        _ => Err(AppendRefused::NotAnOwner.into()),
+    }
 }
 
 /// Adds a member and tells it. What was said before counts as read.

@@ -224,6 +224,7 @@ async fn dispatch(desk: &mut Desk<'_>, intent: Intent) -> Step<Appended> {
         Intent::Invite { user } => members::invite(desk, user).await,
         Intent::Leave => members::leave(desk).await,
         Intent::Depart => members::depart(desk).await,
+        Intent::TellName => Ok(members::tell_name(desk)),
         Intent::EraseMessage { message } => edit::erase_message(desk, message).await,
         Intent::Kick { user } => members::kick(desk, user).await,
         Intent::Ban { user, until } => members::ban(desk, user, until).await,

@@ -17,7 +17,9 @@ statements! {
     DELETE = "DELETE FROM members WHERE room = $1 AND user_id = $2";
     SET_ROLE = "UPDATE members SET role = $3 WHERE room = $1 AND user_id = $2";
     SET_MUTE = "UPDATE members SET muted_until = $3 WHERE room = $1 AND user_id = $2";
-    HAS_OTHER_OWNER = "SELECT 1 FROM members WHERE room = $1 AND role = 'owner' AND user_id <> $2";
+    /// Someone who may log in.
+    HAS_OTHER_OWNER = "SELECT 1 FROM members m JOIN users u ON u.id = m.user_id \
+                       WHERE m.room = $1 AND m.role = 'owner' AND m.user_id <> $2 AND u.active";
     COUNT_OWNED = "SELECT count(*) FROM members WHERE user_id = $1 AND role = 'owner'";
     LIST_ROOMS_OF = "SELECT room FROM members WHERE user_id = $1 ORDER BY room";
     LIST_ROOM_SIZES_OF_ALL = "SELECT m.user_id, m.room, r.member_count FROM members m \

@@ -10,7 +10,17 @@ macro_rules! account {
 statements! {
     INSERT = "INSERT INTO users (id, username, display_name, kind, email, password_hash, role, \
               created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    NAME_TAKEN = "SELECT 1 FROM users WHERE lower(username) = lower($1 COLLATE \"C\") AND id <> $2";
+    /// By someone who has the name, or had it a short time ago.
+    NAME_TAKEN = "SELECT 1 FROM users WHERE lower(username) = lower($1 COLLATE \"C\") AND id <> $2 \
+                  UNION ALL SELECT 1 FROM former_names WHERE name = lower($1 COLLATE \"C\") \
+                  AND user_id <> $2 AND until > now_ms()";
+    FORGET_FORMER_NAMES = "DELETE FROM former_names WHERE until <= now_ms()";
+    COUNT_FORMER_NAMES = "SELECT count(*) FROM former_names \
+                          WHERE user_id = $1 AND name <> lower($2 COLLATE \"C\")";
+    TAKE_BACK_NAME = "DELETE FROM former_names WHERE name = lower($1 COLLATE \"C\") AND user_id = $2";
+    HOLD_NAME = "INSERT INTO former_names (name, user_id, until) \
+                 VALUES (lower($1 COLLATE \"C\"), $2, now_ms() + $3::bigint) \
+                 ON CONFLICT (name) DO UPDATE SET user_id = excluded.user_id, until = excluded.until";
     EMAIL_TAKEN = "SELECT 1 FROM users WHERE lower(email) = lower($1 COLLATE \"C\") AND id <> $2";
     HAS_ADMIN = "SELECT 1 FROM users WHERE role = 'admin' AND active";
     FIND = concat!("SELECT ", account!(), " FROM users u WHERE u.id = $1");

@@ -1,6 +1,14 @@
 //! Outgoing webhooks. What is due and until when a lease holds is measured by the clock of the
 //! database.
 
+/// A webhook works while the one who made it may log in and keeps order in the room.
+macro_rules! vouched {
+    () => {
+        "EXISTS (SELECT 1 FROM members v JOIN users p ON p.id = v.user_id \
+         WHERE v.room = w.room AND v.user_id = w.creator AND v.role <> 'member' AND p.active)"
+    };
+}
+
 macro_rules! webhook {
     () => {
         "SELECT u.id, u.username, u.display_name, u.kind, w.id, w.room, w.url, w.events, w.salt, \
@@ -26,14 +34,18 @@ statements! {
                WHERE id = $1 AND disabled_at IS NULL";
     NOW = "SELECT now_ms()";
     DELETE = "DELETE FROM webhooks WHERE room = $1 AND id = $2";
-    FIND_DUE = "SELECT w.id FROM webhooks w JOIN rooms r ON r.id = w.room \
+    FIND_DUE = concat!(
+        "SELECT w.id FROM webhooks w JOIN rooms r ON r.id = w.room \
          WHERE w.disabled_at IS NULL AND w.due_at <= now_ms() \
-         AND coalesce(w.lease_until, 0) <= now_ms() AND r.last_seq > w.cursor \
-         ORDER BY w.due_at, w.id LIMIT 1 FOR NO KEY UPDATE OF w SKIP LOCKED";
+         AND coalesce(w.lease_until, 0) <= now_ms() AND r.last_seq > w.cursor AND ", vouched!(), " \
+         ORDER BY w.due_at, w.id LIMIT 1 FOR NO KEY UPDATE OF w SKIP LOCKED"
+    );
     CLAIM = "UPDATE webhooks SET generation = generation + 1, lease_until = now_ms() + $2::bigint \
          WHERE id = $1";
-    HOLDS = "SELECT 1 FROM webhooks WHERE id = $1 AND generation = $2 AND disabled_at IS NULL \
-             FOR NO KEY UPDATE";
+    HOLDS = concat!(
+        "SELECT 1 FROM webhooks w WHERE w.id = $1 AND w.generation = $2 \
+         AND w.disabled_at IS NULL AND ", vouched!(), " FOR NO KEY UPDATE"
+    );
     PASS = "UPDATE webhooks SET cursor = greatest(cursor, $2), lease_until = now_ms() + $3::bigint \
          WHERE id = $1";
     DELIVER = "UPDATE webhooks SET cursor = greatest(cursor, $2), lease_until = now_ms() + $3::bigint, \

@@ -11,7 +11,7 @@ use rusqlite::params;
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended};
 use crate::sqlite::codec::{Word as _, id, integer, millis, time_opt};
-use crate::sqlite::sql::{jobs, members as sql, moderation, people, rooms};
+use crate::sqlite::sql::{integrations, jobs, members as sql, moderation, people, rooms};
 use crate::sqlite::{query, rows};
 
 pub(super) fn join(desk: &mut Desk<'_>, invite: Option<&str>) -> Step<Appended> {
@@ -41,13 +41,19 @@ pub(super) fn join(desk: &mut Desk<'_>, invite: Option<&str>) -> Step<Appended> 
 
 pub(super) fn invite(desk: &mut Desk<'_>, user: UserId) -> Step<Appended> {
     desk.authorize(Action::Invite)?;
-    let Some((user, true)) = rows::find_user_ref(desk.conn, user)? else {
-        return Err(AppendRefused::NoSuchUser.into());
-    };
+    let (user, active) = rows::find_user_ref(desk.conn, user)?.ok_or(AppendRefused::NoSuchUser)?;
     if rows::find_membership(desk.conn, desk.room.id, user.id)?.is_some() {
         return Ok(Appended::Unchanged);
     }
+    let key = [desk.room_key(), *user.id.0.as_bytes()];
+    if !active && !query::exists(desk.conn, integrations::IS_OF_ROOM, key)? {
+        return Err(AppendRefused::NoSuchUser.into());
+    }
     check_ban(desk, user.id)?;
+    if !active {
+        // An integration begins with its membership.
+        query::execute(desk.conn, integrations::ACTIVATE, [user.id.0.as_bytes()])?;
+    }
     add(desk, user, Role::Member)?;
     Ok(desk.added())
 }
@@ -61,6 +67,17 @@ pub(super) fn leave(desk: &mut Desk<'_>) -> Step<Appended> {
     Ok(desk.added())
 }
 
+/// Tells the room that the actor is called differently.
+pub(super) fn tell_name(desk: &mut Desk<'_>) -> Step<Appended> {
+    let Some(Membership { role, muted_until }) = desk.member else {
+        return Ok(Appended::Unchanged);
+    };
+    let user = desk.actor.clone();
+    let change = MemberChange { user, role, reason: None, muted_until };
+    desk.add_event(EventBody::MemberUpdated(change))?;
+    Ok(desk.added())
+}
+
 /// What an erased user leaves behind is given to who has been there longest.
 pub(super) fn depart(desk: &mut Desk<'_>) -> Step<Appended> {
     let Some(member) = desk.member else { return Ok(Appended::Unchanged) };
@@ -71,7 +88,9 @@ pub(super) fn depart(desk: &mut Desk<'_>) -> Step<Appended> {
         let successor = query::find(desk.conn, people::FIND_SUCCESSOR, key, |row| id(row, 0))?;
         let successor = successor.ok_or(AppendRefused::Deserted)?;
         let (successor, theirs) = find_member(desk, successor)?;
-        give_role(desk, successor, theirs, Role::Owner)?;
+        if theirs.role != Role::Owner {
+            give_role(desk, successor, theirs, Role::Owner)?;
+        }
     }
     let user = desk.actor.clone();
     remove(desk, user, member, LeaveReason::Deleted)?;
@@ -135,7 +154,7 @@ pub(super) fn set_role(desk: &mut Desk<'_>, user: UserId, role: Role) -> Step<Ap
         return Ok(Appended::Unchanged);
     }
     if role == Role::Owner {
-        check_can_own(&user)?;
+        check_can_own(desk, user.id)?;
     }
     check_owner_remains(desk, user.id, member)?;
     give_role(desk, user, member, role)?;
@@ -149,7 +168,7 @@ pub(super) fn transfer(desk: &mut Desk<'_>, user: UserId) -> Step<Appended> {
     if user.id == desk.actor.id {
         return Err(AppendRefused::NotAnOwner.into());
     }
-    check_can_own(&user)?;
+    check_can_own(desk, user.id)?;
     if member.role != Role::Owner {
         give_role(desk, user, member, Role::Owner)?;
     }
@@ -167,9 +186,12 @@ fn give_role(desk: &mut Desk<'_>, user: UserRef, member: Membership, role: Role)
     desk.add_event(EventBody::MemberRoleChanged(change))
 }
 
-/// A program cannot look after a room.
-fn check_can_own(user: &UserRef) -> Step<()> {
-    if user.kind == UserKind::User { Ok(()) } else { Err(AppendRefused::NotAnOwner.into()) }
+/// Neither a program nor an account that was deactivated can look after a room.
+fn check_can_own(desk: &Desk<'_>, user: UserId) -> Step<()> {
+    match rows::find_user_ref(desk.conn, user)? {
+        Some((user, true)) if user.kind == UserKind::User => Ok(()),
+        _ => Err(AppendRefused::NotAnOwner.into()),
+    }
 }
 
 /// Adds a member and tells it. What was said before counts as read.

@@ -1,5 +1,13 @@
 //! Integrations and registered commands.
 
+/// An integration and its command work while the one who made it may log in and keeps order in the room.
+macro_rules! vouched {
+    () => {
+        "EXISTS (SELECT 1 FROM members v JOIN users p ON p.id = v.user \
+         WHERE v.room = i.room AND v.user = i.creator AND v.role <> 'member' AND p.active = 1)"
+    };
+}
+
 macro_rules! integration {
     () => {
         "SELECT u.id, u.username, u.display_name, u.kind, i.room, c.id, c.username, \
@@ -21,7 +29,7 @@ statements! {
     ROOM_EXISTS = "SELECT 1 FROM rooms WHERE id = ?1";
     COUNT = "SELECT count(*) FROM integrations WHERE room = ?1 AND (hash IS NULL) = ?2";
     FIND = concat!(integration!(), "WHERE i.user = ?1");
-    FIND_BY_HASH = concat!(integration!(), "WHERE i.hash = ?1");
+    FIND_BY_HASH = concat!(integration!(), "WHERE i.hash = ?1 AND ", vouched!());
     LIST = concat!(
         integration!(), "WHERE i.room = ?1 AND i.hash IS NOT NULL ORDER BY i.created_at, i.user"
     );
@@ -29,11 +37,18 @@ statements! {
               AND hash IS NOT NULL";
     DELETE = "DELETE FROM integrations WHERE room = ?1 AND user = ?2";
     DEACTIVATE = "UPDATE users SET active = 0 WHERE id = ?1";
+    /// Is to be brought into this room.
+    IS_OF_ROOM = "SELECT 1 FROM integrations WHERE room = ?1 AND user = ?2";
+    ACTIVATE = "UPDATE users SET active = 1 WHERE id = ?1";
     TOUCH = "UPDATE integrations SET last_used_at = ?2 WHERE user = ?1 \
              AND (last_used_at IS NULL OR last_used_at < ?2)";
     INSERT_COMMAND = "INSERT INTO commands (id, room, integration, name, description, url, salt, \
                       created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    FIND_COMMAND = concat!(command!(), "WHERE k.room = ?1 AND k.name = ?2");
+    COMMAND_EXISTS = "SELECT 1 FROM commands WHERE room = ?1 AND name = ?2";
+    FIND_COMMAND = concat!(
+        command!(), "JOIN integrations i ON i.user = k.integration \
+         WHERE k.room = ?1 AND k.name = ?2 AND ", vouched!()
+    );
     FIND_COMMAND_BY_ID = concat!(command!(), "WHERE k.id = ?1");
     LIST_COMMANDS = concat!(command!(), "WHERE k.room = ?1 ORDER BY k.name");
 }

@@ -9,7 +9,9 @@ statements! {
     DELETE = "DELETE FROM members WHERE room = ?1 AND user = ?2";
     SET_ROLE = "UPDATE members SET role = ?3 WHERE room = ?1 AND user = ?2";
     SET_MUTE = "UPDATE members SET muted_until = ?3 WHERE room = ?1 AND user = ?2";
-    HAS_OTHER_OWNER = "SELECT 1 FROM members WHERE room = ?1 AND role = 'owner' AND user <> ?2";
+    /// Someone who may log in.
+    HAS_OTHER_OWNER = "SELECT 1 FROM members m JOIN users u ON u.id = m.user \
+                       WHERE m.room = ?1 AND m.role = 'owner' AND m.user <> ?2 AND u.active = 1";
     COUNT_OWNED = "SELECT count(*) FROM members WHERE user = ?1 AND role = 'owner'";
     LIST_ROOMS_OF = "SELECT room FROM members WHERE user = ?1 ORDER BY room";
     LIST_ROOM_SIZES_OF = "SELECT m.room, r.member_count FROM members m \

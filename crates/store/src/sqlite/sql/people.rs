@@ -9,6 +9,8 @@ statements! {
              password_hash = NULL, role = 'user', bio = '', visibility = 'private', \
              active = 0, last_seen = NULL, erased_at = ?4 WHERE id = ?1";
     FORGET_CLIENTS = "UPDATE sessions SET client = '' WHERE user = ?1";
+    FORGET_TOKEN_NAMES = "UPDATE personal_tokens SET name = '', prefix = '' WHERE user = ?1";
+    FORGET_NAMES = "DELETE FROM former_names WHERE user = ?1";
     FORGET_LINKS = "DELETE FROM invites WHERE creator = ?1";
     FORGET_BANS = "DELETE FROM bans WHERE user = ?1";
     LET_BOTS_GO = "UPDATE bots SET owner = NULL WHERE owner = ?1";
@@ -17,12 +19,14 @@ statements! {
     LIST_ERASURES = "SELECT user, redact, at FROM erasures ORDER BY at";
     FINISH_ERASURE = "DELETE FROM erasures WHERE user = ?1";
     FORGET_SESSIONS = "DELETE FROM sessions WHERE user = ?1";
+    FORGET_TOKENS = "DELETE FROM personal_tokens WHERE user = ?1";
     LIST_PAST_ROOMS = "SELECT room FROM past_members WHERE user = ?1 ORDER BY room";
     FORGET_PAST_ROOM = "DELETE FROM past_members WHERE user = ?1 AND room = ?2";
     IS_OWNER = "SELECT 1 FROM members WHERE room = ?1 AND user = ?2 AND role = 'owner'";
     /// The person who has been there longest: a moderator first, and one who may log in.
     FIND_SUCCESSOR = "SELECT m.user FROM members m JOIN users u ON u.id = m.user \
                       WHERE m.room = ?1 AND m.user <> ?2 AND u.kind = 'user' \
+                      AND u.erased_at IS NULL \
                       ORDER BY u.active DESC, m.role = 'owner' DESC, m.role = 'moderator' DESC, \
                       m.joined_at, m.user LIMIT 1";
     LIST_OWN_REACTIONS = "SELECT m.id, r.emoji FROM reactions r \

@@ -1,4 +1,11 @@
-//! Accounts.
+//! Accounts. How long a former name is held is measured by the clock of the database.
+
+/// The present time in milliseconds, the same throughout a statement.
+macro_rules! now {
+    () => {
+        "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)"
+    };
+}
 
 macro_rules! account {
     () => {
@@ -10,7 +17,18 @@ macro_rules! account {
 statements! {
     INSERT = "INSERT INTO users (id, username, display_name, kind, email, password_hash, role, \
               created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    NAME_TAKEN = "SELECT 1 FROM users WHERE username = ?1 AND id <> ?2";
+    /// By someone who has the name, or had it a short time ago.
+    NAME_TAKEN = concat!(
+        "SELECT 1 FROM users WHERE username = ?1 AND id <> ?2 UNION ALL \
+         SELECT 1 FROM former_names WHERE name = ?1 AND user <> ?2 AND until > ", now!()
+    );
+    FORGET_FORMER_NAMES = concat!("DELETE FROM former_names WHERE until <= ", now!());
+    COUNT_FORMER_NAMES = "SELECT count(*) FROM former_names WHERE user = ?1 AND name <> ?2";
+    TAKE_BACK_NAME = "DELETE FROM former_names WHERE name = ?1 AND user = ?2";
+    HOLD_NAME = concat!(
+        "INSERT INTO former_names (name, user, until) VALUES (?1, ?2, ", now!(), " + ?3) \
+         ON CONFLICT (name) DO UPDATE SET user = excluded.user, until = excluded.until"
+    );
     EMAIL_TAKEN = "SELECT 1 FROM users WHERE email = ?1 AND id <> ?2";
     HAS_ADMIN = "SELECT 1 FROM users WHERE role = 'admin' AND active = 1";
     FIND = concat!("SELECT ", account!(), " FROM users u WHERE u.id = ?1");

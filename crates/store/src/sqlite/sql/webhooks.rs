@@ -8,6 +8,14 @@ macro_rules! now {
     };
 }
 
+/// A webhook works while the one who made it may log in and keeps order in the room.
+macro_rules! vouched {
+    () => {
+        "EXISTS (SELECT 1 FROM members v JOIN users p ON p.id = v.user \
+         WHERE v.room = w.room AND v.user = w.creator AND v.role <> 'member' AND p.active = 1)"
+    };
+}
+
 macro_rules! webhook {
     () => {
         "SELECT u.id, u.username, u.display_name, u.kind, w.id, w.room, w.url, w.events, w.salt, \
@@ -36,14 +44,17 @@ statements! {
     FIND_DUE = concat!(
         "SELECT w.id FROM webhooks w JOIN rooms r ON r.id = w.room \
          WHERE w.disabled_at IS NULL AND w.due_at <= ", now!(), " \
-         AND coalesce(w.lease_until, 0) <= ", now!(), " AND r.last_seq > w.cursor \
+         AND coalesce(w.lease_until, 0) <= ", now!(), " AND r.last_seq > w.cursor AND ", vouched!(), " \
          ORDER BY w.due_at, w.id LIMIT 1"
     );
     CLAIM = concat!(
         "UPDATE webhooks SET generation = generation + 1, lease_until = ", now!(), " + ?2 \
          WHERE id = ?1"
     );
-    HOLDS = "SELECT 1 FROM webhooks WHERE id = ?1 AND generation = ?2 AND disabled_at IS NULL";
+    HOLDS = concat!(
+        "SELECT 1 FROM webhooks w WHERE w.id = ?1 AND w.generation = ?2 \
+         AND w.disabled_at IS NULL AND ", vouched!()
+    );
     PASS = concat!(
         "UPDATE webhooks SET cursor = max(cursor, ?2), lease_until = ", now!(), " + ?3 \
          WHERE id = ?1"

@@ -1,0 +1,253 @@
+//! What is left of those who leave for good, and what they take with them.
+
+use parlor_client::SearchQuery;
+use tokio::task::JoinSet;
+
+use super::*;
+
+/// Messages that an erasure has to go through, in each room.
+const MESSAGES: usize = 250;
+/// Often enough to have asked each node.
+const EVERYWHERE: usize = 3;
+
+async fn private_rooms(owner: &User, other: &User, rooms: &[&str]) {
+    for room in rooms {
+        owner.create_room(room, &[]).await;
+        other.join(room).await;
+    }
+}
+
+pub(super) async fn erased_author_is_nobody_and_the_messages_stay(place: Place) {
+    let _shared = MACHINE.read().await;
+    let stage = place.start().await;
+    let (admin, bob) = (stage.admin().await, stage.register("bob").await);
+    let eve = stage.register("eve").await;
+    let augusta = stage.register("augusta").await;
+    let name = PatchMeRequest {
+        display_name: Some("Countess".to_owned()),
+        bio: Some("of Lovelace".to_owned()),
+        ..PatchMeRequest::default()
+    };
+    augusta.http.patch_me(&name).await.unwrap();
+    private_rooms(&augusta, &bob, &["club"]).await;
+    augusta.http.put_member("club", "bob", &role(Role::Moderator)).await.unwrap();
+    private_rooms(&bob, &augusta, &["old"]).await;
+    // Each node has what was said in memory.
+    let mut watch = Vec::new();
+    for _ in 0..EVERYWHERE {
+        let mut socket = bob.socket().await;
+        socket.subscribe("club", None).await.unwrap();
+        socket.subscribe("old", None).await.unwrap();
+        watch.push(socket);
+    }
+    for room in ["club", "old"] {
+        let said = bob.say(room, "hello @augusta").await;
+        augusta.http.add_reaction(room, said.id, "👍").await.unwrap();
+        augusta.say(room, "words that stay").await;
+    }
+    augusta.http.delete_member("old", "augusta").await.unwrap();
+    let mut hers = augusta.socket().await;
+    assert_code(eve.http.erase_user("augusta", &keep()).await, Code::Forbidden);
+    assert_code(admin.http.erase_user("guide", &keep()).await, Code::Conflict);
+    assert_code(admin.http.erase_user(&admin.name, &keep()).await, Code::Conflict);
+    let wrong = EraseRequest { password: "wrong".to_owned(), messages: ErasedMessages::Keep };
+    assert_code(augusta.http.delete_me(&wrong).await, Code::ValidationFailed);
+
+    augusta.http.delete_me(&erase(ErasedMessages::Keep)).await.unwrap();
+
+    assert_cut(&mut hers).await;
+    for mut socket in watch {
+        loop {
+            if let Frame::Event(event) = socket.next_frame().await
+                && let EventBody::MemberLeft(change) = event.body
+                && change.reason == Some(LeaveReason::Deleted)
+            {
+                assert_eq!(change.user.display_name, "Deleted user");
+                break;
+            }
+        }
+    }
+    for _ in 0..EVERYWHERE {
+        assert_code(stage.http().log_in("augusta", PASSWORD).await, Code::Unauthenticated);
+        assert_code(bob.http.user("augusta").await, Code::NotFound);
+        for room in ["club", "old"] {
+            let said = bob.history(room).await;
+            let kept = said.iter().find(|message| message.body == "words that stay").unwrap();
+            assert_eq!(
+                (kept.sender.id, kept.sender.display_name.as_str()),
+                (augusta.id, "Deleted user")
+            );
+            // Also what nodes have in memory, from the moment in which they hear of it.
+            until("nothing tells who it was", PATIENCE, || async {
+                let log = bob.log(room).await;
+                let all = serde_json::to_string(&(&said, log)).unwrap();
+                // The text of a message is its author's: it stays as it was written.
+                let all = all.replace("hello @augusta", "");
+                !["augusta", "Countess", "Lovelace"].iter().any(|name| all.contains(name))
+            })
+            .await;
+        }
+    }
+    let mine = bob.http.room("club").await.unwrap();
+    assert_eq!(mine.role, Some(Role::Owner), "who was there longest looks after the room");
+    stage.register("augusta").await;
+    admin.http.erase_user("eve", &keep()).await.unwrap();
+    assert_code(stage.http().log_in("eve", PASSWORD).await, Code::Unauthenticated);
+}
+
+fn keep() -> EraseUserRequest {
+    EraseUserRequest { messages: ErasedMessages::Keep }
+}
+
+pub(super) async fn erasure_goes_on_where_it_was_killed(place: Place) {
+    let _alone = MACHINE.write().await;
+    let mut stage = place.start().await;
+    let rooms = ["one", "two", "old"];
+    // Both speak to nodes that they know, so that it is known which one is to die.
+    let addr = |stage: &Stage, node: usize| {
+        let brokers = stage.brokers();
+        brokers[node.min(brokers.len() - 1)].addr()
+    };
+    let bob = User::register(addr(&stage, 1), "bob").await;
+    let eve = User::register(addr(&stage, 0), "eve").await;
+    private_rooms(&bob, &eve, &rooms).await;
+    let mut writers = JoinSet::new();
+    for number in 0..MESSAGES {
+        let eve = eve.clone();
+        writers.spawn(async move {
+            for room in rooms {
+                eve.say(room, &format!("canary {number}")).await;
+            }
+        });
+        if writers.len() >= 16 {
+            writers.join_next().await.unwrap().unwrap();
+        }
+    }
+    writers.join_all().await;
+    eve.http.delete_member("old", "eve").await.unwrap();
+    let mut watch = bob.socket().await;
+    for room in rooms {
+        watch.subscribe(room, None).await.unwrap();
+    }
+    let erasing = {
+        let http = eve.http.clone();
+        async move { drop(http.delete_me(&erase(ErasedMessages::Redact)).await) }
+    };
+    let begun = async {
+        loop {
+            if let Frame::Event(event) = watch.next_frame().await
+                && matches!(event.body, EventBody::MessageRedacted(_))
+            {
+                return;
+            }
+        }
+    };
+
+    tokio::select! {
+        () = begun => {}
+        () = async { erasing.await; std::future::pending().await } => {}
+    }
+    match &mut stage {
+        Stage::Alone(server) => server.kill().await,
+        Stage::Cluster(cluster, _) => cluster.brokers[0].process.kill().await,
+    }
+    drop(watch);
+    if place == Place::Alone {
+        stage.restart().await;
+    }
+
+    let bob = User::log_in(addr(&stage, 1), "bob").await;
+    let left = async || {
+        let mut left = 0;
+        for room in rooms {
+            left +=
+                bob.history(room).await.iter().filter(|message| !message.body.is_empty()).count();
+        }
+        left
+    };
+    until("no text is left", PATIENCE, || async { left().await == 0 }).await;
+    let query = SearchQuery { text: "canary".to_owned(), ..SearchQuery::default() };
+    assert!(bob.http.search(&query).await.unwrap().items.is_empty());
+    for room in rooms {
+        let all: Vec<Message> = bob.history(room).await;
+        assert_eq!(all.len(), MESSAGES);
+        assert!(all.iter().all(|message| message.sender.display_name == "Deleted user"));
+        let log = replayed(&bob, room).await;
+        assert!(!log.contains("canary"));
+    }
+}
+
+/// Returns everything that a connection is told that begins with the first event, also when that is
+/// much.
+async fn replayed(user: &User, room: &str) -> String {
+    let epoch = user.http.room(room).await.unwrap().epoch;
+    let mut socket = user.socket().await;
+    let again = socket.subscribe(room, Some(Position { epoch, seq: 0 })).await.unwrap();
+    let mut log = String::new();
+    loop {
+        let Frame::Event(event) = socket.next_frame().await else { continue };
+        log.push_str(&serde_json::to_string(&event).unwrap());
+        if event.seq >= again.seq {
+            return log;
+        }
+    }
+}
+
+pub(super) async fn download_has_everything_of_oneself_and_nothing_else(place: Place) {
+    let _shared = MACHINE.read().await;
+    let stage = place.start().await;
+    let (ada, bob) = (stage.register("ada").await, stage.register("bob").await);
+    let bio = PatchMeRequest { bio: Some("my bio".to_owned()), ..PatchMeRequest::default() };
+    ada.http.patch_me(&bio).await.unwrap();
+    script(&stage, &ada, "my-token").await;
+    private_rooms(&bob, &ada, &["here", "left", "never"]).await;
+    ada.http.delete_member("never", "ada").await.unwrap();
+    let mut own = Vec::new();
+    for room in ["here", "left"] {
+        let asked = bob.say(room, "words of bob").await;
+        ada.http.add_reaction(room, asked.id, "🎉").await.unwrap();
+        let said = ada.say(room, &format!("first in {room}")).await;
+        ada.http.edit_message(room, said.id, &format!("mine in {room}")).await.unwrap();
+        bob.http.add_reaction(room, said.id, "👍").await.unwrap();
+        own.push(said);
+    }
+    ada.http.delete_member("left", "ada").await.unwrap();
+    // What happens now is none of her business, also where it is about her messages.
+    bob.http.add_reaction("left", own[1].id, "👎").await.unwrap();
+    bob.http.pin_message("left", own[1].id).await.unwrap();
+    let mut reply = draft("a reply of bob", None);
+    reply.thread = Some(own[1].id);
+    bob.http.publish("left", &reply).await.unwrap();
+    bob.say("never", "@ada is gone").await;
+
+    let pieces: Vec<_> = ada.http.export_me().await.unwrap().try_collect().await.unwrap();
+
+    let text = String::from_utf8(pieces.concat()).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of =
+        |kind: &str| -> Vec<&Value> { lines.iter().filter(|line| line["type"] == kind).collect() };
+    assert_eq!(
+        (&lines[0]["type"], &lines[0]["format"]),
+        (&"header".into(), &"parlor.account".into())
+    );
+    let end = lines.last().unwrap();
+    assert_eq!((&end["type"], &end["lines"]), (&"end".into(), &lines.len().into()));
+    assert_eq!(of("profile")[0]["profile"]["bio"], "my bio");
+    assert_eq!(of("session").len(), 1);
+    assert_eq!(of("token")[0]["name"], "my-token");
+    // The general room and `here`; the two that she has left.
+    assert_eq!((of("membership").len(), of("past_membership").len()), (2, 2));
+    let bodies: Vec<&str> =
+        of("message").into_iter().map(|line| line["message"]["body"].as_str().unwrap()).collect();
+    assert_eq!(bodies, ["mine in here", "mine in left"]);
+    assert_eq!(of("version").len(), 4);
+    assert_eq!(of("reaction").len(), 2);
+    let here = &of("message")[0]["message"];
+    assert_eq!(here["reactions"][0]["emoji"], "👍", "she sees it in the room as well");
+    let left = &of("message")[1]["message"];
+    assert_eq!(left["reactions"], serde_json::json!([]));
+    assert!(left["pinned"].is_null() && left["replies"].is_null(), "{left}");
+    for foreign in ["words of bob", "a reply of bob", "is gone", "👎", PASSWORD, "parlor_pat_"] {
+        assert!(!text.contains(foreign), "{foreign} in {text}");
+    }
+}
