@@ -67,6 +67,10 @@ impl Asked {
         if let Some(id) = &self.client_id {
             check_client_id(id).map_err(|refused| Refusal::name("client_id", refused))?;
         }
+        // A command may be run by whoever writes; these read.
+        if matches!(command, Slash::Search(_) | Slash::Help(_)) {
+            self.caller.check_scope(Scope::Read)?;
+        }
         // None is longer than the message that it may write.
         self.check_text(&self.text)?;
         let access = self.node.find_room(&self.room, self.caller.user.id).await?;

@@ -1,6 +1,10 @@
 //! After a redaction is acknowledged, the text is nowhere.
 
-use parlor_protocol::{http::CreateRoomRequest, id::MessageId, room::RoomKind};
+use parlor_protocol::{
+    http::{CreateRoomRequest, PublishRequest},
+    id::MessageId,
+    room::RoomKind,
+};
 use parlor_testkit::{
     api::Api,
     fake_llm::FakeLlm,

@@ -5,12 +5,12 @@ use parlor_protocol::{
     close::CloseCode,
     code::Code,
     command::Command,
-    http::{CreateTokenRequest, Scope},
+    http::{CommandAnswer, CreateTokenRequest, RunCommandRequest, Scope},
     id::RoomRef,
 };
 use parlor_testkit::{
     process::{client_config, draft},
-    socket::{Incoming, Socket},
+    socket::{Failure, Incoming, Socket},
 };
 use tokio::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use crate::{
 
 in_both_places! {
     script_works_with_its_token_until_that_is_ended,
+    token_that_only_writes_reads_nothing_by_a_command,
 }
 
 const PROMISED: Duration = Duration::from_secs(1);
@@ -72,4 +73,29 @@ async fn script_works_with_its_token_until_that_is_ended(place: Place) {
         assert!(script.messages("general", &query).await.is_err(), "on every node");
     }
     assert!(!stage.log().contains(&made.secret), "the secret is in no log");
+}
+
+async fn token_that_only_writes_reads_nothing_by_a_command(place: Place) {
+    let _shared = MACHINE.read().await;
+    let stage = place.start().await;
+    let ada = stage.register("ada").await;
+    ada.say("general", "a rare okapi").await;
+    let scopes = vec![Scope::Write];
+    let request = CreateTokenRequest { name: "ci".to_owned(), scopes, expires_in: None };
+    let made = ada.http.create_token(&request).await.unwrap();
+    let script = Http::with_personal_token(client_config(stage.addr()), &made.secret).unwrap();
+    let mut socket = Socket::open(stage.addr(), &made.secret).await;
+
+    for text in ["/search okapi", "/help"] {
+        let request = RunCommandRequest { text: text.to_owned(), client_id: None };
+        let refused = script.run_command("general", &request).await.unwrap_err();
+        assert_eq!(refused.code(), Some(Code::Forbidden), "{text}");
+        let (room, text) = (RoomRef::from("general"), text.to_owned());
+        let command = Command::Slash { id: None, room, text, client_id: None };
+        let refused = socket.request(command).await.unwrap_err();
+        assert!(matches!(refused, Failure::Refused(it) if it.code == Code::Forbidden));
+    }
+    let request = RunCommandRequest { text: "/me builds".to_owned(), client_id: None };
+    let said = script.run_command("general", &request).await.unwrap();
+    assert!(matches!(said, CommandAnswer::Message { .. }), "{said:?}");
 }
