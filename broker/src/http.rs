@@ -3,7 +3,8 @@
 //! Every operation stands once in a table ([`endpoint`]); the routes and the `OpenAPI` document are
 //! made from it, so neither can know an operation that the other does not. Who may call an
 //! operation is part of its row and is checked before its handler sees the request. Every error is
-//! a problem document with a stable code; what a client sent is never quoted in it.
+//! a problem document with a stable code; what a client sent is never quoted in it, but for the name
+//! of a slash command that nobody knows, which can only be plain letters.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -26,6 +26,7 @@ FITTING: dict[str, Any] = {
     "name": "name-{}",
     "reply_to": None,
     "slug": "slug-{}",
+    "text": "/me goes on {}",
     "thread": None,
     "topic": "topic {}",
 }

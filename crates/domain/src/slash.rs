@@ -105,7 +105,8 @@ pub enum SlashRefused {
 /// Reads a command.
 pub fn parse(text: &str) -> Result<Slash<'_>, SlashRefused> {
     let rest = text.trim().strip_prefix('/').ok_or(SlashRefused::NotACommand)?;
-    let (name, rest) = split_word(rest);
+    let (name, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let rest = rest.trim();
     if !is_name(name) {
         return Err(SlashRefused::NotACommand);
     }

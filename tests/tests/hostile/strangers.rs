@@ -188,6 +188,9 @@ async fn private_room_is_like_none_for_every_command() {
             json!({"op": "signal", "id": "1", "room": room, "data": 1}),
             json!({"op": "read", "id": "1", "room": room, "seq": 1}),
             json!({"op": "cancel", "id": "1", "room": room, "message": message}),
+            json!({"op": "command", "id": "1", "room": room, "text": "/me is in"}),
+            json!({"op": "command", "id": "1", "room": room, "text": "/kick wanda"}),
+            json!({"op": "command", "id": "1", "room": room, "text": "/nothing"}),
             json!({"op": "unsubscribe", "id": "1", "room": room}),
         ]
     };
