@@ -113,9 +113,12 @@ async fn import_room(
         drop(place);
         drop(answer.send(outcome));
     });
-    let stopped = || Refusal::unavailable("The server stops; nothing was imported.");
     let report = answered.await.map_err(|_| stopped())??;
     Ok((status, Json(report)))
+}
+
+fn stopped() -> Refusal {
+    Refusal::unavailable("The server stops; nothing was imported.")
 }
 
 async fn run(
@@ -127,7 +130,12 @@ async fn run(
     let limits = &node.config.limits;
     let mut lines = Lines::new(chunks, limits.import.get(), limits.request_timeout);
     let room = RoomId(node.clock.new_id());
-    let outcome = import(&node, &caller, &query, room, &mut lines).await;
+    let draining = node.lifecycle.draining();
+    let outcome = tokio::select! {
+        biased;
+        outcome = import(&node, &caller, &query, room, &mut lines) => outcome,
+        () = draining.cancelled() => Err(stopped()),
+    };
     if outcome.is_err() {
         lines.discard().await;
         if !query.dry_run {

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
 
 mod commands;
+mod backup;
 mod crash;
 mod drain;
 mod durability;
@@ -27,6 +28,7 @@ mod rest;
 mod restart;
 mod resume;
 mod revocation;
+mod room_files;
 mod rules;
 mod search;
 mod sse;

@@ -238,6 +238,15 @@ impl Stage {
         }
     }
 
+    /// Kills every process.
+    pub(crate) async fn kill_all(&mut self) {
+        for process in self.processes_mut() {
+            if process.is_running() {
+                process.kill().await;
+            }
+        }
+    }
+
     /// Kills the broker that has most of what a metric counts.
     pub(crate) async fn kill_with_most(&mut self, metric: &str) {
         match self {
