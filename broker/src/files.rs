@@ -190,20 +190,29 @@ impl From<parlor_store::record::UploadRefused> for Refusal {
                 let detail = format!("must be {offset}: so many bytes have arrived");
                 Self { code: Code::Conflict, ..Self::field("Upload-Offset", "offset", detail) }
             }
-            Reason::TooLong(bytes) => {
-                let detail = format!("may have {bytes} bytes, as was announced");
+            Reason::TooLong { bytes, given } => {
+                let detail = format!(
+                    "may end at byte {bytes}, as was announced; it ends at byte {given} or later"
+                );
                 Self { code: Code::PayloadTooLarge, ..Self::field("body", "too_long", detail) }
             }
-            Reason::TooManyParts => Self::new(
-                Code::Conflict,
-                "The upload has as many parts as it may; begin again, with larger ones.",
-            ),
-            Reason::TooManyUploads => Self::new(
-                Code::Conflict,
-                "You have as many uploads that no message has as one user may; delete some.",
-            ),
-            Reason::Quota(left) => {
-                let detail = format!("goes beyond what your files may have; {left} bytes are left");
+            Reason::TooManyParts(most) => {
+                let detail = format!(
+                    "may have at most {most} parts, and has so many; begin again, with larger ones"
+                );
+                Self { code: Code::Conflict, ..Self::field("upload", "too_many_parts", detail) }
+            }
+            Reason::TooManyUploads(most) => {
+                let detail = format!(
+                    "may be at most {most} that no message has, and you have so many; delete some"
+                );
+                Self { code: Code::Conflict, ..Self::field("uploads", "too_many", detail) }
+            }
+            Reason::Quota { limit, left, given } => {
+                let detail = format!(
+                    "goes beyond the {limit} that your files may have together; {left} are left, \
+                     and it has {given}"
+                );
                 Self { code: Code::PayloadTooLarge, ..Self::field("bytes", "quota", detail) }
             }
         }
@@ -215,19 +224,6 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-
-    #[test]
-    fn parts_that_arrive_at_once_are_bounded() {
-        let config = FilesConfig { parts_in_flight: 2, ..FilesConfig::default() };
-        let objects = Objects::open(parlor_files::Place::Memory).unwrap();
-        let metrics = crate::metrics::Metrics::new(prometheus::Registry::new()).unwrap().files;
-        let files = Files::new(&config, objects, &[7; 32], metrics).unwrap();
-        let (one, other) = (files.enter().unwrap(), files.enter().unwrap());
-        assert_eq!(files.enter().unwrap_err().code, Code::Unavailable);
-        drop(one);
-        drop(files.enter().unwrap());
-        drop(other);
-    }
 
     #[test]
     fn message_names_each_file_once_and_not_too_many() {

@@ -59,6 +59,7 @@ mod webhooks;
 pub(crate) use search::find_in_room;
 
 use documents::Documents;
+pub(crate) use extract::discard;
 use login_throttle::LoginThrottle;
 use system::Health;
 

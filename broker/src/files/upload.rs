@@ -1,6 +1,6 @@
 //! Uploads: parts that arrive, and what is made of them when all are there.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use parlor_files::sniff::HEAD;
@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::{Span, folder, stream};
+use crate::http::discard;
 use crate::node::Node;
 use crate::refusal::{Outcome, Refusal};
 
@@ -39,12 +40,14 @@ pub(crate) async fn receive(
         Arrived::Nothing => {
             return Err(Refusal::new(Code::BadRequest, "The body of the request did not arrive."));
         }
-        Arrived::TooMuch if most == missing => {
-            return Err(UploadRefused::TooLong(upload.bytes).into());
+        Arrived::TooMuch(given) if most == missing => {
+            let given = upload.received + given;
+            return Err(UploadRefused::TooLong { bytes: upload.bytes, given }.into());
         }
-        Arrived::TooMuch => {
-            let detail = format!("A part of a file may have at most {most} bytes.");
-            return Err(Refusal::new(Code::PayloadTooLarge, detail));
+        Arrived::TooMuch(given) => {
+            let detail = format!("may have at most {most} bytes at once; it has {given} or more");
+            let refusal = Refusal::field("body", "too_large", detail);
+            return Err(Refusal { code: Code::PayloadTooLarge, ..refusal });
         }
     };
     let received = bytes.len() as u64;
@@ -141,6 +144,7 @@ async fn look(
         width: None,
         height: None,
         made: None,
+        max_bytes: node.config.files.user_quota.get() as u64,
         expires_at: expiry(node),
     };
     if let Content::Picture(kind) = content {
@@ -162,6 +166,12 @@ async fn remake(
     let bytes = load(node, parts, upload.bytes).await?;
     let picture = bench.remake(bytes, kind).await.map_err(refuse_work)?;
     timer.observe_duration();
+    let (most, given) = (node.config.files.file.get(), picture.bytes.len());
+    if given > most {
+        let detail = format!("may have at most {most} bytes; made anew, it has {given}");
+        let refusal = Refusal::field("file", "too_large", detail);
+        return Err(Verdict::Never(Refusal { code: Code::PayloadTooLarge, ..refusal }));
+    }
     let key = new_key(upload, node.clock.new_id());
     let made = PartRecord { first: 0, bytes: picture.bytes.len() as u64, key };
     let put = files.objects.put(&made.key, picture.bytes).await;
@@ -246,17 +256,24 @@ enum Arrived {
     Some(Bytes),
     /// Not a byte.
     Nothing,
-    /// More than may come.
-    TooMuch,
+    /// More than may come: so much or more.
+    TooMuch(u64),
 }
 
 async fn read(body: Body, most: usize, until: Instant) -> Arrived {
+    let announced = HttpBody::size_hint(&body).lower();
     let mut chunks = body.into_data_stream();
+    if announced > most as u64 {
+        discard(chunks).await;
+        return Arrived::TooMuch(announced);
+    }
     let mut bytes = BytesMut::new();
     // The end, a client that went away, or no more time: what is there counts.
     while let Ok(Some(Ok(chunk))) = timeout_at(until, chunks.next()).await {
-        if bytes.len() + chunk.len() > most {
-            return Arrived::TooMuch;
+        let given = bytes.len() + chunk.len();
+        if given > most {
+            discard(chunks).await;
+            return Arrived::TooMuch(given as u64);
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -291,7 +308,8 @@ mod tests {
 
     #[tokio::test]
     async fn more_than_may_come_is_refused_as_a_whole() {
-        assert_eq!(arrived(body(vec![Ok(b"abc"), Ok(b"def")]), 5).await, Arrived::TooMuch);
+        assert_eq!(arrived(body(vec![Ok(b"abc"), Ok(b"def")]), 5).await, Arrived::TooMuch(6));
+        assert_eq!(arrived(Body::from("abcdef"), 5).await, Arrived::TooMuch(6));
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,7 +17,8 @@ use crate::stream::ShardHandle;
 mod body;
 pub(super) mod explain;
 
-pub(super) use body::{JsonBody, JsonOrForm, OptionalJson, discard, read_bytes};
+pub(crate) use body::discard;
+pub(super) use body::{JsonBody, JsonOrForm, OptionalJson, read_bytes};
 
 /// The guard has put the caller there; without a guard nobody is logged in.
 impl FromRequestParts<App> for Caller {

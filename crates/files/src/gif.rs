@@ -15,13 +15,12 @@ const LOOPS: [&[u8]; 2] = [b"NETSCAPE2.0", b"ANIMEXTS1.0"];
 
 /// Copies a file, if all its images together stay within the limits.
 pub(crate) fn copy(bytes: &[u8], limits: PictureLimits) -> Result<Vec<u8>, PictureRefused> {
-    let too_large = PictureRefused::TooLarge { side: limits.side, memory: limits.memory };
     let mut reader = Reader { bytes, at: 0 };
     let mut copy = Vec::with_capacity(bytes.len());
     let head = reader.take(13)?;
     let (width, height) = (number(head, 6), number(head, 8));
     if width > limits.side || height > limits.side {
-        return Err(too_large);
+        return Err(limits.refuse(width, height));
     }
     copy.extend_from_slice(head);
     copy.extend_from_slice(reader.take(table(head, 10))?);
@@ -34,7 +33,7 @@ pub(crate) fn copy(bytes: &[u8], limits: PictureLimits) -> Result<Vec<u8>, Pictu
                 let (width, height) = (number(place, 4), number(place, 6));
                 pixels += u64::from(width) * u64::from(height);
                 if pixels > limits.memory || width > limits.side || height > limits.side {
-                    return Err(too_large);
+                    return Err(limits.refuse(width, height));
                 }
                 copy.push(IMAGE);
                 copy.extend_from_slice(place);

@@ -88,6 +88,7 @@ impl From<object_store::Error> for ObjectsError {
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
     kind: &'static str,
+    folder: Option<PathBuf>,
 }
 
 impl Objects {
@@ -103,10 +104,12 @@ impl Objects {
                     .map_err(|error| ObjectsError::Unavailable(Box::new(error)))?;
                 let store = LocalFileSystem::new_with_prefix(&folder)?;
                 let store = store.with_automatic_cleanup(true).with_fsync(true);
-                Self { store: Arc::new(store), kind: "folder" }
+                Self { store: Arc::new(store), kind: "folder", folder: Some(folder) }
             }
-            Place::S3(place) => Self { store: open_bucket(place)?, kind: "s3" },
-            Place::Memory => Self { store: Arc::new(InMemory::new()), kind: "memory" },
+            Place::S3(place) => Self { store: open_bucket(place)?, kind: "s3", folder: None },
+            Place::Memory => {
+                Self { store: Arc::new(InMemory::new()), kind: "memory", folder: None }
+            }
         })
     }
 
@@ -149,7 +152,12 @@ impl Objects {
             .try_for_each_concurrent(REMOVALS, |object| async move {
                 gone(self.store.delete(&object.location).await)
             })
-            .await
+            .await?;
+        match &self.folder {
+            // What was being written when a process was killed is not listed.
+            Some(place) => remove_folder(place.join(path(folder).as_ref())).await,
+            None => Ok(()),
+        }
     }
 
     /// Returns the name of the place: the one that it has, or else `fresh`, which it has from then
@@ -176,6 +184,15 @@ impl Objects {
     pub async fn check(&self) -> Result<(), ObjectsError> {
         self.store.head(&path(IDENTITY)).await?;
         Ok(())
+    }
+}
+
+async fn remove_folder(folder: PathBuf) -> Result<(), ObjectsError> {
+    match tokio::fs::remove_dir_all(folder).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(ObjectsError::Unavailable(Box::new(error)))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -211,6 +228,8 @@ fn open_bucket(place: S3Place) -> Result<Arc<dyn ObjectStore>, ObjectsError> {
         .with_bucket_name(bucket)
         .with_region(region)
         .with_retry(retry)
+        // Not every service removes several at once.
+        .with_disable_bulk_delete(true)
         .with_client_options(client);
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
@@ -253,6 +272,16 @@ mod tests {
         let read = objects.read_all("files/1/0-x").await;
         assert!(matches!(read, Err(ObjectsError::Missing)));
         assert_eq!(text(&objects, "files/10/0-z", 0..5).await, "other");
+    }
+
+    #[tokio::test]
+    async fn what_a_crash_left_goes_with_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::open(Place::Folder(folder.path().to_owned())).unwrap();
+        objects.put("files/1/0-x", Bytes::from_static(b"hello")).await.unwrap();
+        std::fs::write(folder.path().join("files/1/5-y#1"), b"half").unwrap();
+        objects.remove("files/1/").await.unwrap();
+        assert!(!folder.path().join("files/1").exists());
     }
 
     #[cfg(unix)]

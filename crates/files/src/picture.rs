@@ -115,6 +115,13 @@ pub struct PictureLimits {
     pub memory: u64,
 }
 
+impl PictureLimits {
+    /// Refuses an image with so many pixels.
+    pub(crate) fn refuse(self, width: u32, height: u32) -> PictureRefused {
+        PictureRefused::TooLarge { side: self.side, memory: self.memory, width, height }
+    }
+}
+
 /// An image that was made anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
@@ -132,12 +139,20 @@ pub struct Picture {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PictureRefused {
     /// It has too many pixels.
-    #[error("an image may have at most {side} × {side} pixels and {} MiB of them", .memory >> 20)]
+    #[error(
+        "an image may have at most {side} × {side} pixels and {} MiB of them; this one has {width} × \
+         {height}",
+        .memory >> 20
+    )]
     TooLarge {
         /// Pixels of width and of height.
         side: u32,
         /// Bytes of memory for the pixels.
         memory: u64,
+        /// Pixels that it says it has.
+        width: u32,
+        /// Pixels that it says it has.
+        height: u32,
     },
     /// It cannot be decoded.
     #[error("the image is broken")]
@@ -172,7 +187,8 @@ pub fn remake(
             encode(&image, PngEncoder::new(&mut encoded), profile)
         }
     };
-    written.map_err(|error| refused(&error, limits))?;
+    let size = (image.width(), image.height());
+    written.map_err(|error| refused(&error, limits, size))?;
     Ok(Picture { bytes: encoded.into(), kind, width: image.width(), height: image.height() })
 }
 
@@ -183,7 +199,7 @@ pub fn avatar(bytes: &[u8], limits: PictureLimits) -> Result<Bytes, PictureRefus
     let square = image.resize_to_fill(AVATAR_SIDE, AVATAR_SIDE, FilterType::CatmullRom);
     let mut encoded = Vec::new();
     let written = square.to_rgba8().write_with_encoder(PngEncoder::new(&mut encoded));
-    written.map_err(|error| refused(&error, limits))?;
+    written.map_err(|error| refused(&error, limits, (AVATAR_SIDE, AVATAR_SIDE)))?;
     Ok(encoded.into())
 }
 
@@ -197,15 +213,16 @@ fn decode(
     kind: PictureKind,
     limits: PictureLimits,
 ) -> Result<Decoded, PictureRefused> {
-    let refuse = |error: ImageError| refused(&error, limits);
-    let mut bounds = image::Limits::default();
-    bounds.max_image_width = Some(limits.side);
-    bounds.max_image_height = Some(limits.side);
+    let mut bounds = image::Limits::no_limits();
     bounds.max_alloc = Some(limits.memory);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), kind.format());
     reader.limits(bounds.clone());
-    let mut decoder = reader.into_decoder().map_err(refuse)?;
+    // Only the head, to tell how large it says that it is.
+    let mut decoder = reader.into_decoder().map_err(|error| refused(&error, limits, (0, 0)))?;
     let (width, height) = decoder.dimensions();
+    let refuse = |error: ImageError| refused(&error, limits, (width, height));
+    bounds.max_image_width = Some(limits.side);
+    bounds.max_image_height = Some(limits.side);
     bounds.check_dimensions(width, height).map_err(refuse)?;
     // All of it, before any of it is decoded.
     bounds.reserve(decoder.total_bytes()).map_err(refuse)?;
@@ -230,11 +247,13 @@ fn encode(
     image.write_with_encoder(encoder)
 }
 
-fn refused(error: &ImageError, limits: PictureLimits) -> PictureRefused {
+fn refused(
+    error: &ImageError,
+    limits: PictureLimits,
+    (width, height): (u32, u32),
+) -> PictureRefused {
     match error {
-        ImageError::Limits(_) => {
-            PictureRefused::TooLarge { side: limits.side, memory: limits.memory }
-        }
+        ImageError::Limits(_) => limits.refuse(width, height),
         _ => PictureRefused::Broken,
     }
 }

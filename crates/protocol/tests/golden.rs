@@ -99,6 +99,7 @@ fn frames() -> Vec<Value> {
             "limits": {
                 "frame_bytes": 65536, "body_bytes": 16384, "signal_bytes": 4096,
                 "subscriptions": 200, "outbox_bytes": 262_144,
+                "file_bytes": 26_214_400, "part_bytes": 4_194_304, "attachments": 10,
             },
         }),
         json!({"op": "ok", "re": "3", "seq": 42, "message": ID}),

@@ -85,6 +85,8 @@ macro_rules! store_conformance {
                 upload_that_no_message_has_expires,
                 removal_is_noted_until_it_was_done,
                 picture_replaces_the_one_before,
+                remade_file_stays_within_what_its_owner_may_have,
+                files_of_a_user_go_with_the_user,
             });
             $crate::store_conformance!(@tests $factory, jobs {
                 message_queues_one_job_for_each_bot_that_it_calls,

@@ -7,6 +7,8 @@ use parlor_protocol::id::{MessageId, UserId};
 use parlor_protocol::message::{Attachment, Message, Reaction, Replies};
 use parlor_protocol::user::{UserKind, UserRef};
 
+use crate::record::UploadRefused;
+
 /// Most user names that a reaction lists.
 const REACTION_USERS_MAX: usize = 20;
 
@@ -124,6 +126,12 @@ pub(crate) fn subject(body: &EventBody) -> Option<UserId> {
 /// Returns the key of the object that holds a version of a user's picture.
 pub(crate) fn avatar_key(user: UserId, version: &str) -> String {
     format!("avatars/{}/{version}", user.0.simple())
+}
+
+/// Tells whether a file of so many bytes goes beyond what its owner's files may have.
+pub(crate) fn check_quota(limit: u64, used: u64, given: u64) -> Option<UploadRefused> {
+    let left = limit.saturating_sub(used);
+    (given > left).then_some(UploadRefused::Quota { limit, left, given })
 }
 
 /// Adds files, each with the position of its message, to messages in ascending order of `seq`.

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tempfile::TempDir;
 use tokio::time::sleep;
 
 use crate::{
@@ -39,6 +40,8 @@ pub struct Cluster {
     pub nats: Nats,
     /// What nodes share for a moment.
     pub redis: Redis,
+    /// Where the bytes of files are.
+    pub files: TempDir,
 }
 
 /// One broker or worker with its links.

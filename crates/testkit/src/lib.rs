@@ -5,6 +5,7 @@
 pub mod api;
 pub mod cluster;
 pub mod fake_llm;
+pub mod fake_s3;
 pub mod history;
 pub mod nemesis;
 pub mod process;

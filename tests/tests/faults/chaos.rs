@@ -32,7 +32,7 @@ async fn promises_hold_under_faults_of_every_kind() {
     let Some(soak) = soak() else {
         for seed in seed_of_environment().map_or(SEEDS.to_vec(), |seed| vec![seed]) {
             let (length, longest) = (Duration::from_secs(30), Duration::from_secs(4));
-            run(&Run { seed, length, longest }).await;
+            Box::pin(run(&Run { seed, length, longest })).await;
         }
         return;
     };
@@ -40,7 +40,7 @@ async fn promises_hold_under_faults_of_every_kind() {
     while begun.elapsed() < soak {
         let seed = seed_of_environment().unwrap_or_else(rand::random);
         let (length, longest) = (Duration::from_mins(4), Duration::from_secs(45));
-        run(&Run { seed, length, longest }).await;
+        Box::pin(run(&Run { seed, length, longest })).await;
     }
 }
 

@@ -10,6 +10,7 @@ mod backup;
 mod crash;
 mod drain;
 mod durability;
+mod files;
 mod first_reply;
 mod follow;
 mod hopping;

@@ -22,6 +22,12 @@ impl Answer {
         self.body
     }
 
+    /// Expects a refusal with this code.
+    #[track_caller]
+    pub(crate) fn expect_code(&self, code: &str) {
+        assert_eq!(self.body["code"], code, "{}: {}", self.status, self.body);
+    }
+
     /// Returns a field of the body that is text.
     #[track_caller]
     pub(crate) fn text(self, field: &str) -> String {
@@ -86,6 +92,23 @@ impl Caller {
         }
         let bytes = response.bytes().await.unwrap_or_default();
         Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default() }
+    }
+
+    /// Uploads a file, for a message to have, and returns its id.
+    pub(crate) async fn upload(&self, name: &str, bytes: &[u8]) -> String {
+        let upload = json!({"name": name, "bytes": bytes.len()});
+        let id = self.post("/v1/uploads", upload).await.text("id");
+        self.send_part(&id, 0, bytes).await.ok();
+        id
+    }
+
+    /// Sends a part of an upload.
+    pub(crate) async fn send_part(&self, upload: &str, offset: usize, bytes: &[u8]) -> Answer {
+        let url = format!("http://{}/v1/uploads/{upload}", self.addr);
+        let request = self.client.patch(url).header("upload-offset", offset);
+        let response = request.bearer_auth(self.token()).body(bytes.to_vec()).send().await.unwrap();
+        let status = response.status();
+        Answer { status, body: response.json().await.unwrap_or_default() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -28,6 +28,7 @@ unused! { Files:
     fn note_purge(&str, Timestamp) -> Result<()>;
     fn set_avatar(UserId, Option<String>) -> Result<Option<Account>>;
     fn find_avatar(&str) -> Result<Option<(UserId, String)>>;
+    fn remove_files_of_user(UserId, bool, u32) -> Result<u64>;
     fn list_due_purges(Timestamp, u32) -> Result<Vec<String>>;
     fn settle_purges(Vec<String>, Timestamp) -> Result<()>;
     fn count_due_purges(Timestamp) -> Result<u64>;

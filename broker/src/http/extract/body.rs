@@ -134,7 +134,7 @@ async fn collect(body: Body, limit: usize) -> Outcome<Bytes> {
 
 /// Lets a client finish what it is sending, within reason: one whose connection is closed while it
 /// still writes never sees why.
-pub(in crate::http) async fn discard(mut chunks: BodyDataStream) {
+pub(crate) async fn discard(mut chunks: BodyDataStream) {
     let mut left = DISCARD_MAX;
     let reading = async {
         while let Some(Ok(chunk)) = chunks.next().await {

@@ -1,5 +1,7 @@
 //! Files: uploads, attachments, their addresses, and pictures of users.
 
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -163,6 +165,94 @@ async fn part_that_was_cut_off_is_gone_on_with_from_where_it_ended() {
     publish(&bob, "general", "mine", &[&id]).await.refused("validation_failed");
     ada.delete(&format!("/v1/uploads/{id}")).await.expect(204);
     ada.delete(&format!("/v1/uploads/{id}")).await.refused("not_found");
+}
+
+/// Sends the head of a part and its first byte, and keeps the rest back.
+fn hold_part(node: &TestNode, api: &Api, upload: &str) -> TcpStream {
+    let url = node.url();
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+    let head = format!(
+        "PATCH /v1/uploads/{upload} HTTP/1.1\r\nHost: parlor\r\nAuthorization: Bearer {}\r\n\
+         Upload-Offset: 0\r\nContent-Length: 10\r\n\r\nx",
+        api.token.as_deref().unwrap()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
+}
+
+/// Sends a part without bytes until it is answered so: it takes a place, and changes nothing.
+async fn until_answered(api: &Api, upload: &str, code: &str) -> Answer {
+    let since = Instant::now();
+    loop {
+        let answer = send(api, upload, 0, b"").await;
+        if answer.body["code"] == code {
+            return answer;
+        }
+        assert!(since.elapsed() < PATIENCE, "{} is not {code}", answer.text);
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn parts_that_arrive_at_once_are_bounded() {
+    let (node, folder) = start(|config| config.files.parts_in_flight = 2).await;
+    let ada = Api::register(&node, "ada").await;
+    let mut uploads = Vec::new();
+    for _ in 0..3 {
+        uploads.push(begin(&ada, "x", 10).await);
+    }
+    let [one, two, three] = &uploads[..] else { panic!("three") };
+    let held = [hold_part(&node, &ada, one), hold_part(&node, &ada, two)];
+    let refused = until_answered(&ada, three, "unavailable").await;
+    refused.header("retry-after");
+    let [first, second] = held;
+    drop(first);
+    // There is a place again, and what came of the part that was cut is kept.
+    until_answered(&ada, three, "bad_request").await;
+    send(&ada, three, 0, b"0123456789").await.expect(200);
+    assert_eq!(ada.get(&format!("/v1/uploads/{one}")).await.expect(200)["offset"], 1);
+    drop(second);
+    until_objects(folder.path(), 3).await;
+}
+
+/// An image that becomes larger by being made anew.
+fn coarse_jpeg() -> Vec<u8> {
+    let mut state = 1_u32;
+    let image = RgbImage::from_fn(128, 128, |_, _| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let [_, r, g, b] = state.to_le_bytes();
+        image::Rgb([r, g, b])
+    });
+    let mut bytes = Vec::new();
+    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 5);
+    image.write_with_encoder(encoder).unwrap();
+    bytes
+}
+
+#[tokio::test]
+async fn image_that_became_too_large_is_refused() {
+    let bytes = coarse_jpeg();
+    let limit = ByteSize::bytes(bytes.len() + 100);
+    let (node, folder) = start(|config| config.files.file = limit).await;
+    let ada = Api::register(&node, "ada").await;
+    let id = begin(&ada, "noise.jpg", bytes.len()).await;
+    let refused = send(&ada, &id, 0, &bytes).await;
+    refused.refused("payload_too_large");
+    assert_eq!(refused.fields(), [("file".to_owned(), "too_large".to_owned())]);
+    assert!(refused.text.contains(&limit.get().to_string()), "{}", refused.text);
+    ada.get(&format!("/v1/uploads/{id}")).await.refused("not_found");
+    until_objects(folder.path(), 0).await;
+
+    let (node, folder) = start(|config| config.files.user_quota = limit).await;
+    let bob = Api::register(&node, "bob").await;
+    let id = begin(&bob, "noise.jpg", bytes.len()).await;
+    let refused = send(&bob, &id, 0, &bytes).await;
+    refused.refused("payload_too_large");
+    assert_eq!(refused.fields(), [("bytes".to_owned(), "quota".to_owned())]);
+    // It may be tried again when there is room; until then only what was sent is kept.
+    let kept = bob.get(&format!("/v1/uploads/{id}")).await.expect(200);
+    assert_eq!(kept["offset"].as_u64(), Some(bytes.len() as u64));
+    until_objects(folder.path(), 1).await;
 }
 
 #[tokio::test]

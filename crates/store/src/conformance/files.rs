@@ -72,6 +72,7 @@ fn finished(world: &World, owner: &UserRef, upload: FileId) -> FinishedUpload {
         width: None,
         height: None,
         made: None,
+        max_bytes: 1_000,
         expires_at: world.later(LIFE),
     }
 }
@@ -125,12 +126,15 @@ pub async fn upload_grows_part_by_part_and_each_part_is_taken_once(factory: &dyn
     assert_eq!(add(&world, &ada, id, 0, 4).await.unwrap().received, 4);
     assert_eq!(add(&world, &ada, id, 0, 4).await, Err(UploadRefused::Offset(4)));
     assert_eq!(add(&world, &ada, id, 5, 4).await, Err(UploadRefused::Offset(4)));
-    assert_eq!(add(&world, &ada, id, 4, 7).await, Err(UploadRefused::TooLong(10)));
+    assert_eq!(
+        add(&world, &ada, id, 4, 7).await,
+        Err(UploadRefused::TooLong { bytes: 10, given: 11 })
+    );
     assert_eq!(add(&world, &bob, id, 4, 6).await, Err(UploadRefused::NoSuchUpload));
     assert_eq!(add(&world, &ada, id, 4, 1).await.unwrap().received, 5);
     let grown = add(&world, &ada, id, 5, 1).await.unwrap();
     assert!(grown.expires_at > upload.expires_at);
-    assert_eq!(add(&world, &ada, id, 6, 4).await, Err(UploadRefused::TooManyParts));
+    assert_eq!(add(&world, &ada, id, 6, 4).await, Err(UploadRefused::TooManyParts(3)));
 
     assert_eq!(world.store().find_upload(id, ada.id).await.unwrap(), Some(grown));
     assert_eq!(world.store().find_upload(id, bob.id).await.unwrap(), None);
@@ -165,11 +169,11 @@ pub async fn uploads_of_a_user_are_bounded(factory: &dyn Factory) {
     }
     let came = creating.join_all().await;
     assert_eq!(came.iter().filter(|came| came.is_ok()).count(), 5);
-    assert!(came.iter().all(|came| matches!(came, Ok(_) | Err(UploadRefused::TooManyUploads))));
+    assert!(came.iter().all(|came| matches!(came, Ok(_) | Err(UploadRefused::TooManyUploads(5)))));
 
     let first = create(&world, &bob, 900).await;
     let refused = world.store().create_upload(new_upload(&world, &bob, 101)).await.unwrap();
-    assert_eq!(refused, Err(UploadRefused::Quota(100)));
+    assert_eq!(refused, Err(UploadRefused::Quota { limit: 1_000, left: 100, given: 101 }));
     create(&world, &bob, 100).await;
     assert!(world.store().delete_upload(first, bob.id).await.unwrap());
     create(&world, &bob, 900).await;
@@ -222,7 +226,7 @@ pub async fn remade_file_replaces_its_parts(factory: &dyn Factory) {
     assert_eq!(due(&world).await, keys);
     // What it became counts.
     let refused = world.store().create_upload(new_upload(&world, &ada, 301)).await.unwrap();
-    assert_eq!(refused, Err(UploadRefused::Quota(300)));
+    assert_eq!(refused, Err(UploadRefused::Quota { limit: 1_000, left: 300, given: 301 }));
 }
 
 /// A message has the uploads of its author in their order, each in one message, and they are in its
@@ -428,4 +432,62 @@ pub async fn picture_replaces_the_one_before(factory: &dyn Factory) {
     assert_eq!(store.find_avatar("ada").await.unwrap(), None);
     let nobody = parlor_protocol::id::UserId(Uuid::new_v4());
     assert!(store.set_avatar(nobody, None).await.unwrap().is_none());
+}
+
+/// An image may become larger by being made anew, and still not larger than its owner may have.
+pub async fn remade_file_stays_within_what_its_owner_may_have(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let ada = world.user("ada").await;
+    create(&world, &ada, 900).await;
+    let upload = create(&world, &ada, 10).await;
+    add(&world, &ada, upload, 0, 10).await.unwrap();
+    let made = |bytes| FinishedUpload {
+        made: Some(PartRecord {
+            first: 0,
+            bytes,
+            key: format!("files/{}/made", upload.0.simple()),
+        }),
+        ..finished(&world, &ada, upload)
+    };
+    let refused = world.store().finish_upload(made(101)).await.unwrap();
+    assert_eq!(refused, Err(UploadRefused::Quota { limit: 1_000, left: 100, given: 101 }));
+    let found = world.store().find_upload(upload, ada.id).await.unwrap().unwrap();
+    assert_eq!((found.state, found.received), (UploadState::Open, 10));
+    assert_eq!(world.store().list_parts(upload).await.unwrap().len(), 1);
+    assert_eq!(due(&world).await, [""; 0]);
+
+    let done = world.store().finish_upload(made(100)).await.unwrap().unwrap();
+    assert_eq!((done.state, done.bytes), (UploadState::Ready, 100));
+}
+
+/// Whoever goes takes their picture and uploads along, and where it is wanted the files of their
+/// messages. Those of others stay.
+pub async fn files_of_a_user_go_with_the_user(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let room = world.public(&ada, &[&bob]).await;
+    let (_, attached) = said_with(&world, room, &ada).await;
+    let (_, of_bob) = said_with(&world, room, &bob).await;
+    let (open, ready) = (create(&world, &ada, 10).await, uploaded(&world, &ada).await);
+    let store = world.store();
+    for user in [&ada, &bob] {
+        store.set_avatar(user.id, Some("v1".to_owned())).await.unwrap().unwrap();
+    }
+
+    assert_eq!(store.remove_files_of_user(ada.id, false, 1).await.unwrap(), 1);
+    assert_eq!(store.remove_files_of_user(ada.id, false, 10).await.unwrap(), 1);
+    assert_eq!(store.find_avatar("ada").await.unwrap(), None);
+    let mut gone = vec![format!("avatars/{}/v1", ada.id.0.simple()), folder(open), folder(ready)];
+    gone.sort_unstable();
+    assert_eq!(due(&world).await, gone);
+    assert!(store.find_stored_file(attached).await.unwrap().is_some());
+
+    assert_eq!(store.remove_files_of_user(ada.id, true, 10).await.unwrap(), 1);
+    assert_eq!(store.remove_files_of_user(ada.id, true, 10).await.unwrap(), 0);
+    assert!(store.find_stored_file(attached).await.unwrap().is_none());
+    gone.push(folder(attached));
+    gone.sort_unstable();
+    assert_eq!(due(&world).await, gone);
+    assert!(store.find_stored_file(of_bob).await.unwrap().is_some());
+    assert!(store.find_avatar("bob").await.unwrap().is_some());
 }

@@ -65,6 +65,12 @@ pub trait Files {
     /// Finds the version of a user's picture, by the user's name.
     async fn find_avatar(&self, username: &str) -> Result<Option<(UserId, String)>>;
 
+    /// Ends what a user has beside messages: the picture, and uploads that no message has; with
+    /// `attached`, also the files of the user's messages. At most `limit` files are ended: returns how
+    /// many, so that the caller goes on while there are so many. Events name the files of messages, so
+    /// whoever ends those redacts the messages, too.
+    async fn remove_files_of_user(&self, user: UserId, attached: bool, limit: u32) -> Result<u64>;
+
     /// Lists keys of objects that are to be removed, the longest due first. A key with a slash at its
     /// end stands for all objects below it.
     async fn list_due_purges(&self, at: Timestamp, limit: u32) -> Result<Vec<String>>;

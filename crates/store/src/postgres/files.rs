@@ -15,7 +15,7 @@ use super::sql::{files as sql, users};
 use super::transaction::{committing, reading, writing};
 use super::{PostgresStore, query, rows};
 use crate::contract::{Files, Result};
-use crate::document;
+use crate::document::{self, check_quota};
 use crate::record::{
     Account, FinishedUpload, NewPart, NewUpload, PartRecord, StoredFile, UploadRecord,
     UploadRefused, UploadState,
@@ -86,6 +86,10 @@ impl Files for PostgresStore {
             query::find(conn, sql::FIND_AVATAR, params, |row| Ok((id(row, 0)?, value(row, 1)?)))
                 .await
         })
+    }
+
+    async fn remove_files_of_user(&self, user: UserId, attached: bool, limit: u32) -> Result<u64> {
+        writing!(self, |tx| remove_of_user(tx, user, attached, limit).await)
     }
 
     async fn list_due_purges(&self, at: Timestamp, limit: u32) -> Result<Vec<String>> {
@@ -160,16 +164,12 @@ async fn create(tx: &Server, new: &NewUpload) -> Outcome<Answer> {
     if let Some(upload) = find(tx, sql::FIND, new.id, new.owner).await? {
         return Ok(Ok(upload));
     }
-    let (open, bytes) = query::get(tx, sql::COUNT_OF_OWNER, &[&new.owner.0], |row| {
-        Ok((count(row, 0)?, count(row, 1)?))
-    })
-    .await?;
+    let (open, bytes) = count_of_owner(tx, new.owner).await?;
     if open >= u64::from(new.max_open) {
-        return Ok(Err(UploadRefused::TooManyUploads));
+        return Ok(Err(UploadRefused::TooManyUploads(new.max_open)));
     }
-    let left = new.max_bytes.saturating_sub(bytes);
-    if new.bytes > left {
-        return Ok(Err(UploadRefused::Quota(left)));
+    if let Some(refused) = check_quota(new.max_bytes, bytes, new.bytes) {
+        return Ok(Err(refused));
     }
     let params: Params<'_> = &[
         &new.id.0,
@@ -181,6 +181,12 @@ async fn create(tx: &Server, new: &NewUpload) -> Outcome<Answer> {
     ];
     query::execute(tx, sql::INSERT, params).await?;
     found_again(tx, new.id, new.owner).await
+}
+
+/// Counts the uploads of a user that no message has, and the bytes of all files.
+async fn count_of_owner(tx: &Server, owner: UserId) -> Outcome<(u64, u64)> {
+    query::get(tx, sql::COUNT_OF_OWNER, &[&owner.0], |row| Ok((count(row, 0)?, count(row, 1)?)))
+        .await
 }
 
 async fn add_part(tx: &Server, new: &NewPart, repeated: bool) -> Outcome<Answer> {
@@ -195,11 +201,12 @@ async fn add_part(tx: &Server, new: &NewPart, repeated: bool) -> Outcome<Answer>
         return Ok(Err(UploadRefused::Offset(found.received)));
     }
     if part.bytes > found.bytes - found.received {
-        return Ok(Err(UploadRefused::TooLong(found.bytes)));
+        let given = part.first + part.bytes;
+        return Ok(Err(UploadRefused::TooLong { bytes: found.bytes, given }));
     }
     let parts = query::get(tx, sql::COUNT_PARTS, &[&file.0], |row| count(row, 0)).await?;
     if parts >= u64::from(*max_parts) {
-        return Ok(Err(UploadRefused::TooManyParts));
+        return Ok(Err(UploadRefused::TooManyParts(*max_parts)));
     }
     insert_part(tx, *file, part).await?;
     let params: Params<'_> = &[&file.0, &integer(part.bytes), &expires_at.as_millis()];
@@ -209,6 +216,8 @@ async fn add_part(tx: &Server, new: &NewPart, repeated: bool) -> Outcome<Answer>
 
 async fn finish(tx: &Server, finished: &FinishedUpload) -> Outcome<Answer> {
     let (file, owner) = (finished.upload, finished.owner);
+    // As where uploads begin: nothing else is counted meanwhile.
+    query::execute(tx, users::LOCK, &[&owner.0]).await?;
     let Some(found) = find(tx, sql::LOCK, file, owner).await? else {
         return Ok(Err(UploadRefused::NoSuchUpload));
     };
@@ -218,12 +227,18 @@ async fn finish(tx: &Server, finished: &FinishedUpload) -> Outcome<Answer> {
     if found.received != found.bytes {
         return Ok(Err(UploadRefused::Offset(found.received)));
     }
+    let bytes = finished.made.as_ref().map_or(found.bytes, |made| made.bytes);
+    if bytes > found.bytes {
+        let (_, used) = count_of_owner(tx, owner).await?;
+        if let Some(refused) = check_quota(finished.max_bytes, used - found.bytes, bytes) {
+            return Ok(Err(refused));
+        }
+    }
     if let Some(made) = &finished.made {
         query::execute(tx, sql::PURGE_PARTS, &[&file.0]).await?;
         query::execute(tx, sql::DELETE_PARTS, &[&file.0]).await?;
         insert_part(tx, file, made).await?;
     }
-    let bytes = finished.made.as_ref().map_or(found.bytes, |made| made.bytes);
     let params: Params<'_> = &[
         &file.0,
         &finished.name,
@@ -254,6 +269,11 @@ async fn set_avatar(tx: &Server, user: UserId, version: Option<&str>) -> Outcome
         query::execute(tx, sql::DELETE_PURGE, &[&key]).await?;
     }
     query::find(tx, users::FIND, &[&user.0], rows::account).await
+}
+
+async fn remove_of_user(tx: &Server, user: UserId, attached: bool, limit: u32) -> Outcome<u64> {
+    query::execute(tx, sql::SET_AVATAR, &[&user.0, &None::<&str>]).await?;
+    query::execute(tx, sql::DELETE_OF_OWNER, &[&user.0, &attached, &i64::from(limit)]).await
 }
 
 /// Finds the uploads that a new message is to have, and locks them. `None` when one is not there or

@@ -117,6 +117,8 @@ pub struct FinishedUpload {
     pub height: Option<u32>,
     /// What the file consists of, where that is not the parts that have arrived.
     pub made: Option<PartRecord>,
+    /// Bytes of all files of one user: what was made may be larger than what has arrived.
+    pub max_bytes: u64,
     /// When the upload is forgotten now.
     pub expires_at: Timestamp,
 }
@@ -131,17 +133,29 @@ pub enum UploadRefused {
     #[error("the next part begins at {0}")]
     Offset(u64),
     /// The part goes beyond the size that was announced.
-    #[error("the file has only {0} bytes")]
-    TooLong(u64),
+    #[error("the file has only {bytes} bytes")]
+    TooLong {
+        /// The size that was announced.
+        bytes: u64,
+        /// Where the part would end.
+        given: u64,
+    },
     /// The upload consists of as many parts as it may.
-    #[error("the upload has too many parts")]
-    TooManyParts,
+    #[error("the upload has {0} parts already")]
+    TooManyParts(u32),
     /// The user has as many uploads that no message has as they may.
-    #[error("too many uploads that no message has")]
-    TooManyUploads,
-    /// The user's files would be larger than they may be; so much is left.
-    #[error("{0} bytes are left for files")]
-    Quota(u64),
+    #[error("there are {0} uploads that no message has")]
+    TooManyUploads(u32),
+    /// The user's files would be larger than they may be.
+    #[error("{left} bytes are left for files")]
+    Quota {
+        /// What all files of the user may have.
+        limit: u64,
+        /// What is left of it.
+        left: u64,
+        /// What this file has.
+        given: u64,
+    },
 }
 
 /// A file that a message has.

@@ -14,7 +14,7 @@ use super::sql::{files as sql, users};
 use super::{query, rows};
 use crate::append::AppendRefused;
 use crate::contract::{Files, Result};
-use crate::document;
+use crate::document::{self, check_quota};
 use crate::record::{
     Account, FinishedUpload, NewPart, NewUpload, PartRecord, StoredFile, UploadRecord,
     UploadRefused, UploadState,
@@ -105,6 +105,17 @@ impl Files for SqliteStore {
         .await
     }
 
+    async fn remove_files_of_user(&self, user: UserId, attached: bool, limit: u32) -> Result<u64> {
+        self.write(move |conn| {
+            let user = user.0.as_bytes();
+            query::execute(conn, sql::SET_AVATAR, params![user, None::<String>])?;
+            let params = params![user, attached, limit];
+            let removed = query::execute(conn, sql::DELETE_OF_OWNER, params)?;
+            Ok(u64::try_from(removed).unwrap_or(u64::MAX))
+        })
+        .await
+    }
+
     async fn list_due_purges(&self, at: Timestamp, limit: u32) -> Result<Vec<String>> {
         self.read(move |conn| {
             let params = params![at.as_millis(), limit];
@@ -173,14 +184,12 @@ fn create(conn: &Connection, new: &NewUpload) -> Outcome<Answer> {
         return Ok(Ok(upload));
     }
     let owner = new.owner.0.as_bytes();
-    let (open, bytes) =
-        query::get(conn, sql::COUNT_OF_OWNER, [owner], |row| Ok((count(row, 0)?, count(row, 1)?)))?;
+    let (open, bytes) = count_of_owner(conn, new.owner)?;
     if open >= u64::from(new.max_open) {
-        return Ok(Err(UploadRefused::TooManyUploads));
+        return Ok(Err(UploadRefused::TooManyUploads(new.max_open)));
     }
-    let left = new.max_bytes.saturating_sub(bytes);
-    if new.bytes > left {
-        return Ok(Err(UploadRefused::Quota(left)));
+    if let Some(refused) = check_quota(new.max_bytes, bytes, new.bytes) {
+        return Ok(Err(refused));
     }
     query::execute(
         conn,
@@ -197,6 +206,13 @@ fn create(conn: &Connection, new: &NewUpload) -> Outcome<Answer> {
     found_again(conn, new.id, new.owner)
 }
 
+/// Counts the uploads of a user that no message has, and the bytes of all files.
+fn count_of_owner(conn: &Connection, owner: UserId) -> rusqlite::Result<(u64, u64)> {
+    query::get(conn, sql::COUNT_OF_OWNER, [owner.0.as_bytes()], |row| {
+        Ok((count(row, 0)?, count(row, 1)?))
+    })
+}
+
 fn add_part(conn: &Connection, new: &NewPart) -> Outcome<Answer> {
     let NewPart { upload: file, owner, part, expires_at, max_parts } = new;
     let Some(found) = find(conn, *file, *owner)? else {
@@ -206,12 +222,13 @@ fn add_part(conn: &Connection, new: &NewPart) -> Outcome<Answer> {
         return Ok(Err(UploadRefused::Offset(found.received)));
     }
     if part.bytes > found.bytes - found.received {
-        return Ok(Err(UploadRefused::TooLong(found.bytes)));
+        let given = part.first + part.bytes;
+        return Ok(Err(UploadRefused::TooLong { bytes: found.bytes, given }));
     }
     let key = file.0.as_bytes();
     let parts: u32 = query::get(conn, sql::COUNT_PARTS, [key], |row| row.get(0))?;
     if parts >= *max_parts {
-        return Ok(Err(UploadRefused::TooManyParts));
+        return Ok(Err(UploadRefused::TooManyParts(*max_parts)));
     }
     insert_part(conn, *file, part)?;
     let params = params![key, integer(part.bytes), expires_at.as_millis()];
@@ -230,6 +247,13 @@ fn finish(conn: &Connection, finished: &FinishedUpload) -> Outcome<Answer> {
     if found.received != found.bytes {
         return Ok(Err(UploadRefused::Offset(found.received)));
     }
+    let bytes = finished.made.as_ref().map_or(found.bytes, |made| made.bytes);
+    if bytes > found.bytes {
+        let (_, used) = count_of_owner(conn, owner)?;
+        if let Some(refused) = check_quota(finished.max_bytes, used - found.bytes, bytes) {
+            return Ok(Err(refused));
+        }
+    }
     let key = file.0.as_bytes();
     if let Some(made) = &finished.made {
         for part in list_parts(conn, file)? {
@@ -238,7 +262,6 @@ fn finish(conn: &Connection, finished: &FinishedUpload) -> Outcome<Answer> {
         query::execute(conn, sql::DELETE_PARTS, [key])?;
         insert_part(conn, file, made)?;
     }
-    let bytes = finished.made.as_ref().map_or(found.bytes, |made| made.bytes);
     query::execute(
         conn,
         sql::FINISH,

@@ -109,11 +109,19 @@ impl ClusterBuilder {
             redis: redis.port(),
             model: self.model,
         };
+        // All nodes keep files in the same place.
+        let files = tempfile::Builder::new().prefix("parlor-files-").tempdir().unwrap();
+        let folder = files.path().to_str().unwrap();
+        let node = if self.node.sets("PARLOR_FILES__S3_BUCKET") {
+            self.node
+        } else {
+            self.node.env("PARLOR_FILES__FOLDER", folder)
+        };
         let plan = Plan { has_proxies: self.has_proxies, has_clocks: self.has_clocks, services };
-        let brokers = (0..self.brokers).map(|n| plan.start(&self.node, "broker", n));
-        let workers = (0..self.workers).map(|n| plan.start(&self.node, "bot-worker", n));
+        let brokers = (0..self.brokers).map(|n| plan.start(&node, "broker", n));
+        let workers = (0..self.workers).map(|n| plan.start(&node, "bot-worker", n));
         let (brokers, workers) = tokio::join!(join_all(brokers), join_all(workers));
-        let cluster = Cluster { brokers, workers, postgres, nats, redis };
+        let cluster = Cluster { brokers, workers, postgres, nats, redis, files };
         cluster.wait_ready().await;
         cluster
     }

@@ -70,6 +70,11 @@ impl Builder {
         self.env.insert(name.to_owned(), value.to_owned());
     }
 
+    /// Tells whether a variable is set.
+    pub(crate) fn sets(&self, name: &str) -> bool {
+        self.env.contains_key(name)
+    }
+
     /// Sets a variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {

@@ -63,6 +63,8 @@ pub(super) struct Scene {
     pub(super) id: String,
     /// What each of them wrote.
     messages: BTreeMap<Role, String>,
+    /// A file that a message has.
+    file: String,
 }
 
 /// Everyone.
@@ -75,6 +77,8 @@ pub(super) struct Cast {
     /// One invite code, and one personal access token of the owner for each role.
     invite: String,
     tokens: BTreeMap<Role, String>,
+    /// One upload of the owner for each role.
+    uploads: BTreeMap<Role, String>,
     count: AtomicU64,
 }
 
@@ -108,18 +112,20 @@ impl Cast {
         let author = Caller::register(addr, "the-author").await;
         Caller::register(addr, "the-outsider").await;
         let owner = &callers[&Role::Owner];
-        let mut tokens = BTreeMap::new();
+        let (mut tokens, mut uploads) = (BTreeMap::new(), BTreeMap::new());
         for role in ORDER {
             owner.post("/v1/bots", json!({"name": bot(role)})).await.ok();
             let token = json!({"name": format!("{role:?}"), "scopes": ["read"]});
             let made = owner.post("/v1/users/me/tokens", token).await.ok();
             let id = made["id"].as_str().or(made["info"]["id"].as_str()).unwrap();
             tokens.insert(role, id.to_owned());
+            let upload = json!({"name": "notes.txt", "bytes": 1});
+            uploads.insert(role, owner.post("/v1/uploads", upload).await.text("id"));
         }
         let room = json!({"name": "Invited", "slug": "invited", "kind": "private"});
         owner.post("/v1/rooms", room).await.ok();
         let invite = owner.post("/v1/rooms/invited/invites", json!({})).await.text("code");
-        Self { addr, callers, author, invite, tokens, count: AtomicU64::new(0) }
+        Self { addr, callers, author, invite, tokens, uploads, count: AtomicU64::new(0) }
     }
 
     /// Makes a public and a private room in which everyone is what they are called.
@@ -140,7 +146,10 @@ impl Cast {
         for role in INSIDE {
             messages.insert(role, write(&self.callers[&role], &slug).await);
         }
-        let scene = Scene { kind, slug, id, messages };
+        let file = self.author.upload("notes.txt", b"notes").await;
+        let message = json!({"body": "my notes", "attachments": [file]});
+        self.author.post(&format!("/v1/rooms/{slug}/messages"), message).await.ok();
+        let scene = Scene { kind, slug, id, messages, file };
         self.set(&scene, Role::Moderator, json!({"role": "moderator"})).await;
         self.set(&scene, Role::Muted, json!({"mute": {}})).await;
         self.set(&scene, Role::Banned, json!({"ban": {}})).await;
@@ -217,6 +226,8 @@ impl Cast {
             "bot" => bot(role),
             "code" => self.invite.clone(),
             "token" => self.tokens[&role].clone(),
+            "upload" => self.uploads[&role].clone(),
+            "file" => scene.file.clone(),
             other => other.to_owned(),
         }
     }

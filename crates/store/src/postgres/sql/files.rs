@@ -57,6 +57,9 @@ statements! {
     );
     DELETE_OF_MESSAGE = "DELETE FROM attachments WHERE room = $1 AND message_seq = $2";
     DELETE_OF_ROOM = "DELETE FROM attachments WHERE room = $1";
+    /// Files of a user; with the second parameter, also those that messages have.
+    DELETE_OF_OWNER = "DELETE FROM attachments WHERE id IN (SELECT id FROM attachments \
+                       WHERE owner = $1 AND (state <> 'attached' OR $2) LIMIT $3)";
     SET_AVATAR = "UPDATE users SET avatar = $2 WHERE id = $1";
     FIND_AVATAR = "SELECT id, avatar FROM users \
                    WHERE lower(username) = lower($1 COLLATE \"C\") AND avatar IS NOT NULL";

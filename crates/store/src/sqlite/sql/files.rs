@@ -39,6 +39,9 @@ statements! {
     );
     DELETE_OF_MESSAGE = "DELETE FROM attachments WHERE room = ?1 AND message_seq = ?2";
     DELETE_OF_ROOM = "DELETE FROM attachments WHERE room = ?1";
+    /// Files of a user; with the second parameter, also those that messages have.
+    DELETE_OF_OWNER = "DELETE FROM attachments WHERE id IN (SELECT id FROM attachments \
+                       WHERE owner = ?1 AND (state <> 'attached' OR ?2) LIMIT ?3)";
     SET_AVATAR = "UPDATE users SET avatar = ?2 WHERE id = ?1";
     FIND_AVATAR = "SELECT id, avatar FROM users WHERE username = ?1 AND avatar IS NOT NULL";
     NOTE_PURGE = "INSERT INTO object_purges (key, due_at) VALUES (?1, ?2) \
