@@ -47,3 +47,4 @@ export { Subscription, type Started, type SubscriptionPhase } from './subscripti
 export { Timeline } from './timeline.js';
 export { TokenVault, type Login } from './tokens.js';
 export type * from './types.js';
+export type { UploadOptions } from './upload.js';

@@ -31,6 +31,7 @@ import { platformPorts, type PlatformOptions, type Ports } from './ports.js';
 import { ParlorRoom } from './room.js';
 import type { TokenVault } from './tokens.js';
 import type {
+  Attachment,
   ClientStatus,
   Cursor,
   Operations,
@@ -39,6 +40,7 @@ import type {
   User,
   WelcomeFrame,
 } from './types.js';
+import { upload, type UploadOptions } from './upload.js';
 
 export interface ParlorOptions extends PlatformOptions, Wishes {
   /** The name and version of the program. */
@@ -176,6 +178,14 @@ export class Parlor extends Emitter<ParlorEvents> {
   /** Says whether somebody is in front of this program; everything that is done says so too. */
   presence(status: ClientStatus): void {
     this.connection.notice({ op: 'presence', status });
+  }
+
+  /**
+   * Sends a file, in parts that go on after a lost connection, and returns it as it became: give its
+   * `id` to a message as one of `attachments`.
+   */
+  upload(name: string, content: Blob, options?: UploadOptions): Promise<Attachment> {
+    return upload(this.#http, this.#ports, name, content, options);
   }
 
   /** Makes any call of the HTTP API; the operation is its method and path. */

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from . import _types as t
 from ._decode import encode
 from ._follow import Follow
+from ._upload import upload
 from .errors import MalformedAnswer
 from .events import EVENT_CLASSES, Event, Resync, Subscribed, Update
 from .http import Http
@@ -71,6 +73,20 @@ class Client:
     async def me(self) -> t.User:
         """Returns one's own profile."""
         return await self.http.get_me()
+
+    async def upload(
+        self,
+        name: str,
+        content: bytes | Path,
+        *,
+        progress: Callable[[int], None] | None = None,
+    ) -> t.Attachment:
+        """Sends a file, in parts that go on after a lost connection, and returns what it became.
+
+        Give its `id` to a message as one of `attachments`. `progress` is called with the number of
+        bytes that have arrived.
+        """
+        return await upload(self.http, name, content, progress=progress)
 
     def room(self, room: str) -> Room:
         """Returns a room by id or short name. Nothing is asked of the server."""

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 
+import httpx
 import pytest
 
 from parlor_client import (
@@ -291,3 +292,19 @@ async def test_made_twice_with_one_key_is_made_once(sign_up: SignUp) -> None:
     first = await http.create_room(name="twice", kind="public", idempotency_key="one-key-for-it")
     again = await http.create_room(name="twice", kind="public", idempotency_key="one-key-for-it")
     assert again.id == first.id
+
+
+async def test_file_is_sent_with_a_message_and_read_by_others(sign_up: SignUp) -> None:
+    ada, bob = await sign_up(), await sign_up()
+    content = bytes(range(256)) * 5_000
+    arrived: list[int] = []
+    file = await ada.upload("numbers.bin", content, progress=arrived.append)
+    assert (file.name, file.bytes, arrived[-1]) == ("numbers.bin", len(content), len(content))
+    sent = await ada.room("general").send("my numbers", attachments=[file.id])
+    assert sent.message is not None
+    message = await bob.http.get_message("general", sent.message)
+    assert message.attachments == [file]
+    address = await bob.http.get_attachment("general", file.id)
+    async with httpx.AsyncClient(base_url=bob.http.url) as anyone:
+        answer = await anyone.get(address.url)
+    assert answer.content == content

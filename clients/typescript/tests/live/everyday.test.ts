@@ -203,3 +203,24 @@ test('what is aborted ends at once', async () => {
   await expect(loop).rejects.toThrow('enough');
   await expect(connecting).rejects.toThrow();
 });
+
+test('a file is sent with a message and read by others', async () => {
+  const [ada, bob] = await Promise.all([register('ada'), register('bob')]);
+  const bytes = new Uint8Array(300_000).map((_, n) => n % 251);
+  const seen: number[] = [];
+  const options = { partBytes: 100_000, onProgress: (arrived: number) => seen.push(arrived) };
+  const file = await ada.upload('numbers.bin', new Blob([bytes]), options);
+  expect(file).toMatchObject({ name: 'numbers.bin', bytes: 300_000 });
+  expect(seen).toEqual([100_000, 200_000, 300_000]);
+  const room = await ada.open('general');
+  const { message } = await room.send('my numbers', { attachments: [file.id] });
+  const found = await bob.call('GET /v1/rooms/{room}/messages/{message}', {
+    path: { room: 'general', message },
+  });
+  expect(found.attachments).toEqual([file]);
+  const { url } = await bob.call('GET /v1/rooms/{room}/attachments/{file}', {
+    path: { room: 'general', file: file.id },
+  });
+  const got = await fetch(new globalThis.URL(url, URL));
+  expect(new Uint8Array(await got.arrayBuffer())).toEqual(bytes);
+});
