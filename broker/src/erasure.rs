@@ -1,5 +1,5 @@
 //! Takes away what erased accounts have left in rooms: memberships, and where that was asked for the
-//! texts of messages.
+//! texts of messages, with their files.
 //!
 //! Every step is an intent of its own and may be done twice, so any node may go on with what another
 //! one has left, and stop at any moment. What is left to do stands in the store.
@@ -23,6 +23,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 const SPAN: u64 = 2_000;
 /// Messages whose texts are removed at once.
 const AT_ONCE: usize = 64;
+/// Files that are removed at once.
+const AT_ONCE_FILES: u32 = 200;
 /// How long an erasure is looked after: whoever was bringing the user into a room when the account
 /// went has ended by then.
 const LINGER_MS: i64 = 60_000;
@@ -58,8 +60,10 @@ pub(crate) async fn advance(node: &Node, erasure: Erasure) -> Outcome<()> {
         }
         node.store.forget_past_room(user, room).await?;
     }
-    // Whatever else is held of the user, such as files, goes here: before the erasure is finished, and
-    // so that it can be done twice.
+    // After the messages, whose events name their files.
+    while node.store.remove_files_of_user(user, redact, AT_ONCE_FILES).await?
+        == u64::from(AT_ONCE_FILES)
+    {}
     if node.now().as_millis() - at.as_millis() > LINGER_MS {
         node.store.finish_erasure(user).await?;
     }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use parlor_auth::{FileAddresses, KeyTooShort};
 use parlor_files::{Objects, ObjectsError, PictureLimits, Workshop};
 use parlor_protocol::code::Code;
-use parlor_protocol::id::FileId;
+use parlor_protocol::id::{FileId, UserId};
 use parlor_runtime::config::FilesConfig;
 use parlor_store::{Store, StoreError};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -26,6 +26,8 @@ use crate::refusal::{Outcome, Refusal};
 
 /// The key under which the store notes the name of the place.
 const NOTED_AS: &str = "files";
+/// Shares of the parts that arrive at once. Users whose ids meet in one share it.
+const SHARES: usize = 64;
 
 /// What a node knows of the place where objects are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub struct Files {
     /// What is counted.
     pub metrics: FileMetrics,
     parts: Semaphore,
+    /// Of those, what one user may take; users are put in shares by their ids.
+    shares: [Semaphore; SHARES],
     place: AtomicU8,
 }
 
@@ -70,6 +74,7 @@ impl Files {
             addresses: FileAddresses::new(secret)?,
             metrics,
             parts: Semaphore::new(config.parts_in_flight),
+            shares: std::array::from_fn(|_| Semaphore::new((config.parts_in_flight / 4).max(1))),
             place: AtomicU8::new(PlaceState::Unknown as u8),
         })
     }
@@ -132,9 +137,13 @@ impl Files {
         }
     }
 
-    /// Takes the right to hold a part of a file in memory.
-    fn enter(&self) -> Outcome<SemaphorePermit<'_>> {
-        self.parts.try_acquire().map_err(|_| {
+    /// Takes the right to hold a part of a file, or a picture, in memory. No user takes more than a
+    /// quarter of all.
+    pub(crate) fn enter(&self, user: UserId) -> Outcome<[SemaphorePermit<'_>; 2]> {
+        // The last bits of an id are random.
+        let share = user.0.as_u128() as usize % SHARES;
+        let own = self.shares.get(share).and_then(|share| share.try_acquire().ok());
+        own.and_then(|own| Some([own, self.parts.try_acquire().ok()?])).ok_or_else(|| {
             Refusal::unavailable("Too many parts of files arrive at once; try again in a moment.")
         })
     }

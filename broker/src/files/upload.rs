@@ -30,7 +30,7 @@ pub(crate) async fn receive(
     let (files, config) = (&node.files, &node.config.files);
     files.check_place()?;
     // Its memory is taken only now.
-    let _place = files.enter()?;
+    let _place = files.enter(owner)?;
     let missing = usize::try_from(upload.bytes - upload.received).unwrap_or(usize::MAX);
     let most = missing.min(config.part.get());
     // The other half is for what follows.

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, StatusCode};
 use parlor_auth::ticket;
-use parlor_files::WorkError;
 use parlor_files::picture::AVATAR_TYPE;
+use parlor_files::{ObjectsError, WorkError};
 use parlor_protocol::code::Code;
 use parlor_protocol::http::Scope;
 use parlor_protocol::id::UserId;
@@ -80,15 +80,17 @@ async fn put_avatar(
 ) -> Outcome<Json<User>> {
     let files = &node.files;
     files.check_place()?;
-    // Those who wait for a place send nothing yet.
     let refuse = |error| match error {
         WorkError::Busy => files::busy(),
         WorkError::Refused(refused) => files::refuse_picture("body", refused),
     };
     let time = node.config.limits.request_timeout / 2;
+    // Its memory is taken only now.
+    let place = files.enter(caller.user.id)?;
     let bytes = read_bytes(&headers, body, node.config.files.avatar.get(), time).await?;
     let bench = files.workshop.enter().await.map_err(refuse)?;
     let picture = bench.avatar(bytes).await.map_err(refuse)?;
+    drop(place);
     let version = ticket::random();
     let key = key(caller.user.id, &version);
     // If this node is lost before the next but one line, the object is found.
@@ -119,13 +121,22 @@ async fn get_avatar(
     headers: HeaderMap,
 ) -> Outcome<Response> {
     let node = app.node();
-    let found = node.store.find_avatar(&username).await?;
-    let version = query.version.as_deref().unwrap_or_default();
-    let named = found.as_ref().is_some_and(|(_, present)| ticket::same(present, version));
-    if !named {
-        let need = (Need::Scope(Scope::Read), Rule::Request);
-        guard::authenticate(&app, &headers, Some(client), need).await?;
-    }
+    let need = (Need::Scope(Scope::Read), Rule::Request);
+    let (found, named) = match query.version.as_deref() {
+        None => {
+            guard::authenticate(&app, &headers, Some(client), need).await?;
+            (node.store.find_avatar(&username).await?, false)
+        }
+        Some(version) => {
+            // A page shows many at once, and none of its requests has a login.
+            let found = node.store.find_avatar(&username).await?;
+            let named = found.as_ref().is_some_and(|(_, present)| ticket::same(present, version));
+            if !named {
+                guard::authenticate(&app, &headers, Some(client), need).await?;
+            }
+            (found, named)
+        }
+    };
     let (user, version) = found.ok_or_else(|| Refusal::not_found("picture"))?;
     let tag = format!("\"{version}\"");
     let mut response = if is_known(&headers, &tag) {
@@ -133,7 +144,11 @@ async fn get_avatar(
     } else {
         node.files.check_place()?;
         let picture = node.files.objects.read_all(&key(user, &version)).await;
-        let picture = picture.map_err(|error| node.files.refuse("read", &error))?;
+        let picture = picture.map_err(|error| match error {
+            // It has just been replaced.
+            ObjectsError::Missing => Refusal::not_found("picture"),
+            error => node.files.refuse("read", &error),
+        })?;
         Body::from(picture).into_response()
     };
     let cache = if named { "private, max-age=31536000, immutable" } else { "private, no-cache" };

@@ -24,7 +24,7 @@ use object_store::{
 
 /// The object that names a place, so that nodes can tell whether they have the same one.
 const IDENTITY: &str = "parlor-files";
-/// How long a service is waited for, with all attempts.
+/// How long a service is waited for, with all attempts, and how long between two pieces of an answer.
 const SERVICE_TIME: Duration = Duration::from_secs(10);
 /// Attempts beside the first.
 const RETRIES: usize = 2;
@@ -223,7 +223,11 @@ fn open_bucket(place: S3Place) -> Result<Arc<dyn ObjectStore>, ObjectsError> {
         max_retries: RETRIES,
         retry_timeout: SERVICE_TIME,
     };
-    let client = ClientOptions::new().with_timeout(SERVICE_TIME).with_allow_http(true);
+    // The whole of an answer may take longer: it is read no faster than a client takes it.
+    let client = ClientOptions::new()
+        .with_timeout_disabled()
+        .with_read_timeout(SERVICE_TIME)
+        .with_allow_http(true);
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_region(region)

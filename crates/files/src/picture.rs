@@ -196,7 +196,14 @@ pub fn remake(
 pub fn avatar(bytes: &[u8], limits: PictureLimits) -> Result<Bytes, PictureRefused> {
     let kind = PictureKind::of(bytes).ok_or(PictureRefused::Broken)?;
     let image = decode(bytes, kind, limits)?.image;
-    let square = image.resize_to_fill(AVATAR_SIDE, AVATAR_SIDE, FilterType::CatmullRom);
+    // Cut before it is scaled: scaling a strip to a square of its length takes endless memory.
+    let side = image.width().min(image.height());
+    let (x, y) = ((image.width() - side) / 2, (image.height() - side) / 2);
+    let square = image.crop_imm(x, y, side, side).resize_exact(
+        AVATAR_SIDE,
+        AVATAR_SIDE,
+        FilterType::CatmullRom,
+    );
     let mut encoded = Vec::new();
     let written = square.to_rgba8().write_with_encoder(PngEncoder::new(&mut encoded));
     written.map_err(|error| refused(&error, limits, (AVATAR_SIDE, AVATAR_SIDE)))?;

@@ -64,17 +64,19 @@ pub fn sniff(head: &[u8]) -> Content {
     if let Some(kind) = PictureKind::of(head) {
         return Content::Picture(kind);
     }
-    if infer::is_app(head) {
-        return Content::Program;
-    }
     // First, because text may begin like anything.
     if is_text(head) {
         return Content::Text;
+    }
+    if infer::is_app(head) {
+        return Content::Program;
     }
     match infer::get(head) {
         Some(kind) => match kind.matcher_type() {
             infer::MatcherType::App => Content::Program,
             infer::MatcherType::Text | infer::MatcherType::Custom => Content::Unknown,
+            // It begins a little like an image that is made anew, and is none.
+            _ if PictureKind::is_media_type(kind.mime_type()) => Content::Unknown,
             _ => Content::Known(kind.mime_type()),
         },
         None => Content::Unknown,
@@ -141,6 +143,7 @@ mod tests {
             "<?xml version=\"1.0\"?><svg xmlns=\"http://www.w3.org/2000/svg\" onload=\"x()\"/>",
             "#!/bin/sh\nrm -rf /",
             "%PDF is how I begin",
+            "MZ is how programs begin",
             "é",
         ] {
             assert_eq!(sniff(text.as_bytes()).media_type(), TEXT, "{text}");
@@ -158,6 +161,9 @@ mod tests {
         assert_eq!(sniff(ELF), Content::Program);
         assert_eq!(sniff(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3").media_type(), "application/pdf");
         assert_eq!(sniff(b"PK\x03\x04\x14\0\0\0\x08\0").media_type(), "application/zip");
+        for half in [&b"\x89PNG\0\0\0"[..], b"GIF\0\0\0", b"\0\0\0\0\0\0\0\0WEBP"] {
+            assert_eq!(sniff(half).media_type(), OCTET_STREAM, "not made anew, so never shown");
+        }
         for nothing in [&b""[..], b"\0\0\0", b"\xff\xfe\xfd"] {
             assert_eq!(sniff(nothing).media_type(), OCTET_STREAM);
         }

@@ -5,8 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
 
-mod commands;
 mod backup;
+mod commands;
 mod crash;
 mod drain;
 mod durability;

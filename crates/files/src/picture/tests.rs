@@ -172,12 +172,15 @@ fn broken_image_is_refused_wherever_it_ends() {
 #[test]
 fn avatar_is_a_small_square_of_any_image() {
     for kind in [PictureKind::Png, PictureKind::Jpeg, PictureKind::Gif, PictureKind::WebP] {
-        for (width, height) in [(400, 300), (3, 900), (1, 1)] {
+        for (width, height) in [(400, 300), (3, 900), (1_000, 1), (1, 1_000), (1, 1)] {
             let made = avatar(&encoded(&picture(width, height), kind), LIMITS).unwrap();
             let made = image::load_from_memory(&made).unwrap();
             assert_eq!((made.width(), made.height()), (AVATAR_SIDE, AVATAR_SIDE));
         }
     }
+    // Scaled as a whole, such a strip would be a picture of ten gigabytes.
+    let wide = PictureLimits { side: 10_000, memory: 8 << 20 };
+    avatar(&encoded(&picture(10_000, 1), PictureKind::Png), wide).unwrap();
     let turned = avatar(&jpeg_with_exif(&picture(40, 20), 3), LIMITS).unwrap();
     assert!(!contains(&turned, SECRET));
 }
