@@ -57,9 +57,11 @@ impl<'a> Place<'a> {
     fn take(asked: &'a Mutex<HashMap<[u8; 16], usize>>, salt: [u8; 16]) -> Option<Self> {
         let mut calls = asked.lock().unwrap_or_else(PoisonError::into_inner);
         let count = calls.entry(salt).or_default();
-        let has_room = *count < ASKED_MAX;
-        *count += usize::from(has_room);
-        has_room.then_some(Self { asked, salt })
+        if *count >= ASKED_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Self { asked, salt })
     }
 }
 
