@@ -32,11 +32,13 @@ use crate::{
 };
 
 mod leaving;
+mod lines;
 
 use leaving::{
     download_has_everything_of_oneself_and_nothing_else,
     erased_author_is_nobody_and_the_messages_stay, erasure_goes_on_where_it_was_killed,
 };
+use lines::accounts_are_looked_after_by_line_commands;
 
 in_both_places! {
     closed_account_is_out_everywhere_until_it_is_opened_again,
@@ -48,6 +50,7 @@ in_both_places! {
     new_name_is_told_and_the_old_one_is_held,
     private_text_about_oneself_is_for_oneself,
     programs_stop_with_their_maker,
+    accounts_are_looked_after_by_line_commands,
 }
 
 /// Longer than the time between two looks at what is left of an erasure.
