@@ -163,7 +163,17 @@ impl<'a> Gathering<'a> {
         } else {
             self.answers.len() < WINDOW && self.seen < CANDIDATES_MAX
         };
-        goes_on && (!self.seen.is_multiple_of(64) || self.began.elapsed() < self.request.time)
+        goes_on && (!self.seen.is_multiple_of(64) || !self.is_late())
+    }
+
+    /// Notes that there are no further candidates down to a place.
+    pub(crate) const fn looked_down_to(&mut self, place: Place) {
+        self.last = Some(place);
+    }
+
+    /// Tells whether the time is over.
+    pub(crate) fn is_late(&self) -> bool {
+        self.began.elapsed() >= self.request.time
     }
 
     /// Tells whether anything was looked at.

@@ -345,7 +345,8 @@ pub async fn text_of_very_many_words_is_kept_and_found(factory: &dyn Factory) {
     let world = World::open(factory).await;
     let ada = world.user("ada").await;
     let room = world.public(&ada, &[]).await;
-    let word = |n: usize| format!("{}{n:04}", "Ⱥ".repeat(60));
+    // The first of them are the last in the order of an index.
+    let word = |n: usize| format!("{}{:04}", "Ⱥ".repeat(60), 9_999 - n);
     let mut body = String::new();
     for n in 0..8_388 {
         body.push_str(&word(n));
@@ -355,12 +356,10 @@ pub async fn text_of_very_many_words_is_kept_and_found(factory: &dyn Factory) {
     let message = world.said(room, &ada, &body).await;
 
     // Each has 184 bytes in lower case, so 5,434 of them count.
-    let all = find_ids(&world, &ada, &word(0)).await;
-    assert_eq!(all, [message]);
-    for n in (0..5_434).step_by(97).chain([5_433]) {
+    for n in [0, 100, 3_000, 5_433] {
         assert_eq!(find_ids(&world, &ada, &word(n)).await, [message], "word {n}");
     }
-    for n in (5_434..8_388).step_by(211) {
+    for n in [5_434, 8_387] {
         assert!(find_ids(&world, &ada, &word(n)).await.is_empty(), "word {n}");
     }
     world.add(room, &ada, Intent::Redact { message }).await;

@@ -143,11 +143,13 @@ impl Use {
             Self::Lanes | Self::Writes => {
                 format!("{common} -c lock_timeout={}", LOCK_TIMEOUT.as_millis())
             }
-            // What is asked for differs too much for a plan that is kept.
+            // What is asked for differs too much for a plan that is kept. What an index has in order
+            // is read in that order, however few the server believes there are.
             Self::Search => {
                 let timeout = statement_timeout.min(SEARCH_TIMEOUT).as_millis();
                 format!(
-                    "{common} -c plan_cache_mode=force_custom_plan -c statement_timeout={timeout}"
+                    "{common} -c enable_sort=off -c plan_cache_mode=force_custom_plan \
+                     -c statement_timeout={timeout}"
                 )
             }
             Self::Reads | Self::Tail => {

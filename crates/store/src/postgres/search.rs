@@ -16,12 +16,17 @@ use super::transaction::reading;
 use super::{PostgresStore, rows};
 use crate::contract::Result;
 use crate::search::{
-    Answer, Candidate, Gathering, ROOMS_MAX, Search, SearchHit, SearchPage, SearchRequest, WINDOW,
-    hit,
+    Answer, Candidate, Gathering, ROOMS_MAX, Search, SearchHit, SearchPage, SearchRequest, hit,
 };
 
-/// Candidates that are asked for at first; then twice as many each time.
-const FIRST: usize = 128;
+/// Messages that are looked at in the first step; then twice as many each time.
+const STEP_FIRST: i64 = 500;
+/// Messages that are looked at in one step.
+const STEP_MAX: i64 = 4_000;
+/// What fewer than one in so many messages have is seldom.
+const SELDOM: i64 = 64;
+/// Candidates that one statement returns.
+const AT_ONCE: i64 = 1_000;
 
 #[async_trait]
 impl Search for PostgresStore {
@@ -47,46 +52,108 @@ async fn search(conn: &Server, request: &SearchRequest) -> Outcome<SearchPage> {
 }
 
 /// Takes candidates, newest first, and tells whether there was no further one.
+///
+/// What is common is soon found by looking at the newest messages, one after the other; the index of
+/// words would first gather all that there ever were. What is seldom, the index finds at once. Which
+/// it is shows in the first messages, whatever the server believes of its tables.
 async fn gather(
     conn: &Server,
     request: &SearchRequest,
     rooms: &[RoomId],
     gathering: &mut Gathering<'_>,
 ) -> Outcome<bool> {
-    let ((low, mut high), (since, before)) = (request.places(), request.times());
-    let attached = request.query.has_attachment;
+    let (low, mut high) = request.places();
     let wanted = expression(&request.query.terms, request.from, rooms);
-    let mut most = FIRST;
+    let part = Part { conn, request, wanted: wanted.as_deref() };
+    let mut step = STEP_FIRST;
     loop {
-        let limit = i64::try_from(most).unwrap_or(i64::MAX);
-        let read = |row: &tokio_postgres::Row| {
-            Ok(Candidate {
-                place: value(row, 0)?,
-                room: id(row, 1)?,
-                seq: count(row, 2)?,
-                body: value(row, 3)?,
-            })
-        };
-        let found = if let Some(wanted) = &wanted {
-            let params: Params<'_> =
-                &[&request.user.0, &low, &high, &since, &before, &attached, wanted, &limit];
-            query::list(conn, sql::SEARCH, params, read).await?
-        } else {
-            let params: Params<'_> =
-                &[&request.user.0, &low, &high, &since, &before, &attached, &limit];
-            query::list(conn, sql::SEARCH_ALL, params, read).await?
-        };
-        for candidate in &found {
-            high = candidate.place;
-            if !gathering.take(candidate) {
-                return Ok(false);
+        let floor: Option<i64> =
+            query::find(conn, sql::FIND_FLOOR, &[&low, &high, &(step - 1)], |row| value(row, 0))
+                .await?;
+        let found = part.take(Way::Look, floor.unwrap_or(low), high, gathering).await?;
+        let Found { candidates, enough: false } = found else { return Ok(false) };
+        let Some(floor) = floor else { return Ok(true) };
+        high = floor;
+        gathering.looked_down_to(floor);
+        if wanted.is_some() && candidates * SELDOM < step {
+            let found = part.take(Way::LookUp, low, high, gathering).await?;
+            return Ok(!found.enough);
+        }
+        if gathering.is_late() {
+            return Ok(false);
+        }
+        step = (step * 2).min(STEP_MAX);
+    }
+}
+
+/// How candidates are found.
+#[derive(Clone, Copy)]
+enum Way {
+    /// By looking at each message of a part.
+    Look,
+    /// By the index of words.
+    LookUp,
+}
+
+/// What was taken of a part.
+struct Found {
+    candidates: i64,
+    /// Whether no more are wanted.
+    enough: bool,
+}
+
+/// Reads candidates between two places.
+struct Part<'a> {
+    conn: &'a Server,
+    request: &'a SearchRequest,
+    wanted: Option<&'a str>,
+}
+
+impl Part<'_> {
+    async fn take(
+        &self,
+        way: Way,
+        low: i64,
+        mut high: i64,
+        gathering: &mut Gathering<'_>,
+    ) -> Outcome<Found> {
+        let (mut candidates, (since, before)) = (0, self.request.times());
+        let attached = self.request.query.has_attachment;
+        let user = &self.request.user.0;
+        loop {
+            let found = if let Some(wanted) = &self.wanted {
+                let statement = match way {
+                    Way::Look => sql::LOOK,
+                    Way::LookUp => sql::LOOK_UP,
+                };
+                let params: Params<'_> =
+                    &[user, &low, &high, &since, &before, &attached, wanted, &AT_ONCE];
+                query::list(self.conn, statement, params, candidate).await?
+            } else {
+                let params: Params<'_> = &[user, &low, &high, &since, &before, &attached, &AT_ONCE];
+                query::list(self.conn, sql::LOOK_AT_ALL, params, candidate).await?
+            };
+            for candidate in &found {
+                high = candidate.place;
+                candidates += 1;
+                if !gathering.take(candidate) {
+                    return Ok(Found { candidates, enough: true });
+                }
+            }
+            if i64::try_from(found.len()).unwrap_or(i64::MAX) < AT_ONCE {
+                return Ok(Found { candidates, enough: false });
             }
         }
-        if found.len() < most {
-            return Ok(true);
-        }
-        most = (most * 2).min(2 * WINDOW);
     }
+}
+
+fn candidate(row: &tokio_postgres::Row) -> Outcome<Candidate> {
+    Ok(Candidate {
+        place: value(row, 0)?,
+        room: id(row, 1)?,
+        seq: count(row, 2)?,
+        body: value(row, 3)?,
+    })
 }
 
 /// Reads the messages of answers, in the order of the answers.
