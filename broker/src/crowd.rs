@@ -23,7 +23,9 @@ const WHOLE_MAX: u32 = 500;
 /// For so long an answer about a large room is good.
 const FRESH: Duration = Duration::from_secs(2);
 /// Large rooms whose answers are kept.
-const ROOMS_MAX: usize = 16;
+const ROOMS_MAX: usize = 1_024;
+/// Members who are there, in the answers that are kept together.
+const KEPT_MAX: usize = 200_000;
 /// Users who are looked at for a large room. Of more, the rest is missing.
 const PRESENT_MAX: usize = 50_000;
 
@@ -38,10 +40,19 @@ pub(crate) struct There {
 
 type Slot = Arc<tokio::sync::Mutex<Option<(Instant, Arc<[There]>)>>>;
 
+/// A room that was asked about.
+#[derive(Debug)]
+struct Asked {
+    at: Instant,
+    slot: Slot,
+    /// Members in the answer.
+    there: usize,
+}
+
 /// Who is there, of the large rooms that were asked about.
 #[derive(Debug, Default)]
 pub struct Crowds {
-    rooms: Mutex<HashMap<RoomId, (Instant, Slot)>>,
+    rooms: Mutex<HashMap<RoomId, Asked>>,
 }
 
 impl Crowds {
@@ -72,21 +83,44 @@ impl Crowds {
         }
         let there = look(node, room).await?;
         *known = Some((Instant::now(), Arc::clone(&there)));
+        self.note_size(room, &slot, there.len());
         Ok(there)
     }
 
     fn slot(&self, room: RoomId) -> Slot {
         let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
         if rooms.len() >= ROOMS_MAX && !rooms.contains_key(&room) {
-            let oldest = rooms.iter().min_by_key(|(_, (asked_at, _))| *asked_at);
-            if let Some(oldest) = oldest.map(|(room, _)| *room) {
-                rooms.remove(&oldest);
-            }
+            forget_oldest(&mut rooms, room);
         }
-        let (asked_at, slot) =
-            rooms.entry(room).or_insert_with(|| (Instant::now(), Slot::default()));
-        *asked_at = Instant::now();
-        Arc::clone(slot)
+        let asked = rooms.entry(room).or_insert_with(|| Asked {
+            at: Instant::now(),
+            slot: Slot::default(),
+            there: 0,
+        });
+        asked.at = Instant::now();
+        Arc::clone(&asked.slot)
+    }
+
+    /// Notes how large an answer is, and forgets others when they are too large together.
+    fn note_size(&self, room: RoomId, slot: &Slot, there: usize) {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        match rooms.get_mut(&room) {
+            Some(asked) if Arc::ptr_eq(&asked.slot, slot) => asked.there = there,
+            // It was forgotten meanwhile.
+            _ => return,
+        }
+        while rooms.len() > 1 && rooms.values().map(|asked| asked.there).sum::<usize>() > KEPT_MAX {
+            forget_oldest(&mut rooms, room);
+        }
+    }
+}
+
+/// Forgets the room that was asked about longest ago, but for one.
+fn forget_oldest(rooms: &mut HashMap<RoomId, Asked>, but: RoomId) {
+    let others = rooms.iter().filter(|(room, _)| **room != but);
+    let oldest = others.min_by_key(|(_, asked)| asked.at).map(|(room, _)| *room);
+    if let Some(oldest) = oldest {
+        rooms.remove(&oldest);
     }
 }
 
@@ -131,11 +165,27 @@ mod tests {
         let crowds = Crowds::default();
         let room = |n| RoomId(Uuid::from_u128(n));
         let first = crowds.slot(room(0));
-        for n in 1..100 {
+        for n in 1..2_000 {
             crowds.slot(room(n));
             // Still asked about.
             assert!(Arc::ptr_eq(&first, &crowds.slot(room(0))));
         }
         assert_eq!(crowds.rooms.lock().unwrap().len(), ROOMS_MAX);
+    }
+
+    #[test]
+    fn many_large_rooms_are_kept_as_far_as_their_answers_are_small() {
+        let crowds = Crowds::default();
+        let room = |n| RoomId(Uuid::from_u128(n));
+        for n in 0..100 {
+            let slot = crowds.slot(room(n));
+            crowds.note_size(room(n), &slot, 1_000);
+        }
+        assert_eq!(crowds.rooms.lock().unwrap().len(), 100, "100 rooms of 1,000 have a place");
+        let slot = crowds.slot(room(100));
+        crowds.note_size(room(100), &slot, KEPT_MAX - 5_000);
+        let rooms = crowds.rooms.lock().unwrap();
+        assert_eq!(rooms.len(), 6);
+        assert!((95..=100).all(|n| rooms.contains_key(&room(n))), "the newest are kept");
     }
 }

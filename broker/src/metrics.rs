@@ -93,6 +93,8 @@ pub struct RoomMetrics {
     pub publish_to_deliver: Histogram,
     /// Changes of presence by what became of them.
     pub presence: IntCounterVec,
+    /// Signals about members that were told to nobody, because the room is large.
+    pub signals_dropped: IntCounterVec,
 }
 
 /// Reads that many share.
@@ -296,6 +298,11 @@ impl RoomMetrics {
                 "parlor_room_presence_total",
                 "Changes of presence by what became of them, in rooms or of users.",
                 &["outcome"],
+            )?,
+            signals_dropped: register.counters(
+                "parlor_room_signals_dropped_total",
+                "Signals about members that were told to nobody, because the room is large.",
+                &["family"],
             )?,
         })
     }

@@ -88,9 +88,23 @@ impl Shard {
         }
     }
 
+    /// Tells whether a signal is told to nobody because the room is large, and counts it.
+    pub(super) fn withholds(&self, room: RoomId, family: SignalFamily) -> bool {
+        let withheld = self.is_too_large_for(room, family);
+        if withheld {
+            let name = match family {
+                SignalFamily::Typing => "typing",
+                SignalFamily::Presence => "presence",
+                _ => "receipts",
+            };
+            self.node.metrics.room.signals_dropped.with_label_values(&[name]).inc();
+        }
+        withheld
+    }
+
     /// Tells whether a room has so many members that signals of this family would be a flood which
     /// nobody can read.
-    pub(super) fn is_too_large_for(&self, room: RoomId, family: SignalFamily) -> bool {
+    fn is_too_large_for(&self, room: RoomId, family: SignalFamily) -> bool {
         let is_about_members = match family {
             SignalFamily::Typing | SignalFamily::Presence | SignalFamily::Receipts => true,
             SignalFamily::Deltas
@@ -116,7 +130,7 @@ impl Shard {
         match step {
             Step::Nothing => {}
             Step::Signal(family, json) => {
-                if !self.is_too_large_for(room, family) {
+                if !self.withholds(room, family) {
                     self.tell(room, Some(family), json);
                 }
             }

@@ -12,7 +12,7 @@ use super::Shard;
 impl Shard {
     /// Tells a room a signal of someone who may do so; too much of what may be dropped is.
     pub(crate) fn send_signal(&self, room: RoomId, body: SignalBody) {
-        if self.is_too_large_for(room, body.family()) {
+        if self.withholds(room, body.family()) {
             return;
         }
         if let SignalBody::Typing(Typing { user, on }) = &body {
