@@ -55,6 +55,7 @@ fn body(operation: &str) -> Option<Value> {
         "create_bot" | "create_integration" => json!({"name": "parrot"}),
         "test_prompt" => json!({"prompt": "hi"}),
         "admin_patch_user" => json!({"role": "admin"}),
+        "create_upload" => json!({"name": "mine.txt", "bytes": 1}),
         "patch_me" => json!({"display_name": "Mallory"}),
         "admin_erase_user" => json!({"messages": "redact"}),
         "deactivate_me" => json!({"password": "x"}),
@@ -72,6 +73,8 @@ fn filled(path: &str, room: &str, message: &str) -> String {
         .replace("{emoji}", "%F0%9F%91%8D")
         .replace("{username}", "wanda")
         .replace("{bot}", "guide")
+        .replace("{file}", NOWHERE)
+        .replace("{upload}", NOWHERE)
         .replace("{code}", "x")
 }
 

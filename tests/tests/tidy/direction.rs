@@ -89,7 +89,8 @@ const DRIVERS: &[(&str, &[&str])] = &[
     ("hyper", &["parlor-bot-worker", "parlor-broker", "parlor-testkit"]),
     ("hyper-util", &["parlor-bot-worker", "parlor-broker", "parlor-testkit"]),
     ("object_store", &["parlor-files"]),
-    ("image", &["parlor-files"]),
+    // The broker's tests make and look at images with it.
+    ("image", &["parlor-broker", "parlor-files"]),
     ("argon2", &["parlor-auth"]),
     ("jsonwebtoken", &["parlor-auth"]),
     ("clap", &["parlor"]),
