@@ -169,8 +169,9 @@ async fn part_that_was_cut_off_is_gone_on_with_from_where_it_ended() {
 
 /// Sends the head of a part and its first byte, and keeps the rest back.
 fn hold_part(node: &TestNode, api: &Api, upload: &str) -> TcpStream {
-    let url = node.url();
-    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+    let url: reqwest::Url = node.url().parse().unwrap();
+    let port = url.port().unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let head = format!(
         "PATCH /v1/uploads/{upload} HTTP/1.1\r\nHost: parlor\r\nAuthorization: Bearer {}\r\n\
          Upload-Offset: 0\r\nContent-Length: 10\r\n\r\nx",
