@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import type { Message, ReplyProgress } from '../../src/index.js';
-import { client, live, PASSWORD, register, repeat, unique } from './stage.js';
+import { client, live, PASSWORD, register, repeat, unique, URL } from './stage.js';
 
 test('a wrong password and a short one are refused with the reason', async () => {
   const ada = await register('ada');
@@ -221,6 +221,6 @@ test('a file is sent with a message and read by others', async () => {
   const { url } = await bob.call('GET /v1/rooms/{room}/attachments/{file}', {
     path: { room: 'general', file: file.id },
   });
-  const got = await fetch(new globalThis.URL(url, URL));
+  const got = await fetch(`${URL}${url}`);
   expect(new Uint8Array(await got.arrayBuffer())).toEqual(bytes);
 });
