@@ -67,7 +67,7 @@ pub async fn message_of_what_one_does_is_marked_everywhere(factory: &dyn Factory
     assert_eq!(again, Appended::Repeat { event: events[0].clone() });
     world.add(room, &ada, edit(new.id, "waves twice")).await;
     assert!(world.message(room, new.id).await.emote);
-    assert_eq!(world.events(room).await[1], events[0], "as it was announced");
+    assert!(world.events(room).await.contains(&events[0]), "as it was announced");
     let said = world.said(room, &ada, "hello").await;
     assert!(!world.message(room, said).await.emote);
 }
