@@ -48,12 +48,12 @@ fn commands(kind: &str, place: Place, folders: [&Path; 2]) -> String {
 /// Runs the commands of a block, one after the other.
 async fn run(stage: &Stage, commands: &str, home: &Path) {
     let programs = binary().parent().unwrap().to_owned();
-    let path = std::env::var("PATH").unwrap();
+    let path = std::env::var_os("PATH").unwrap();
     let mut shell = Command::new("sh");
     shell
         .args(["-e", "-c", commands])
         .env_clear()
-        .env("PATH", format!("{}:{path}", programs.display()))
+        .env("PATH", format!("{}:{}", programs.display(), path.display()))
         .env("HOME", home)
         .current_dir(home)
         .stdin(Stdio::null());

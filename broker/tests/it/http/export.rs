@@ -112,7 +112,5 @@ async fn file_holds_everything_durable_and_says_that_it_is_whole() {
     let end = line_of(end);
     assert_eq!(end["type"], "end");
     assert_eq!((&end["messages"], &end["versions"]), (&json!(3), &json!(2)));
-    let hash: [u8; 32] = Sha256::digest(&whole).into();
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(end["sha256"], hash);
+    assert_eq!(end["sha256"], super::import::hex(&Sha256::digest(&whole)));
 }

@@ -13,6 +13,15 @@ const BOB: &str = "00000000-0000-4000-8000-00000000000b";
 const GUIDE: &str = "00000000-0000-4000-8000-00000000000c";
 const TIME: &str = "2026-01-31T12:00:00.000Z";
 
+/// Returns bytes in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(digit).collect()
+}
+
+fn digit(half: u8) -> char {
+    char::from_digit(half.into(), 16).unwrap()
+}
+
 /// Sends a file.
 async fn import(api: &Api, query: &str, file: impl Into<reqwest::Body>) -> Answer {
     let request = api.request(reqwest::Method::POST, &format!("/v1/rooms/import{query}"));
@@ -74,9 +83,8 @@ fn begun() -> Vec<Value> {
 
 /// Writes lines, and the last one for them.
 fn file(lines: &[Value]) -> String {
-    let whole: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    let hash = Sha256::digest(&whole);
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let whole: String = lines.iter().flat_map(|line| [line.to_string(), "\n".to_owned()]).collect();
+    let hash = hex(&Sha256::digest(&whole));
     let many = |kind: &str| lines.iter().filter(|line| line["type"] == kind).count();
     let end = json!({
         "type": "end", "people": many("person"), "members": many("member"),
@@ -281,7 +289,7 @@ fn broken() -> Vec<(&'static str, String, String)> {
         ),
     );
     add("empty", "line 1: type", String::new());
-    add("cut", "line 8: type", good.lines().take(7).map(|line| format!("{line}\n")).collect());
+    add("cut", "line 8: type", good.split_inclusive('\n').take(7).collect());
     let seventh = good.match_indices('\n').nth(5).unwrap().0;
     add("cut in a line", "line 7", good[..seventh + 20].to_owned());
     add("deep", "line 7", good[..=seventh].to_owned() + &"[".repeat(5_000));
@@ -447,13 +455,9 @@ async fn only_one_file_is_read_at_a_time_and_one_that_stops_leaves_nothing() {
     let begin = good[..400].to_owned();
     // It goes no further.
     let body = stream::iter([Ok::<_, std::io::Error>(begin)]).chain(stream::pending());
-    let sending = {
-        let root = root.clone();
-        tokio::spawn(async move {
-            let request = root.request(reqwest::Method::POST, "/v1/rooms/import");
-            request.body(reqwest::Body::wrap_stream(body)).send().await
-        })
-    };
+    let mut sending = tokio::task::JoinSet::new();
+    let request = root.request(reqwest::Method::POST, "/v1/rooms/import");
+    sending.spawn(request.body(reqwest::Body::wrap_stream(body)).send());
     let store = &node.node().store;
     while store.list_idle_imports(std::time::Duration::ZERO).await.unwrap().is_empty() {
         tokio::task::yield_now().await;
@@ -463,7 +467,7 @@ async fn only_one_file_is_read_at_a_time_and_one_that_stops_leaves_nothing() {
     // Nobody sees it, not even by its id.
     assert_eq!(root.get(&format!("/v1/rooms/{room}")).await.status, 404);
     assert_eq!(root.get("/v1/rooms").await.expect(200)["items"].as_array().unwrap().len(), 1);
-    sending.abort();
+    sending.abort_all();
     while !store.list_idle_imports(std::time::Duration::ZERO).await.unwrap().is_empty() {
         tokio::task::yield_now().await;
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use parlor_protocol::event::{Event, EventBody, MemberChange, ReactionChange, RoomState};
+use parlor_protocol::event::{
+    Event, EventBody, MemberChange, MessageEdited, ReactionChange, RoomState,
+};
 use parlor_protocol::id::{MessageId, RoomId, RoomRef, UserId};
 use parlor_protocol::message::{Message, MessageStatus};
 use parlor_protocol::room::{Role, RoomKind, RoomSettings};
@@ -23,6 +25,8 @@ struct File {
     ada: UserRef,
     zoe: NewUser,
     message: Message,
+    /// One that was changed.
+    edited: Message,
 }
 
 impl File {
@@ -32,8 +36,13 @@ impl File {
         let import = NewImport { room, importer: ada.id, at: world.now() };
         world.store().begin_import(import).await.unwrap();
         let zoe = NewUser { email: None, password_hash: None, ..world.new_user("zoe") };
+        let edited = Message {
+            edits: 1,
+            edited_at: Some(world.now()),
+            ..message(room, 5, &reference(&zoe), "new", world)
+        };
         let message = message(room, 3, &reference(&zoe), "zebra crossing", world);
-        Self { room, ada, zoe, message }
+        Self { room, ada, zoe, message, edited }
     }
 
     fn event(&self, seq: u64, actor: Option<&UserRef>, body: EventBody) -> Event {
@@ -41,7 +50,7 @@ impl File {
         Event { room: self.room, seq, at, actor: actor.cloned(), body }
     }
 
-    fn state(&self) -> RoomState {
+    fn state() -> RoomState {
         RoomState {
             slug: "den".to_owned(),
             name: "Den".to_owned(),
@@ -60,11 +69,20 @@ impl File {
             ReactionChange {
                 message: self.message.id, emoji: "👍".to_owned(), user: zoe.clone()
             };
+        let first =
+            Message { body: "old".to_owned(), edits: 0, edited_at: None, ..self.edited.clone() };
+        let edited = MessageEdited {
+            message: self.edited.id,
+            body: self.edited.body.clone(),
+            edited_at: self.edited.created_at,
+            mentions: Vec::new(),
+            mentions_room: true,
+        };
         ImportPart {
             number: 1,
             people: vec![self.zoe.clone()],
             events: vec![
-                self.event(1, None, EventBody::RoomCreated(self.state())),
+                self.event(1, None, EventBody::RoomCreated(Self::state())),
                 self.event(2, Some(&zoe), EventBody::MemberJoined(joined)),
                 self.event(
                     3,
@@ -72,8 +90,10 @@ impl File {
                     EventBody::MessageCreated(Box::new(self.message.clone())),
                 ),
                 self.event(4, Some(&zoe), EventBody::ReactionAdded(reacted)),
+                self.event(5, Some(&zoe), EventBody::MessageCreated(Box::new(first))),
+                self.event(6, Some(&zoe), EventBody::MessageEdited(edited)),
             ],
-            messages: vec![self.message.clone()],
+            messages: vec![self.message.clone(), self.edited.clone()],
             reactions: vec![ImportedReaction {
                 message_seq: 3,
                 seq: 4,
@@ -91,7 +111,7 @@ impl File {
             joined_at: self.message.created_at,
             muted_until: None,
         };
-        let RoomState { name, kind, topic, archived, settings, .. } = self.state();
+        let RoomState { name, kind, topic, archived, settings, .. } = Self::state();
         ImportEnd {
             room: self.room,
             slug: slug.to_owned(),
@@ -101,7 +121,7 @@ impl File {
             archived,
             settings,
             created_at: self.message.created_at,
-            last_seq: 4,
+            last_seq: 6,
             members: vec![member(self.ada.id, Role::Member), member(self.zoe.id, Role::Owner)],
         }
     }
@@ -178,23 +198,34 @@ pub async fn finished_room_is_one_like_any_other(factory: &dyn Factory) {
     assert_eq!(refused.unwrap_err(), ImportRefused::Slug);
     let room = store.finish_import(file.end("den")).await.unwrap().unwrap();
 
-    assert_eq!((&*room.slug, &*room.name, room.head.seq), ("den", "Den", 4));
+    assert_eq!((&*room.slug, &*room.name, room.head.seq), ("den", "Den", 6));
     let listing = store.find_room_listing(file.room, file.ada.id).await.unwrap().unwrap();
     assert_eq!((listing.members, listing.unread, listing.mentions), (2, 0, 0));
-    assert_eq!((listing.read_seq, listing.role), (4, Some(Role::Member)));
+    assert_eq!((listing.read_seq, listing.role), (6, Some(Role::Member)));
     let listed = store.list_messages(file.room, Window::After(0), 10).await.unwrap();
-    assert_eq!(listed.len(), 1);
+    assert_eq!(listed.len(), 2);
     assert_eq!((&*listed[0].body, listed[0].reactions[0].count), ("zebra crossing", 1));
+    let versions = store.list_versions(file.room, file.edited.id).await.unwrap().unwrap();
+    let texts: Vec<&str> = versions.iter().map(|version| &*version.body).collect();
+    assert_eq!(texts, ["old", "new"]);
     let events = store.read_events(file.room, 0, 10).await.unwrap();
     let kinds: Vec<&str> = events.iter().map(|event| event.body.kind()).collect();
-    assert_eq!(kinds, ["room.created", "member.joined", "message.created", "reaction.added"]);
+    let expected = [
+        "room.created",
+        "member.joined",
+        "message.created",
+        "reaction.added",
+        "message.created",
+        "message.edited",
+    ];
+    assert_eq!(kinds, expected);
     // It goes on where the file has ended.
     world.said(file.room, &file.ada, "on").await;
-    assert_eq!(world.seq(file.room).await, 5);
+    assert_eq!(world.seq(file.room).await, 7);
     let tail = store.read_tail(&start, 100).await.unwrap();
     if store.backend() == "postgres" {
         let told = tail.commits.iter().flat_map(|commit| &commit.rooms);
-        assert!(told.into_iter().any(|told| *told == (file.room, 4)));
+        assert!(told.into_iter().any(|told| *told == (file.room, 6)));
     }
     assert_eq!(store.list_idle_imports(Duration::ZERO).await.unwrap(), []);
     store.abandon_import(file.room).await.unwrap();
@@ -209,7 +240,7 @@ pub async fn part_that_is_written_again_is_written_once(factory: &dyn Factory) {
         store.write_import(file.room, file.part()).await.unwrap().unwrap();
     }
     let listed = store.list_messages(file.room, Window::After(0), 10).await.unwrap();
-    assert_eq!(listed.len(), 1);
+    assert_eq!(listed.len(), 2);
 }
 
 pub async fn import_that_is_taken_back_leaves_nothing(factory: &dyn Factory) {

@@ -1,10 +1,11 @@
 //! Rooms that come from files.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parlor_protocol::event::{Event, EventBody};
-use parlor_protocol::id::RoomId;
+use parlor_protocol::id::{MessageId, RoomId};
 use parlor_protocol::message::Message;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -114,6 +115,9 @@ async fn write(
     }
     insert_people(tx, room, &part.people).await?;
     // A message that is its own event has no second row.
+    let own: HashSet<MessageId> =
+        part.messages.iter().filter(|now| !is_logged(now)).map(|now| now.id).collect();
+    let is_in_messages = |event: &&Event| matches!(&event.body, EventBody::MessageCreated(created) if own.contains(&created.id));
     let logged: Vec<Event> =
         part.events.iter().filter(|event| !is_in_messages(event)).cloned().collect();
     if !logged.is_empty() {
@@ -147,12 +151,8 @@ async fn insert_people(tx: &Server, room: RoomId, people: &[NewUser]) -> Outcome
     Ok(())
 }
 
-/// Tells whether an event is held by the row of its message: one that never changed its text, as a
-/// reply of a bot did while it was written.
-fn is_in_messages(event: &Event) -> bool {
-    matches!(&event.body, EventBody::MessageCreated(message) if !is_logged(message))
-}
-
+/// Tells whether the event that announces a message has a row of its own: the row of the message no
+/// longer holds its first text, or it is a reply, which changes while it is written.
 const fn is_logged(message: &Message) -> bool {
     message.bot.is_some() || message.edits > 0
 }
