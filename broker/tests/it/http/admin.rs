@@ -31,7 +31,7 @@ async fn deactivated_user_is_out_at_once_and_can_come_back() {
     ada.post("/v1/auth/refresh", refresh).await.refused("unauthenticated");
     assert_eq!(socket.closed().await.0, 4509);
     let login = json!({"username": "ada", "password": PASSWORD});
-    ada.post("/v1/auth/token", login).await.refused("unauthenticated");
+    ada.post("/v1/auth/token", login).await.refused("forbidden");
 
     admin.patch("/v1/admin/users/ada", json!({"active": true})).await.expect(200);
     Api::log_in(&node, "ada").await.get("/v1/users/me").await.expect(200);

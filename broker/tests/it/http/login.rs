@@ -56,7 +56,7 @@ async fn answer_does_not_tell_whether_a_user_exists() {
 
     let wrong = attempt(&api, "ada", "not the password").await;
     let unknown = attempt(&api, "nobody", "not the password").await;
-    let inactive = attempt(&api, "gone", PASSWORD).await;
+    let inactive = attempt(&api, "gone", "not the password").await;
     let bot = attempt(&api, "guide", "").await;
 
     wrong.refused("unauthenticated");
@@ -219,8 +219,9 @@ async fn profile_can_be_changed_and_shows_others_less() {
     let seen = bob.get("/v1/users/ada").await.expect(200);
     assert_eq!((&seen["display_name"], &seen["bio"]), (&json!("Ada L."), &json!("")));
     assert!(seen.get("email").is_none());
-    ada.patch("/v1/users/me", json!({"username": "bob"})).await.refused("conflict");
-    ada.patch("/v1/users/me", json!({"username": "lovelace"})).await.expect(200);
+    let rename = |name: &str| json!({"username": name, "password": PASSWORD});
+    ada.patch("/v1/users/me", rename("bob")).await.refused("conflict");
+    ada.patch("/v1/users/me", rename("lovelace")).await.expect(200);
     bob.get("/v1/users/ada").await.refused("not_found");
     let presence = bob.get("/v1/users/lovelace/presence").await.expect(200);
     assert_eq!((&presence["status"], &presence["connections"]), (&json!("offline"), &json!(0)));
