@@ -27,6 +27,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+#[path = "harness/stores.rs"]
 mod stores;
 
 /// Longer than any healthy step.
