@@ -15,6 +15,7 @@ mod first_reply;
 mod follow;
 mod hopping;
 mod idempotence;
+mod large_room;
 mod midstream;
 mod openapi;
 mod people;
