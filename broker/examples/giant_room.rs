@@ -25,6 +25,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parlor_protocol::id::{RoomId, UserId};
 use parlor_protocol::user::{ServerRole, UserKind};
+use parlor_runtime::Config;
 use parlor_store::record::NewUser;
 use parlor_store::{Intent, SqliteOptions, SqliteStore};
 use reqwest::Method;
@@ -59,7 +60,12 @@ async fn main() {
     let mut options = SqliteOptions::new(folder.path());
     options.room_members = u32::try_from(members).expect("a number of members");
     let store = Arc::new(SqliteStore::open(options).unwrap());
-    let node = TestNode::start_on(Some(store), |_| {}).await;
+    let patient = |config: &mut Config| {
+        // Who is connected answers nothing while something else is measured.
+        config.limits.heartbeat = Duration::from_hours(1);
+        config.limits.idle_timeout = Duration::from_hours(2);
+    };
+    let node = TestNode::start_on(Some(store), patient).await;
     let ada = Api::register(&node, "ada").await;
     let begun = Instant::now();
     let mut users = Vec::new();
