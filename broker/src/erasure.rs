@@ -61,9 +61,12 @@ pub(crate) async fn advance(node: &Node, erasure: Erasure) -> Outcome<()> {
         node.store.forget_past_room(user, room).await?;
     }
     // After the messages, whose events name their files.
-    while node.store.remove_files_of_user(user, redact, AT_ONCE_FILES).await?
-        == u64::from(AT_ONCE_FILES)
-    {}
+    loop {
+        let removed = node.store.remove_files_of_user(user, redact, AT_ONCE_FILES).await?;
+        if removed < u64::from(AT_ONCE_FILES) {
+            break;
+        }
+    }
     if node.now().as_millis() - at.as_millis() > LINGER_MS {
         node.store.finish_erasure(user).await?;
     }

@@ -148,6 +148,15 @@ impl Files {
         })
     }
 
+    /// Turns a failure of reading what a caller has asked for into a refusal.
+    pub fn refuse_read(&self, what: &'static str, error: &ObjectsError) -> Refusal {
+        match error {
+            // It has just been redacted or replaced.
+            ObjectsError::Missing => Refusal::not_found(what),
+            ObjectsError::Unavailable(_) => self.refuse("read", error),
+        }
+    }
+
     /// Turns a failure of the place into a refusal; the cause goes to the log.
     pub fn refuse(&self, operation: &str, error: &ObjectsError) -> Refusal {
         self.metrics.failures.with_label_values(&[operation]).inc();

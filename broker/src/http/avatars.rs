@@ -9,8 +9,8 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, StatusCode};
 use parlor_auth::ticket;
+use parlor_files::WorkError;
 use parlor_files::picture::AVATAR_TYPE;
-use parlor_files::{ObjectsError, WorkError};
 use parlor_protocol::code::Code;
 use parlor_protocol::http::Scope;
 use parlor_protocol::id::UserId;
@@ -144,11 +144,7 @@ async fn get_avatar(
     } else {
         node.files.check_place()?;
         let picture = node.files.objects.read_all(&key(user, &version)).await;
-        let picture = picture.map_err(|error| match error {
-            // It has just been replaced.
-            ObjectsError::Missing => Refusal::not_found("picture"),
-            error => node.files.refuse("read", &error),
-        })?;
+        let picture = picture.map_err(|error| node.files.refuse_read("picture", &error))?;
         Body::from(picture).into_response()
     };
     let cache = if named { "private, max-age=31536000, immutable" } else { "private, no-cache" };

@@ -14,7 +14,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 use parlor_auth::AddressRefused;
 use parlor_domain::permission::Action;
-use parlor_files::{ObjectsError, PictureKind};
+use parlor_files::PictureKind;
 use parlor_protocol::code::Code;
 use parlor_protocol::http::{FileAddress, Scope};
 use parlor_protocol::id::{FileId, RoomRef};
@@ -138,11 +138,7 @@ async fn get_file(
     };
     node.files.check_place()?;
     let bytes = files::stream(&node.files.objects, &found.parts, span).await;
-    let bytes = bytes.map_err(|error| match error {
-        // It has just been redacted.
-        ObjectsError::Missing => Refusal::not_found("file"),
-        error => node.files.refuse("read", &error),
-    })?;
+    let bytes = bytes.map_err(|error| node.files.refuse_read("file", &error))?;
     let served = node.files.metrics.served.clone();
     let bytes = bytes.inspect_ok(move |piece| served.inc_by(piece.len() as u64));
     let mut response = (status, Body::from_stream(bytes)).into_response();

@@ -156,6 +156,15 @@ class Operations(abc.ABC):
         )
         return answer
 
+    async def admin_erase_user(self, username: str, *, messages: t.ErasedMessages) -> None:
+        """DELETE /v1/admin/users/{username}: Erase the account of a person."""
+        await self._call(
+            "DELETE",
+            f"/v1/admin/users/{quote(username)}",
+            type_of('None'),
+            body={"messages": messages},
+        )
+
     async def admin_patch_user(
         self,
         username: str,
@@ -331,6 +340,58 @@ class Operations(abc.ABC):
         )
         return answer
 
+    async def list_commands(self, *, room: str) -> t.RegisteredCommandPage:
+        """GET /v1/commands: List the commands that a room has registered."""
+        answer: t.RegisteredCommandPage = await self._call(
+            "GET",
+            "/v1/commands",
+            type_of('t.RegisteredCommandPage'),
+            query={"room": room},
+        )
+        return answer
+
+    async def create_command(
+        self,
+        *,
+        url: str,
+        room: str,
+        name: str,
+        description: str,
+    ) -> t.NewCommandSecret:
+        """POST /v1/commands: Register a command that another program answers."""
+        answer: t.NewCommandSecret = await self._call(
+            "POST",
+            "/v1/commands",
+            type_of('t.NewCommandSecret'),
+            body={"description": description, "name": name, "room": room, "url": url},
+        )
+        return answer
+
+    async def delete_command(self, command: str) -> None:
+        """DELETE /v1/commands/{command}: Remove a registered command."""
+        await self._call(
+            "DELETE",
+            f"/v1/commands/{quote(command)}",
+            type_of('None'),
+        )
+
+    def get_file(
+        self,
+        file: str,
+        name: str,
+        *,
+        signature: str,
+        expires: int,
+        range: str | None = None,
+    ) -> AsyncIterator[bytes]:
+        """GET /v1/files/{file}/{name}: Download an attachment."""
+        return self._download(
+            "GET",
+            f"/v1/files/{quote(file)}/{quote(name)}",
+            query={"expires": expires, "signature": signature},
+            headers={"Range": range},
+        )
+
     async def post_by_hook(
         self,
         secret: str,
@@ -448,6 +509,23 @@ class Operations(abc.ABC):
         )
         return answer
 
+    async def import_room(
+        self,
+        content: bytes,
+        *,
+        dry_run: bool | None = None,
+        map: str | None = None,
+    ) -> t.ImportReport:
+        """POST /v1/rooms/import: Make a room of a file."""
+        answer: t.ImportReport = await self._call(
+            "POST",
+            "/v1/rooms/import",
+            type_of('t.ImportReport'),
+            query={"dry_run": dry_run, "map": map},
+            content=content,
+        )
+        return answer
+
     async def delete_room(self, room: str) -> None:
         """DELETE /v1/rooms/{room}: Delete a room with all that is in it."""
         await self._call(
@@ -485,6 +563,15 @@ class Operations(abc.ABC):
         )
         return answer
 
+    async def get_attachment(self, room: str, file: str) -> t.FileAddress:
+        """GET /v1/rooms/{room}/attachments/{file}: Return the address of an attachment."""
+        answer: t.FileAddress = await self._call(
+            "GET",
+            f"/v1/rooms/{quote(room)}/attachments/{quote(file)}",
+            type_of('t.FileAddress'),
+        )
+        return answer
+
     async def list_bans(
         self,
         room: str,
@@ -498,6 +585,24 @@ class Operations(abc.ABC):
             f"/v1/rooms/{quote(room)}/bans",
             type_of('t.BanPage'),
             query={"cursor": cursor, "limit": limit},
+        )
+        return answer
+
+    async def run_command(
+        self,
+        room: str,
+        *,
+        text: str,
+        idempotency_key: str | None = None,
+        client_id: str | None = None,
+    ) -> t.CommandAnswer:
+        """POST /v1/rooms/{room}/commands: Carry out a slash command."""
+        answer: t.CommandAnswer = await self._call(
+            "POST",
+            f"/v1/rooms/{quote(room)}/commands",
+            type_of('t.CommandAnswer'),
+            headers={"Idempotency-Key": idempotency_key},
+            body={"client_id": client_id, "text": text},
         )
         return answer
 
@@ -683,6 +788,7 @@ class Operations(abc.ABC):
         body: str,
         wait: Literal["reply"] | None = None,
         idempotency_key: str | None = None,
+        attachments: list[t.FileId] | None = None,
         client_id: str | None = None,
         reply_to: t.MessageId | None = None,
         thread: t.MessageId | None = None,
@@ -694,7 +800,7 @@ class Operations(abc.ABC):
             type_of('t.PublishAnswer'),
             query={"wait": wait},
             headers={"Idempotency-Key": idempotency_key},
-            body={"body": body, "client_id": client_id, "reply_to": reply_to, "thread": thread},
+            body={"attachments": attachments, "body": body, "client_id": client_id, "reply_to": reply_to, "thread": thread},
         )
         return answer
 
@@ -929,6 +1035,59 @@ class Operations(abc.ABC):
         )
         return answer
 
+    async def create_upload(self, *, name: str, bytes: int) -> t.Upload:
+        """POST /v1/uploads: Begin to upload a file."""
+        answer: t.Upload = await self._call(
+            "POST",
+            "/v1/uploads",
+            type_of('t.Upload'),
+            body={"bytes": bytes, "name": name},
+        )
+        return answer
+
+    async def delete_upload(self, upload: str) -> None:
+        """DELETE /v1/uploads/{upload}: Give up an upload that no message has."""
+        await self._call(
+            "DELETE",
+            f"/v1/uploads/{quote(upload)}",
+            type_of('None'),
+        )
+
+    async def get_upload(self, upload: str) -> t.Upload:
+        """GET /v1/uploads/{upload}: Tell how much of an upload has arrived."""
+        answer: t.Upload = await self._call(
+            "GET",
+            f"/v1/uploads/{quote(upload)}",
+            type_of('t.Upload'),
+        )
+        return answer
+
+    async def send_part(
+        self,
+        upload: str,
+        content: bytes,
+        *,
+        upload_offset: str | None = None,
+    ) -> t.Upload:
+        """PATCH /v1/uploads/{upload}: Send the next part of an upload."""
+        answer: t.Upload = await self._call(
+            "PATCH",
+            f"/v1/uploads/{quote(upload)}",
+            type_of('t.Upload'),
+            headers={"Upload-Offset": upload_offset},
+            content=content,
+        )
+        return answer
+
+    async def delete_me(self, *, password: str, messages: t.ErasedMessages) -> None:
+        """DELETE /v1/users/me: Erase one's own account."""
+        await self._call(
+            "DELETE",
+            "/v1/users/me",
+            type_of('None'),
+            body={"messages": messages, "password": password},
+        )
+
     async def get_me(self) -> t.User:
         """GET /v1/users/me: Return one's own profile."""
         answer: t.User = await self._call(
@@ -943,6 +1102,7 @@ class Operations(abc.ABC):
         *,
         bio: str | None = None,
         display_name: str | None = None,
+        password: str | None = None,
         username: str | None = None,
         visibility: t.Visibility | None = None,
     ) -> t.User:
@@ -951,9 +1111,43 @@ class Operations(abc.ABC):
             "PATCH",
             "/v1/users/me",
             type_of('t.User'),
-            body={"bio": bio, "display_name": display_name, "username": username, "visibility": visibility},
+            body={"bio": bio, "display_name": display_name, "password": password, "username": username, "visibility": visibility},
         )
         return answer
+
+    async def delete_avatar(self) -> None:
+        """DELETE /v1/users/me/avatar: Remove one's own picture."""
+        await self._call(
+            "DELETE",
+            "/v1/users/me/avatar",
+            type_of('None'),
+        )
+
+    async def put_avatar(self, content: bytes) -> t.User:
+        """PUT /v1/users/me/avatar: Set one's own picture."""
+        answer: t.User = await self._call(
+            "PUT",
+            "/v1/users/me/avatar",
+            type_of('t.User'),
+            content=content,
+        )
+        return answer
+
+    async def deactivate_me(self, *, password: str) -> None:
+        """POST /v1/users/me/deactivate: Deactivate one's own account."""
+        await self._call(
+            "POST",
+            "/v1/users/me/deactivate",
+            type_of('None'),
+            body={"password": password},
+        )
+
+    def export_me(self) -> AsyncIterator[bytes]:
+        """GET /v1/users/me/export: Download everything that is held of oneself."""
+        return self._download(
+            "GET",
+            "/v1/users/me/export",
+        )
 
     async def put_password(self, *, new_password: str, current_password: str) -> None:
         """PUT /v1/users/me/password: Change one's own password."""
@@ -1005,6 +1199,14 @@ class Operations(abc.ABC):
             type_of('t.User'),
         )
         return answer
+
+    def get_avatar(self, username: str, *, version: str | None = None) -> AsyncIterator[bytes]:
+        """GET /v1/users/{username}/avatar: Return the picture of a user."""
+        return self._download(
+            "GET",
+            f"/v1/users/{quote(username)}/avatar",
+            query={"version": version},
+        )
 
     async def get_presence(self, username: str) -> t.PresenceResponse:
         """GET /v1/users/{username}/presence: Tell whether someone is there."""

@@ -15,8 +15,16 @@ ClientStatus: TypeAlias = Literal["online", "idle"]
 """Whether somebody is in front of a client, as far as it can tell."""
 Code: TypeAlias = Literal["bad_request", "unauthenticated", "token_expired", "forbidden", "not_found", "conflict", "payload_too_large", "unsupported", "validation_failed", "rate_limited", "budget_exhausted", "room_full", "not_a_member", "resync_required", "provider_error", "provider_unavailable", "unavailable", "internal"]
 """What went wrong, in a word that never changes."""
+CommandAnswer: TypeAlias = dict[str, Any]
+"""What came of a command. Only the caller sees it; what others see is an event."""
+CommandId: TypeAlias = str
+"""A registered command."""
 Deltas: TypeAlias = Literal["gathered", "live", "none"]
 """How a connection is told the pieces of replies (`message.delta`)."""
+ErasedMessages: TypeAlias = Literal["keep", "redact"]
+"""What becomes of the messages of an erased account."""
+FileId: TypeAlias = str
+"""A file, from its upload to its end."""
 JobId: TypeAlias = str
 """The durable duty of one bot to answer one message."""
 LeaveReason: TypeAlias = Literal["left", "kicked", "banned", "deleted"]
@@ -67,14 +75,16 @@ WebhookId: TypeAlias = str
 class Accepted:
     """A command was carried out."""
 
+    answer: CommandAnswer | None = None
+    """For `command`: what came of it."""
     duplicate: bool = False
     """For `publish`: whether this `client_id` had been written before."""
     message: MessageId | None = None
-    """For `publish`: the id of the message."""
+    """For `publish`, and a command that writes one: the id of the message."""
     re: str | None = None
     """The command's id."""
     seq: int | None = None
-    """For `publish`: the position of the message."""
+    """For `publish`, and a command that writes one: the position of the message."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,7 +177,7 @@ class Attachment:
     """The size in bytes."""
     height: int | None = None
     """For an image: its height in pixels."""
-    id: str
+    id: FileId
     """The id."""
     media_type: str
     """The media type."""
@@ -276,6 +286,48 @@ class Cancelled:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CommandHelp:
+    """How a command is written."""
+
+    description: str
+    """What it does."""
+    usage: str
+    """How it is written, such as `/ban USER [TIME]`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommandHit:
+    """A message that a command has found."""
+
+    created_at: Timestamp
+    """When it was written."""
+    message: MessageId
+    """The message."""
+    sender: UserRef
+    """Who wrote it."""
+    seq: int
+    """Its position."""
+    snippet: Snippet
+    """A part of the text around what was found."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """How many lines of each kind a file has."""
+
+    members: int
+    """Of `member`."""
+    messages: int
+    """Of `message`."""
+    people: int
+    """Of `person`."""
+    reactions: int
+    """Of `reaction`."""
+    versions: int
+    """Of `version`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CreateBotRequest:
     """A new bot."""
 
@@ -299,6 +351,20 @@ class CreateBotRequest:
     """Sampling temperature, 0–2."""
     trigger: Trigger | None = None
     """When it answers; `mention` when absent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CreateCommandRequest:
+    """A new command of a room that another program answers."""
+
+    description: str
+    """What it does."""
+    name: str
+    """The name, without the slash: lower-case letters, digits, hyphens."""
+    room: str
+    """The room, by id or short name."""
+    url: str
+    """Who answers it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -352,6 +418,16 @@ class CreateTokenRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CreateUploadRequest:
+    """A new upload."""
+
+    bytes: int
+    """Its size in bytes."""
+    name: str
+    """The file's name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CreateWebhookRequest:
     """A new outgoing webhook."""
 
@@ -359,6 +435,14 @@ class CreateWebhookRequest:
     """Types of events, such as `message.created`; all when absent or empty."""
     url: str
     """Where events are posted to."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeactivateRequest:
+    """Deactivates one's own account."""
+
+    password: str
+    """The present password."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -422,6 +506,24 @@ class EditMessageRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EraseRequest:
+    """Erases one's own account."""
+
+    messages: ErasedMessages
+    """What becomes of one's messages."""
+    password: str
+    """The present password."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EraseUserRequest:
+    """Erases another's account."""
+
+    messages: ErasedMessages
+    """What becomes of their messages."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FieldError:
     """One field of a request that is not as it should be."""
 
@@ -431,6 +533,16 @@ class FieldError:
     """What is wrong and what is allowed, in a sentence."""
     field: str
     """The field's name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileAddress:
+    """Where a file can be fetched for a short time, by whoever has the address."""
+
+    expires_at: Timestamp
+    """Until when it works."""
+    url: str
+    """The address. It is relative to the server's where the server does not know its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -487,6 +599,34 @@ class HookRequest:
     """The text."""
     username: str | None = None
     """On whose behalf; shown before the text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportReport:
+    """What came of the file of a room, or would come of it."""
+
+    attachments_left_out: int
+    """Files that messages of the room had, and have no more."""
+    counts: Counts
+    """What the file holds."""
+    dry_run: bool
+    """Whether the file was only checked."""
+    people: list[ImportedPerson]
+    """Who the people of the file are here; the first 1,000."""
+    room: Room | None = None
+    """The room that was made, as the caller sees it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportedPerson:
+    """Who someone of the file is here."""
+
+    existing: bool
+    """Whether it is an account that was there; else one was made that cannot log in."""
+    here: str
+    """The user name here."""
+    username: str
+    """The user name in the file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -593,12 +733,18 @@ class InvitePreview:
 class Limits:
     """Limits and defaults of one connection."""
 
+    attachments: int = 0
+    """Files of one message."""
     body_bytes: int
     """Largest message body, in bytes."""
+    file_bytes: int = 0
+    """Largest file, in bytes."""
     frame_bytes: int
     """Largest frame, in bytes."""
     outbox_bytes: int
     """Bytes that may wait for one connection before it is degraded and then closed."""
+    part_bytes: int = 0
+    """Largest part of an upload, in bytes."""
     signal_bytes: int
     """Largest `data` of a `signal`, in bytes."""
     subscriptions: int
@@ -816,6 +962,28 @@ class MessageVersionPage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NewCommandSecret:
+    """A command that was just made. Its secret is told this one time."""
+
+    created_at: Timestamp
+    """When it was made."""
+    description: str
+    """What it does."""
+    id: CommandId
+    """The id."""
+    integration: UserRef
+    """Who its answers are by."""
+    name: str
+    """The name, without the slash."""
+    room: RoomId
+    """The room."""
+    secret: str
+    """What calls are signed with: `whsec_` and the key in base64."""
+    url: str | None = None
+    """Who answers it; for owners."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class NewIntegrationAddress:
     """An integration whose address was just made. It is told this one time."""
 
@@ -949,6 +1117,8 @@ class PatchMeRequest:
     """A new text about oneself."""
     display_name: str | None = None
     """A new name to show."""
+    password: str | None = None
+    """The present password: needed for a new user name, and for nothing else."""
     username: str | None = None
     """A new user name."""
     visibility: Visibility | None = None
@@ -1197,8 +1367,10 @@ class PublishAndReply:
 class PublishRequest:
     """A new message."""
 
+    attachments: list[FileId] = field(default_factory=list)
+    """The author's finished uploads that belong to it."""
     body: str
-    """The text."""
+    """The text; may be empty where there are attachments."""
     client_id: str | None = None
     """The author's own id: the same one is one message; also as `Idempotency-Key`."""
     reply_to: MessageId | None = None
@@ -1358,6 +1530,36 @@ class RegisterRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RegisteredCommand:
+    """A command of a room that another program answers."""
+
+    created_at: Timestamp
+    """When it was made."""
+    description: str
+    """What it does."""
+    id: CommandId
+    """The id."""
+    integration: UserRef
+    """Who its answers are by."""
+    name: str
+    """The name, without the slash."""
+    room: RoomId
+    """The room."""
+    url: str | None = None
+    """Who answers it; for owners."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegisteredCommandPage:
+    """One page of a list."""
+
+    items: list[RegisteredCommand]
+    """The items."""
+    next: str | None = None
+    """Where the next page starts; absent at the end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Replies:
     """The messages of a thread, as its root shows them. Redacted ones do not count."""
 
@@ -1485,6 +1687,16 @@ class RoomState:
     """The unique short name."""
     topic: str
     """What it is about."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunCommandRequest:
+    """A command to carry out in a room."""
+
+    client_id: str | None = None
+    """The caller's own id for the message that it may write: the same one is one message."""
+    text: str
+    """The command with its slash, such as `/topic Tea`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -1681,6 +1893,24 @@ class Typing:
     """Whether they write."""
     user: UserRef
     """Who."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upload:
+    """An upload, as far as it is."""
+
+    attachment: Attachment | None = None
+    """What it has become; absent until all bytes have arrived and were looked at."""
+    bytes: int
+    """Its size in bytes, as announced."""
+    expires_at: Timestamp
+    """When it is forgotten, if nothing more comes and no message has it."""
+    id: FileId
+    """Its id, and later that of the attachment."""
+    name: str
+    """The file's name."""
+    offset: int
+    """How many bytes have arrived: where the next part begins."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -1914,6 +2144,24 @@ class MemberRoleChangedEvent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MemberUpdatedEvent:
+    """`member.updated`: A member is called differently."""
+
+    actor: UserRef | None = None
+    """Who did it; absent when the server did."""
+    at: Timestamp
+    """When it was committed."""
+    room: RoomId
+    """The room."""
+    seq: int
+    """The position: 1, 2, 3 … in each room."""
+    type: Literal["member.updated"]
+    """What it is."""
+    data: MemberChange
+    """What happened."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MessageCreatedEvent:
     """`message.created`: A message was written, or a bot began a reply."""
 
@@ -2076,7 +2324,7 @@ class HistoryResetEvent:
 
 
 EventBody: TypeAlias = (
-    RoomCreatedEvent | RoomUpdatedEvent | RoomArchivedEvent | MemberJoinedEvent | MemberLeftEvent | MemberRoleChangedEvent | MessageCreatedEvent | MessageEditedEvent | MessageRedactedEvent | MessagePinnedEvent | MessageUnpinnedEvent | MessageCompletedEvent | ReactionAddedEvent | ReactionRemovedEvent | HistoryResetEvent
+    RoomCreatedEvent | RoomUpdatedEvent | RoomArchivedEvent | MemberJoinedEvent | MemberLeftEvent | MemberRoleChangedEvent | MemberUpdatedEvent | MessageCreatedEvent | MessageEditedEvent | MessageRedactedEvent | MessagePinnedEvent | MessageUnpinnedEvent | MessageCompletedEvent | ReactionAddedEvent | ReactionRemovedEvent | HistoryResetEvent
 )
 EVENTS: dict[str, type[Any]] = {
     "room.created": RoomCreatedEvent,
@@ -2085,6 +2333,7 @@ EVENTS: dict[str, type[Any]] = {
     "member.joined": MemberJoinedEvent,
     "member.left": MemberLeftEvent,
     "member.role_changed": MemberRoleChangedEvent,
+    "member.updated": MemberUpdatedEvent,
     "message.created": MessageCreatedEvent,
     "message.edited": MessageEditedEvent,
     "message.redacted": MessageRedactedEvent,

@@ -4,6 +4,8 @@
 export const OPERATION_NAMES = {
   /** React to a message */
   addReaction: 'PUT /v1/rooms/{room}/messages/{message}/reactions/{emoji}',
+  /** Erase the account of a person */
+  adminEraseUser: 'DELETE /v1/admin/users/{username}',
   /** List logins that have not ended, newest first */
   adminListSessions: 'GET /v1/admin/sessions',
   /** List all users */
@@ -14,6 +16,8 @@ export const OPERATION_NAMES = {
   cancelReply: 'POST /v1/rooms/{room}/messages/{message}/cancel',
   /** Make a bot */
   createBot: 'POST /v1/bots',
+  /** Register a command that another program answers */
+  createCommand: 'POST /v1/commands',
   /** Let another program post into a room */
   createIntegration: 'POST /v1/rooms/{room}/integrations',
   /** Make an invite link */
@@ -22,14 +26,24 @@ export const OPERATION_NAMES = {
   createRoom: 'POST /v1/rooms',
   /** Make a personal access token */
   createToken: 'POST /v1/users/me/tokens',
+  /** Begin to upload a file */
+  createUpload: 'POST /v1/uploads',
   /** Have an address told what happens in a room */
   createWebhook: 'POST /v1/rooms/{room}/webhooks',
   /** Make a ticket that opens one WebSocket */
   createWsTicket: 'POST /v1/auth/ws-ticket',
+  /** Deactivate one's own account */
+  deactivateMe: 'POST /v1/users/me/deactivate',
+  /** Remove one's own picture */
+  deleteAvatar: 'DELETE /v1/users/me/avatar',
   /** Delete a bot */
   deleteBot: 'DELETE /v1/bots/{bot}',
+  /** Remove a registered command */
+  deleteCommand: 'DELETE /v1/commands/{command}',
   /** End an integration */
   deleteIntegration: 'DELETE /v1/rooms/{room}/integrations/{integration}',
+  /** Erase one's own account */
+  deleteMe: 'DELETE /v1/users/me',
   /** Leave a room, or remove a member from it */
   deleteMember: 'DELETE /v1/rooms/{room}/members/{username}',
   /** Delete a room with all that is in it */
@@ -38,18 +52,28 @@ export const OPERATION_NAMES = {
   deleteRooms: 'DELETE /v1/rooms',
   /** End a personal access token */
   deleteToken: 'DELETE /v1/users/me/tokens/{token}',
+  /** Give up an upload that no message has */
+  deleteUpload: 'DELETE /v1/uploads/{upload}',
   /** End a webhook */
   deleteWebhook: 'DELETE /v1/rooms/{room}/webhooks/{webhook}',
   /** Change the text of one's own message */
   editMessage: 'PATCH /v1/rooms/{room}/messages/{message}',
+  /** Download everything that is held of oneself */
+  exportMe: 'GET /v1/users/me/export',
   /** Download a room's history */
   exportRoom: 'GET /v1/rooms/{room}/export',
   /** Follow a room as server-sent events */
   followRoom: 'GET /v1/rooms/{room}/events',
   /** Return the description of the WebSocket */
   getAsyncapi: 'GET /asyncapi.json',
+  /** Return the address of an attachment */
+  getAttachment: 'GET /v1/rooms/{room}/attachments/{file}',
+  /** Return the picture of a user */
+  getAvatar: 'GET /v1/users/{username}/avatar',
   /** Return a bot */
   getBot: 'GET /v1/bots/{bot}',
+  /** Download an attachment */
+  getFile: 'GET /v1/files/{file}/{name}',
   /** Tell whether the process is alive */
   getHealth: 'GET /healthz',
   /** Tell what this server is, and its limits */
@@ -82,14 +106,20 @@ export const OPERATION_NAMES = {
   getSession: 'GET /v1/auth/session',
   /** Return the state of the server */
   getStatus: 'GET /v1/admin/status',
+  /** Tell how much of an upload has arrived */
+  getUpload: 'GET /v1/uploads/{upload}',
   /** Return a profile */
   getUser: 'GET /v1/users/{username}',
   /** Return a webhook, and how it goes */
   getWebhook: 'GET /v1/rooms/{room}/webhooks/{webhook}',
+  /** Make a room of a file */
+  importRoom: 'POST /v1/rooms/import',
   /** List who may not enter a room */
   listBans: 'GET /v1/rooms/{room}/bans',
   /** List the bots */
   listBots: 'GET /v1/bots',
+  /** List the commands that a room has registered */
+  listCommands: 'GET /v1/commands',
   /** List the events that were given up */
   listDeadLetters: 'GET /v1/rooms/{room}/webhooks/{webhook}/dead-letters',
   /** List the programs that may post into a room */
@@ -134,6 +164,8 @@ export const OPERATION_NAMES = {
   postByHook: 'POST /v1/hooks/{secret}',
   /** Write a message */
   publish: 'POST /v1/rooms/{room}/messages',
+  /** Set one's own picture */
+  putAvatar: 'PUT /v1/users/me/avatar',
   /** Join, invite, or change a member */
   putMember: 'PUT /v1/rooms/{room}/members/{username}',
   /** Change one's own password */
@@ -156,8 +188,12 @@ export const OPERATION_NAMES = {
   rotateIntegration: 'POST /v1/rooms/{room}/integrations/{integration}/rotate',
   /** Give a webhook a new secret */
   rotateWebhook: 'POST /v1/rooms/{room}/webhooks/{webhook}/rotate',
+  /** Carry out a slash command */
+  runCommand: 'POST /v1/rooms/{room}/commands',
   /** Search messages in the rooms that the caller is a member of */
   searchMessages: 'GET /v1/search',
+  /** Send the next part of an upload */
+  sendPart: 'PATCH /v1/uploads/{upload}',
   /** Choose which messages of a room to be told of */
   setNotifications: 'PUT /v1/rooms/{room}/notifications',
   /** Make the first administrator */

@@ -9,17 +9,25 @@ import type {
   Bot,
   BotPage,
   Cancelled,
+  CommandAnswer,
   CreateBotRequest,
+  CreateCommandRequest,
   CreateIntegrationRequest,
   CreateInviteRequest,
   CreateRoomRequest,
   CreateTokenRequest,
+  CreateUploadRequest,
   CreateWebhookRequest,
+  DeactivateRequest,
   DeadLetterPage,
   DeletedRooms,
   EditMessageRequest,
+  EraseRequest,
+  EraseUserRequest,
+  FileAddress,
   HookPosted,
   HookRequest,
+  ImportReport,
   Info,
   IntegrationPage,
   Invite,
@@ -30,6 +38,7 @@ import type {
   Message,
   MessagePage,
   MessageVersionPage,
+  NewCommandSecret,
   NewIntegrationAddress,
   NewPersonalToken,
   NewWebhookSecret,
@@ -54,8 +63,10 @@ import type {
   Redelivered,
   RefreshRequest,
   RegisterRequest,
+  RegisteredCommandPage,
   Room,
   RoomPage,
+  RunCommandRequest,
   SearchResultPage,
   SessionResponse,
   SetupRequest,
@@ -65,6 +76,7 @@ import type {
   TokenRequest,
   TokenResponse,
   TransferRoomRequest,
+  Upload,
   User,
   Webhook,
   WebhookPage,
@@ -160,6 +172,13 @@ export interface Operations {
     body: PatchUserRequest;
     answer: AdminUser;
   };
+  /** Erase the account of a person */
+  'DELETE /v1/admin/users/{username}': {
+    path: { username: string };
+    query: Record<never, never>;
+    body: EraseUserRequest;
+    answer: undefined;
+  };
   /** End this login everywhere */
   'POST /v1/auth/logout': {
     path: Record<never, never>;
@@ -244,6 +263,34 @@ export interface Operations {
     body: undefined;
     answer: undefined;
   };
+  /** List the commands that a room has registered */
+  'GET /v1/commands': {
+    path: Record<never, never>;
+    query: { room: string };
+    body: undefined;
+    answer: RegisteredCommandPage;
+  };
+  /** Register a command that another program answers */
+  'POST /v1/commands': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: CreateCommandRequest;
+    answer: NewCommandSecret;
+  };
+  /** Remove a registered command */
+  'DELETE /v1/commands/{command}': {
+    path: { command: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: undefined;
+  };
+  /** Download an attachment */
+  'GET /v1/files/{file}/{name}': {
+    path: { file: string; name: string };
+    query: { expires: number; signature: string };
+    body: undefined;
+    answer: Response;
+  };
   /** Post into a room as an integration */
   'POST /v1/hooks/{secret}': {
     path: { secret: string };
@@ -300,6 +347,13 @@ export interface Operations {
     body: undefined;
     answer: DeletedRooms;
   };
+  /** Make a room of a file */
+  'POST /v1/rooms/import': {
+    path: Record<never, never>;
+    query: { dry_run?: boolean; map?: string };
+    body: RawBody;
+    answer: ImportReport;
+  };
   /** Return a room */
   'GET /v1/rooms/{room}': {
     path: { room: string };
@@ -321,12 +375,26 @@ export interface Operations {
     body: undefined;
     answer: undefined;
   };
+  /** Return the address of an attachment */
+  'GET /v1/rooms/{room}/attachments/{file}': {
+    path: { room: string; file: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: FileAddress;
+  };
   /** List who may not enter a room */
   'GET /v1/rooms/{room}/bans': {
     path: { room: string };
     query: { cursor?: string; limit?: number };
     body: undefined;
     answer: BanPage;
+  };
+  /** Carry out a slash command */
+  'POST /v1/rooms/{room}/commands': {
+    path: { room: string };
+    query: Record<never, never>;
+    body: RunCommandRequest;
+    answer: CommandAnswer;
   };
   /** Follow a room as server-sent events */
   'GET /v1/rooms/{room}/events': {
@@ -594,6 +662,34 @@ export interface Operations {
     body: undefined;
     answer: SearchResultPage;
   };
+  /** Begin to upload a file */
+  'POST /v1/uploads': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: CreateUploadRequest;
+    answer: Upload;
+  };
+  /** Tell how much of an upload has arrived */
+  'GET /v1/uploads/{upload}': {
+    path: { upload: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: Upload;
+  };
+  /** Send the next part of an upload */
+  'PATCH /v1/uploads/{upload}': {
+    path: { upload: string };
+    query: Record<never, never>;
+    body: RawBody;
+    answer: Upload;
+  };
+  /** Give up an upload that no message has */
+  'DELETE /v1/uploads/{upload}': {
+    path: { upload: string };
+    query: Record<never, never>;
+    body: undefined;
+    answer: undefined;
+  };
   /** Return one's own profile */
   'GET /v1/users/me': {
     path: Record<never, never>;
@@ -607,6 +703,41 @@ export interface Operations {
     query: Record<never, never>;
     body: PatchMeRequest;
     answer: User;
+  };
+  /** Erase one's own account */
+  'DELETE /v1/users/me': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: EraseRequest;
+    answer: undefined;
+  };
+  /** Set one's own picture */
+  'PUT /v1/users/me/avatar': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: RawBody;
+    answer: User;
+  };
+  /** Remove one's own picture */
+  'DELETE /v1/users/me/avatar': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: undefined;
+  };
+  /** Deactivate one's own account */
+  'POST /v1/users/me/deactivate': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: DeactivateRequest;
+    answer: undefined;
+  };
+  /** Download everything that is held of oneself */
+  'GET /v1/users/me/export': {
+    path: Record<never, never>;
+    query: Record<never, never>;
+    body: undefined;
+    answer: Response;
   };
   /** Change one's own password */
   'PUT /v1/users/me/password': {
@@ -642,6 +773,13 @@ export interface Operations {
     query: Record<never, never>;
     body: undefined;
     answer: User;
+  };
+  /** Return the picture of a user */
+  'GET /v1/users/{username}/avatar': {
+    path: { username: string };
+    query: { version?: string };
+    body: undefined;
+    answer: Response;
   };
   /** Tell whether someone is there */
   'GET /v1/users/{username}/presence': {

@@ -2,13 +2,15 @@
 
 /** A command was carried out. */
 export interface Accepted {
+  /** For `command`: what came of it. */
+  answer?: CommandAnswer | null;
   /** For `publish`: whether this `client_id` had been written before. */
   duplicate?: boolean;
-  /** For `publish`: the id of the message. */
+  /** For `publish`, and a command that writes one: the id of the message. */
   message?: MessageId | null;
   /** The command's id. */
   re?: string | null;
-  /** For `publish`: the position of the message. */
+  /** For `publish`, and a command that writes one: the position of the message. */
   seq?: number | null;
 }
 
@@ -89,7 +91,7 @@ export interface Attachment {
   /** For an image: its height in pixels. */
   height?: number | null;
   /** The id. */
-  id: string;
+  id: FileId;
   /** The media type. */
   media_type: string;
   /** The file's name. */
@@ -261,7 +263,9 @@ export type Command =
   }
   /** Writes a message. */
   | {
-    /** The text. */
+    /** The author's finished uploads that belong to it. */
+    attachments?: FileId[];
+    /** The text; may be empty where there are attachments. */
     body: string;
     /** The author's own id: the same one is one message, however often it is sent. */
     client_id?: string | null;
@@ -323,6 +327,18 @@ export type Command =
     /** The room. */
     room: RoomRef;
   }
+  /** Carries out a slash command. */
+  | {
+    /** The author's own id for the message that it may write: the same one is one message. */
+    client_id?: string | null;
+    /** Echoed as `re`. */
+    id?: string | null;
+    op: 'command';
+    /** The room. */
+    room: RoomRef;
+    /** The command with its slash, such as `/topic Tea`. */
+    text: string;
+  }
   /** Replaces the access token before it expires. */
   | {
     /** Echoed as `re`. */
@@ -335,6 +351,80 @@ export type Command =
   | {
     op: 'ping';
   };
+
+/** What came of a command. Only the caller sees it; what others see is an event. */
+export type CommandAnswer =
+  /** A message was written. */
+  | {
+    kind: 'message';
+    /** The message. */
+    message: MessageId;
+    /** Its position. */
+    seq: number;
+  }
+  /** Something is as it was asked for. */
+  | {
+    kind: 'changed';
+    /** What, in a sentence. */
+    text: string;
+  }
+  /** A list of commands. */
+  | {
+    /** The commands. */
+    items: CommandHelp[];
+    kind: 'list';
+  }
+  /** Messages of the room, best first. */
+  | {
+    /** The messages. */
+    items: CommandHit[];
+    kind: 'found';
+  }
+  /** Something to read. */
+  | {
+    kind: 'text';
+    /** The text. */
+    text: string;
+  };
+
+/** How a command is written. */
+export interface CommandHelp {
+  /** What it does. */
+  description: string;
+  /** How it is written, such as `/ban USER [TIME]`. */
+  usage: string;
+}
+
+/** A message that a command has found. */
+export interface CommandHit {
+  /** When it was written. */
+  created_at: Timestamp;
+  /** The message. */
+  message: MessageId;
+  /** Who wrote it. */
+  sender: UserRef;
+  /** Its position. */
+  seq: number;
+  /** A part of the text around what was found. */
+  snippet: Snippet;
+}
+
+/** A registered command. */
+export type CommandId = string;
+
+/** How many lines of each kind a file has. */
+export interface Counts {
+  /** Of `member`. */
+  members: number;
+  /** Of `message`. */
+  messages: number;
+  /** Of `person`. */
+  people: number;
+  /** Of `reaction`. */
+  reactions: number;
+  /** Of `version`. */
+  versions: number;
+}
 
 /** A new bot. */
 export interface CreateBotRequest {
@@ -358,6 +448,18 @@ export interface CreateBotRequest {
   temperature?: number | null;
   /** When it answers; `mention` when absent. */
   trigger?: Trigger | null;
+}
+
+/** A new command of a room that another program answers. */
+export interface CreateCommandRequest {
+  /** What it does. */
+  description: string;
+  /** The name, without the slash: lower-case letters, digits, hyphens. */
+  name: string;
+  /** The room, by id or short name. */
+  room: string;
+  /** Who answers it. */
+  url: string;
 }
 
 /** A new integration: another program that posts into a room. */
@@ -402,12 +504,26 @@ export interface CreateTokenRequest {
   scopes: Scope[];
 }
 
+/** A new upload. */
+export interface CreateUploadRequest {
+  /** Its size in bytes. */
+  bytes: number;
+  /** The file's name. */
+  name: string;
+}
+
 /** A new outgoing webhook. */
 export interface CreateWebhookRequest {
   /** Types of events, such as `message.created`; all when absent or empty. */
   events?: string[];
   /** Where events are posted to. */
   url: string;
+}
+
+/** Deactivates one's own account. */
+export interface DeactivateRequest {
+  /** The present password. */
+  password: string;
 }
 
 /** An event that was given up. */
@@ -461,6 +577,23 @@ export interface EditMessageRequest {
   body: string;
 }
 
+/** Erases one's own account. */
+export interface EraseRequest {
+  /** What becomes of one's messages. */
+  messages: ErasedMessages;
+  /** The present password. */
+  password: string;
+}
+
+/** Erases another's account. */
+export interface EraseUserRequest {
+  /** What becomes of their messages. */
+  messages: ErasedMessages;
+}
+
+/** What becomes of the messages of an erased account. */
+export type ErasedMessages = 'keep' | 'redact';
+
 /** One entry of a room's log. */
 export type Event = {
   /** Who did it; absent when the server did. */
@@ -501,6 +634,11 @@ export type Event = {
   | {
     data: MemberChange;
     type: 'member.role_changed';
+  }
+  /** A member is called differently. */
+  | {
+    data: MemberChange;
+    type: 'member.updated';
   }
   /** A message was written, or a bot began a reply. */
   | {
@@ -558,6 +696,17 @@ export interface FieldError {
   /** The field's name. */
   field: string;
 }
+
+/** Where a file can be fetched for a short time, by whoever has the address. */
+export interface FileAddress {
+  /** Until when it works. */
+  expires_at: Timestamp;
+  /** The address. It is relative to the server's where the server does not know its own. */
+  url: string;
+}
+
+/** A file, from its upload to its end. */
+export type FileId = string;
 
 /** A room in short. */
 export interface FoundRoom {
@@ -643,6 +792,30 @@ export interface HookRequest {
   text: string;
   /** On whose behalf; shown before the text. */
   username?: string | null;
+}
+
+/** What came of the file of a room, or would come of it. */
+export interface ImportReport {
+  /** Files that messages of the room had, and have no more. */
+  attachments_left_out: number;
+  /** What the file holds. */
+  counts: Counts;
+  /** Whether the file was only checked. */
+  dry_run: boolean;
+  /** Who the people of the file are here; the first 1,000. */
+  people: ImportedPerson[];
+  /** The room that was made, as the caller sees it. */
+  room?: Room | null;
+}
+
+/** Who someone of the file is here. */
+export interface ImportedPerson {
+  /** Whether it is an account that was there; else one was made that cannot log in. */
+  existing: boolean;
+  /** The user name here. */
+  here: string;
+  /** The user name in the file. */
+  username: string;
 }
 
 /** What this server is. */
@@ -741,12 +914,18 @@ export type LeaveReason = 'left' | 'kicked' | 'banned' | 'deleted';
 
 /** Limits and defaults of one connection. */
 export interface Limits {
+  /** Files of one message. */
+  attachments?: number;
   /** Largest message body, in bytes. */
   body_bytes: number;
+  /** Largest file, in bytes. */
+  file_bytes?: number;
   /** Largest frame, in bytes. */
   frame_bytes: number;
   /** Bytes that may wait for one connection before it is degraded and then closed. */
   outbox_bytes: number;
+  /** Largest part of an upload, in bytes. */
+  part_bytes?: number;
   /** Largest `data` of a `signal`, in bytes. */
   signal_bytes: number;
   /** Rooms that one connection may subscribe to. */
@@ -955,6 +1134,26 @@ export interface MessageVersionPage {
   next?: string | null;
 }
 
+/** A command that was just made. Its secret is told this one time. */
+export interface NewCommandSecret {
+  /** When it was made. */
+  created_at: Timestamp;
+  /** What it does. */
+  description: string;
+  /** The id. */
+  id: CommandId;
+  /** Who its answers are by. */
+  integration: UserRef;
+  /** The name, without the slash. */
+  name: string;
+  /** The room. */
+  room: RoomId;
+  /** What calls are signed with: `whsec_` and the key in base64. */
+  secret: string;
+  /** Who answers it; for owners. */
+  url?: string | null;
+}
+
 /** An integration whose address was just made. It is told this one time. */
 export interface NewIntegrationAddress {
   /** When it was made. */
@@ -1078,6 +1277,8 @@ export interface PatchMeRequest {
   bio?: string | null;
   /** A new name to show. */
   display_name?: string | null;
+  /** The present password: needed for a new user name, and for nothing else. */
+  password?: string | null;
   /** A new user name. */
   username?: string | null;
   /** Who may see the bio. */
@@ -1292,7 +1493,9 @@ export type PublishAnswer = Message | PublishAndReply;
 
 /** A new message. */
 export interface PublishRequest {
-  /** The text. */
+  /** The author's finished uploads that belong to it. */
+  attachments?: FileId[];
+  /** The text; may be empty where there are attachments. */
   body: string;
   /** The author's own id: the same one is one message; also as `Idempotency-Key`. */
   client_id?: string | null;
@@ -1426,6 +1629,32 @@ export interface RegisterRequest {
   username: string;
 }
 
+/** A command of a room that another program answers. */
+export interface RegisteredCommand {
+  /** When it was made. */
+  created_at: Timestamp;
+  /** What it does. */
+  description: string;
+  /** The id. */
+  id: CommandId;
+  /** Who its answers are by. */
+  integration: UserRef;
+  /** The name, without the slash. */
+  name: string;
+  /** The room. */
+  room: RoomId;
+  /** Who answers it; for owners. */
+  url?: string | null;
+}
+
+/** One page of a list. */
+export interface RegisteredCommandPage {
+  /** The items. */
+  items: RegisteredCommand[];
+  /** Where the next page starts; absent at the end. */
+  next?: string | null;
+}
+
 /** Who may register. */
 export type Registration = 'open' | 'invite' | 'closed';
 
@@ -1551,6 +1780,14 @@ export interface RoomState {
   slug: string;
   /** What it is about. */
   topic: string;
+}
+
+/** A command to carry out in a room. */
+export interface RunCommandRequest {
+  /** The caller's own id for the message that it may write: the same one is one message. */
+  client_id?: string | null;
+  /** The command with its slash, such as `/topic Tea`. */
+  text: string;
 }
 
 /** What a personal access token may be used for. Each stands for itself; none includes another. */
@@ -1798,6 +2035,22 @@ export interface Typing {
   on: boolean;
   /** Who. */
   user: UserRef;
+}
+
+/** An upload, as far as it is. */
+export interface Upload {
+  /** What it has become; absent until all bytes have arrived and were looked at. */
+  attachment?: Attachment | null;
+  /** Its size in bytes, as announced. */
+  bytes: number;
+  /** When it is forgotten, if nothing more comes and no message has it. */
+  expires_at: Timestamp;
+  /** Its id, and later that of the attachment. */
+  id: FileId;
+  /** The file's name. */
+  name: string;
+  /** How many bytes have arrived: where the next part begins. */
+  offset: number;
 }
 
 /** Tokens that a reply has cost. */

@@ -154,7 +154,7 @@ fn message(room: RoomId, seq: u64, sender: &UserRef, body: &str, world: &World) 
         attachments: Vec::new(),
         mentions: Vec::new(),
         mentions_room: true,
-        emote: false,
+        emote: true,
         edits: 0,
         replies: None,
         pinned: None,

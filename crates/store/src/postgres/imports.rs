@@ -207,6 +207,7 @@ fn message_row(message: &Message) -> Value {
         "mentions": (!mentions.is_empty()).then_some(mentions),
         "mentions_room": message.mentions_room,
         "edits": message.edits,
+        "emote": message.emote,
         "pinned_at": millis(message.pinned.as_ref().map(|pin| pin.at)),
         "pinned_by": message.pinned.as_ref().map(|pin| pin.by.id),
         "logged": is_logged(message),

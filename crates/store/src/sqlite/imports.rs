@@ -188,6 +188,7 @@ fn insert_message(conn: &Connection, room: RoomId, message: &Message) -> Outcome
             mentions,
             message.mentions_room,
             message.edits,
+            message.emote,
             millis(message.pinned.as_ref().map(|pin| pin.at)),
             bytes(message.pinned.as_ref().map(|pin| pin.by.id.0)),
         ],

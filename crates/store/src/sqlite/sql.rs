@@ -33,26 +33,15 @@ pub(in crate::sqlite) mod webhooks;
 mod tests {
     use rusqlite::Connection;
 
+    use crate::sqlite::open::DATABASE;
+    use crate::sqlite::search::keeper;
+
     #[test]
     fn every_statement_fits_the_schema() {
-        let conn = Connection::open_in_memory().unwrap();
-        conn.execute_batch(include_str!("../../../../migrations/sqlite/V1__initial.sql")).unwrap();
-        conn.execute_batch(include_str!("../../../../migrations/sqlite/V2__hand_overs.sql"))
-            .unwrap();
-        conn.execute_batch(include_str!(
-            "../../../../migrations/sqlite/V6__mentions_threads_pins.sql"
-        ))
-        .unwrap();
-        conn.execute_batch(include_str!("../../../../migrations/sqlite/V7__room_settings.sql"))
-            .unwrap();
-        conn.execute_batch(include_str!("../../../../migrations/sqlite/V9__hooks.sql")).unwrap();
-        crate::sqlite::search::keeper::add_function(&conn).unwrap();
-        conn.execute_batch(include_str!("../../../../migrations/sqlite/V8__search.sql")).unwrap();
-        conn.execute_batch(include_str!("../../../../migrations/sqlite/V10__member_names.sql"))
-            .unwrap();
-        conn.execute_batch(include_str!("../../../../migrations/sqlite/V11__files.sql")).unwrap();
-        conn.execute_batch(include_str!("../../../../migrations/sqlite/V15__imports.sql")).unwrap();
-        conn.execute_batch("CREATE TABLE refinery_schema_history (version INTEGER)").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        crate::sqlite::schema::migrate(folder.path()).unwrap();
+        let conn = Connection::open(folder.path().join(DATABASE)).unwrap();
+        keeper::add_function(&conn).unwrap();
 
         let groups = [
             super::bots::ALL,

@@ -25,18 +25,18 @@ statements! {
     INSERT_MESSAGES = "INSERT INTO messages (room, seq, id, sender, status, reply_to, thread, \
                        created_at, edited_at, redacted_at, bot_trigger, bot_provider, bot_model, \
                        prompt_tokens, completion_tokens, usage_estimated, error_code, error_detail, \
-                       body, mentions, mentions_room, edits, pinned_at, pinned_by, logged) \
+                       body, mentions, mentions_room, edits, emote, pinned_at, pinned_by, logged) \
                        SELECT $1, seq, id, sender, status, reply_to, thread, created_at, edited_at, \
                        redacted_at, bot_trigger, bot_provider, bot_model, prompt_tokens, \
                        completion_tokens, usage_estimated, error_code, error_detail, body, mentions, \
-                       mentions_room, edits, pinned_at, pinned_by, logged \
+                       mentions_room, edits, emote, pinned_at, pinned_by, logged \
                        FROM json_to_recordset($2::text::json) AS n (seq bigint, id uuid, sender uuid, \
                        status text, reply_to uuid, thread uuid, created_at bigint, edited_at bigint, \
                        redacted_at bigint, bot_trigger uuid, bot_provider text, bot_model text, \
                        prompt_tokens bigint, completion_tokens bigint, usage_estimated boolean, \
                        error_code text, error_detail text, body text, mentions uuid[], \
-                       mentions_room boolean, edits bigint, pinned_at bigint, pinned_by uuid, \
-                       logged boolean)";
+                       mentions_room boolean, edits bigint, emote boolean, pinned_at bigint, \
+                       pinned_by uuid, logged boolean)";
     INSERT_MENTIONS = "INSERT INTO mentions (room, user_id, seq, sender) \
                        SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::uuid[])";
     INSERT_REACTIONS = "INSERT INTO reactions (room, message_seq, emoji, user_id, seq) \

@@ -25,9 +25,9 @@ statements! {
     INSERT_MESSAGE = "INSERT INTO messages (room, seq, id, sender, status, reply_to, thread, \
                       created_at, edited_at, redacted_at, bot_trigger, bot_provider, bot_model, \
                       prompt_tokens, completion_tokens, usage_estimated, error_code, error_detail, \
-                      body, mentions, mentions_room, edits, pinned_at, pinned_by) \
+                      body, mentions, mentions_room, edits, emote, pinned_at, pinned_by) \
                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
-                      ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)";
+                      ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)";
     FINISH = "UPDATE rooms SET slug = ?2, name = ?3, kind = ?4, topic = ?5, archived = ?6, \
               settings = ?7, created_at = ?8, last_seq = ?9, member_count = ?10 WHERE id = ?1";
     INSERT_MEMBER = "INSERT INTO members (room, user, role, bot, joined_at, muted_until, read_seq) \
