@@ -5,15 +5,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parlor_protocol::time::Timestamp;
 use parlor_store::StoreError;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{PlaceState, note_failure};
+use super::{PlaceState, after, note_failure};
 use crate::node::Node;
 
 /// Uploads that are ended, and objects that are removed, in one step.
 const STEP: u32 = 100;
+/// What could not be removed is tried again after so long.
+const POSTPONED: Duration = Duration::from_mins(1);
 /// What is below the key of a file is removed once more after so long: longer than a part may be on
 /// its way.
 const AGAIN: Duration = Duration::from_mins(10);
@@ -49,33 +50,38 @@ async fn expire(node: &Node) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes what is due, until nothing is left or something fails.
+/// Removes what is due, until nothing is left, something fails or the node drains.
 async fn remove(node: &Node) -> Result<(), StoreError> {
     let (files, now) = (&node.files, node.now());
-    let again_at = Timestamp::from_millis(
-        now.as_millis() + i64::try_from(AGAIN.as_millis()).unwrap_or(i64::MAX),
-    );
+    let (again_at, postponed) = (after(now, AGAIN), after(now, POSTPONED));
     let metrics = &files.metrics;
-    metrics.purges.set(as_gauge(node.store.count_due_purges(now).await?));
+    // With those that could not be removed.
+    metrics.purges.set(as_gauge(node.store.count_due_purges(postponed).await?));
     loop {
         let due = node.store.list_due_purges(now, STEP).await?;
-        let mut done = Vec::with_capacity(due.len());
+        let (mut done, mut failed) = (Vec::with_capacity(due.len()), Vec::new());
         for key in &due {
             match files.objects.remove(key).await {
                 Ok(()) => done.push(key.clone()),
-                Err(error) => drop(files.refuse("remove", &error)),
+                Err(error) => {
+                    drop(files.refuse("remove", &error));
+                    failed.push(key.clone());
+                }
             }
         }
-        let failed = done.len() < due.len();
         metrics.removed.inc_by(done.len() as u64);
         if !done.is_empty() {
             node.store.settle_purges(done, again_at).await?;
         }
-        if failed || due.len() < STEP as usize {
+        let goes_on = failed.is_empty() && due.len() == STEP as usize;
+        if !failed.is_empty() {
+            node.store.postpone_purges(failed, postponed).await?;
+        }
+        if !goes_on || node.lifecycle.draining().is_cancelled() {
             break;
         }
     }
-    metrics.purges.set(as_gauge(node.store.count_due_purges(now).await?));
+    metrics.purges.set(as_gauge(node.store.count_due_purges(postponed).await?));
     Ok(())
 }
 

@@ -31,5 +31,6 @@ unused! { Files:
     fn remove_files_of_user(UserId, bool, u32) -> Result<u64>;
     fn list_due_purges(Timestamp, u32) -> Result<Vec<String>>;
     fn settle_purges(Vec<String>, Timestamp) -> Result<()>;
+    fn postpone_purges(Vec<String>, Timestamp) -> Result<()>;
     fn count_due_purges(Timestamp) -> Result<u64>;
 }

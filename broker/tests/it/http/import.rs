@@ -403,12 +403,14 @@ async fn log_of_an_imported_room_can_be_followed_from_its_beginning() {
 
 #[tokio::test]
 async fn text_that_is_removed_while_a_room_is_exported_is_not_in_the_file() {
-    let node = TestNode::start().await;
-    let root = Api::admin(&node).await;
     // More than the connection holds, so that the end is read after it was asked for.
     let long = "x".repeat(12 << 10);
     let lines = (1..=3_000).map(|n| message(n, ADA, if n == 3_000 { "canary" } else { &long }));
-    import(&root, "", of(lines.collect())).await.expect(201);
+    // Before anything is connected: it takes longer than a connection may be silent.
+    let file = of(lines.collect());
+    let node = TestNode::start().await;
+    let root = Api::admin(&node).await;
+    import(&root, "", file).await.expect(201);
     let newest = root.get("/v1/rooms/den/messages?limit=1").await.expect(200);
     let last = newest["items"][0]["id"].as_str().unwrap();
     let file = root.request(reqwest::Method::GET, "/v1/rooms/den/export").send().await.unwrap();

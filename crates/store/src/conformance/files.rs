@@ -405,6 +405,11 @@ pub async fn removal_is_noted_until_it_was_done(factory: &dyn Factory) {
     let mut due = store.list_due_purges(at, 10).await.unwrap();
     due.sort_unstable();
     assert_eq!(due, ["files/2/", "files/3/b"]);
+    // What cannot be removed lets the others go first.
+    store.postpone_purges(vec!["files/2/".to_owned()], world.later(LATER)).await.unwrap();
+    assert_eq!(store.list_due_purges(at, 10).await.unwrap(), ["files/3/b"]);
+    let at = world.advance(LATER);
+    assert_eq!(store.list_due_purges(at, 10).await.unwrap().len(), 2);
     store.settle_purges(due, world.later(LIFE)).await.unwrap();
     assert_eq!(store.count_due_purges(world.advance(LATER)).await.unwrap(), 0);
 }

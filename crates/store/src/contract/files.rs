@@ -79,6 +79,9 @@ pub trait Files {
     /// was being written may have come later.
     async fn settle_purges(&self, keys: Vec<String>, again_at: Timestamp) -> Result<()>;
 
+    /// Puts off what could not be removed, so that it does not stand before everything else.
+    async fn postpone_purges(&self, keys: Vec<String>, due_at: Timestamp) -> Result<()>;
+
     /// Counts the removals that are due.
     async fn count_due_purges(&self, at: Timestamp) -> Result<u64>;
 }

@@ -108,6 +108,14 @@ impl Files for PostgresStore {
         .await)
     }
 
+    async fn postpone_purges(&self, keys: Vec<String>, due_at: Timestamp) -> Result<()> {
+        writing!(self, |tx| async {
+            query::execute(tx, sql::POSTPONE_PURGES, &[&keys, &due_at.as_millis()]).await?;
+            Ok(())
+        }
+        .await)
+    }
+
     async fn count_due_purges(&self, at: Timestamp) -> Result<u64> {
         let params: Params<'_> = &[&at.as_millis()];
         reading!(self, |conn| {

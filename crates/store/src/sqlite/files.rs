@@ -136,6 +136,16 @@ impl Files for SqliteStore {
         .await
     }
 
+    async fn postpone_purges(&self, keys: Vec<String>, due_at: Timestamp) -> Result<()> {
+        self.write(move |conn| {
+            for key in keys {
+                query::execute(conn, sql::POSTPONE_PURGE, params![key, due_at.as_millis()])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn count_due_purges(&self, at: Timestamp) -> Result<u64> {
         self.read(move |conn| {
             Ok(query::get(conn, sql::COUNT_DUE_PURGES, [at.as_millis()], |row| count(row, 0))?)

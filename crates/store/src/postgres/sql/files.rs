@@ -70,6 +70,7 @@ statements! {
     DELETE_PURGE = "DELETE FROM object_purges WHERE key = $1";
     DELETE_SETTLED_PURGES = "DELETE FROM object_purges WHERE key = ANY ($1) \
                              AND (again OR right(key, 1) <> '/')";
+    POSTPONE_PURGES = "UPDATE object_purges SET due_at = $2 WHERE key = ANY ($1)";
     PURGE_AGAIN = "UPDATE object_purges SET again = true, due_at = $2 \
                    WHERE key = ANY ($1) AND NOT again";
 }

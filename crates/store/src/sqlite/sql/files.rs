@@ -51,5 +51,6 @@ statements! {
     DELETE_PURGE = "DELETE FROM object_purges WHERE key = ?1";
     DELETE_SETTLED_PURGE = "DELETE FROM object_purges WHERE key = ?1 \
                             AND (again = 1 OR substr(key, -1) <> '/')";
+    POSTPONE_PURGE = "UPDATE object_purges SET due_at = ?2 WHERE key = ?1";
     PURGE_AGAIN = "UPDATE object_purges SET again = 1, due_at = ?2 WHERE key = ?1";
 }
