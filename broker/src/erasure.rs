@@ -22,7 +22,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// Positions of a log that are looked at in one read.
 const SPAN: u64 = 2_000;
 /// Messages whose texts are removed at once.
-const AT_ONCE: usize = 64;
+const AT_ONCE: u32 = 64;
 /// Files that are removed at once.
 const AT_ONCE_FILES: u32 = 200;
 /// How long an erasure is looked after: whoever was bringing the user into a room when the account
@@ -85,17 +85,18 @@ async fn erase_messages(node: &Node, room: RoomId, user: UserId) -> Outcome<()> 
     let Some(head) = node.store.find_head(room).await? else { return Ok(()) };
     let mut after = head.reset_through;
     while after < head.seq {
-        let through = after + SPAN;
-        let messages = node.store.list_own_messages(room, user, after, through).await?;
+        let mut through = after + SPAN;
+        let messages = node.store.list_own_messages(room, user, after, through, AT_ONCE).await?;
+        if let Some(last) = messages.last().filter(|_| messages.len() == AT_ONCE as usize) {
+            through = last.seq;
+        }
         let left: Vec<_> =
             messages.into_iter().filter(|message| message.redacted_at.is_none()).collect();
-        for some in left.chunks(AT_ONCE) {
-            let removed = some.iter().map(|message| {
-                append(node, room, user, Intent::EraseMessage { message: message.id })
-            });
-            for removed in futures_util::future::join_all(removed).await {
-                removed?;
-            }
+        let removed = left
+            .iter()
+            .map(|message| append(node, room, user, Intent::EraseMessage { message: message.id }));
+        for removed in futures_util::future::join_all(removed).await {
+            removed?;
         }
         after = through;
     }

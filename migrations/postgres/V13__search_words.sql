@@ -67,7 +67,10 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 $$;
 
 -- What was written before is found by the same words.
+-- Locked, so that an edit
+-- by a node that still runs comes before or after it, and not in between.
 UPDATE search s SET words = search_document(m.room, m.sender, m.body)
-    FROM messages m
-    WHERE m.room = s.room AND m.seq = s.seq
-        AND (octet_length(m.body) <> length(m.body) OR octet_length(m.body) > 65536);
+    FROM (SELECT room, seq, sender, body FROM messages
+          WHERE octet_length(body) <> length(body) OR octet_length(body) > 65536
+          FOR SHARE) m
+    WHERE m.room = s.room AND m.seq = s.seq;

@@ -100,10 +100,9 @@ async fn export_room(
     let name = format!("attachment; filename=\"{}.{}\"", room.slug, format.extension());
     let body = match Readable::of(format) {
         None => {
-            let pieces = room_file::begin(node, caller, room);
-            Body::from_stream(stream::unfold(pieces, async |mut pieces| {
-                pieces.recv().await.map(|piece| (piece, pieces))
-            }))
+            let mut pieces = room_file::begin(node, caller, room);
+            // Who compresses it asks once more after the end.
+            Body::from_stream(stream::poll_fn(move |context| pieces.poll_recv(context)))
         }
         Some(form) => {
             let export = Export { node, caller, room, form, after: 0, stage: Stage::Head };
@@ -183,10 +182,19 @@ impl Export {
 
     /// Reads a page, if the caller is still a member.
     async fn read(&self) -> Result<Vec<Message>, Refusal> {
+        check_login(&self.node, &self.caller)?;
         find_room(&self.node, &self.caller, &self.room.id.into(), Action::Read).await?;
         let window = Window::After(self.after);
         Ok(self.node.store.list_messages(self.room.id, window, PAGE).await?)
     }
+}
+
+/// Refuses to go on for a login that has ended in the meantime.
+fn check_login(node: &Node, caller: &Caller) -> Outcome<()> {
+    if node.revocations.is_revoked(caller.session) {
+        return Err(Refusal::new(Code::Unauthenticated, "The login has ended; log in again."));
+    }
+    Ok(())
 }
 
 fn head(form: Readable, name: &str) -> String {

@@ -24,6 +24,8 @@ const JSONL: &str = "application/jsonl";
 const VERSION: u32 = 1;
 /// Positions of a log that are looked at in one read.
 const SPAN: u64 = 2_000;
+/// Messages that are read at once, each with its older texts.
+const OWN_PAGE: u32 = 16;
 /// Logins, tokens and links that are listed.
 const LISTED: u32 = 200;
 
@@ -155,6 +157,7 @@ impl Export {
             return Ok(Vec::new());
         };
         let (after, through) = (listing.room.head.reset_through, listing.room.head.seq);
+        let is_member = is_member && listing.role.is_some();
         self.stage = Stage::Log { room, is_member, after, through };
         if !is_member {
             // What the room is called now is no business of who is not in it any more.
@@ -182,9 +185,19 @@ impl Export {
         through: u64,
     ) -> Result<Vec<Value>, Refusal> {
         let (store, user) = (&self.node.store, self.caller.user.id);
-        let until = (after + SPAN).min(through);
+        let mut until = (after + SPAN).min(through);
         let mut lines = Vec::new();
-        for mut message in store.list_own_messages(room, user, after, until).await? {
+        // Who was put out in the meantime is told no more than others who have left.
+        let is_member = is_member
+            && store
+                .find_room_listing(room, user)
+                .await?
+                .is_some_and(|listing| listing.role.is_some());
+        let messages = store.list_own_messages(room, user, after, until, OWN_PAGE).await?;
+        if let Some(last) = messages.last().filter(|_| messages.len() == OWN_PAGE as usize) {
+            until = last.seq;
+        }
+        for mut message in messages {
             if !is_member {
                 forget_others(&mut message);
             }

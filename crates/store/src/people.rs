@@ -58,13 +58,14 @@ pub trait People {
     /// Removes the room of an erased user in which no other person is. `false` when there is one.
     async fn delete_deserted_room(&self, room: RoomId, user: UserId) -> Result<bool>;
 
-    /// Reads the messages of one author after a position and up to another, in order.
+    /// Reads the messages of one author after a position and up to another, in order, at most `limit`.
     async fn list_own_messages(
         &self,
         room: RoomId,
         user: UserId,
         after: u64,
         through: u64,
+        limit: u32,
     ) -> Result<Vec<Message>>;
 
     /// Reads someone's reactions to messages after a position and up to another, in order.

@@ -21,7 +21,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use super::PAGE;
+use super::{PAGE, check_login};
 use crate::http::view::find_room;
 use crate::node::{Caller, Node};
 use crate::refusal::Refusal;
@@ -94,6 +94,7 @@ impl Export {
 
     /// Stops when the caller may not read the room any more.
     async fn check(&self) -> Result<(), Broken> {
+        check_login(&self.node, &self.caller)?;
         find_room(&self.node, &self.caller, &self.room.id.into(), Action::Read).await?;
         Ok(())
     }

@@ -100,11 +100,10 @@ impl Reader {
     }
 
     fn to_message(&self, number: u64, line: FileMessage) -> Outcome<Message> {
-        let may_be_empty = line.redacted_at.is_some()
-            || line.status != MessageStatus::Complete
-            || !line.attachments.is_empty();
         let body = match line.body {
-            body if body.is_empty() && may_be_empty => body,
+            // What was removed, a reply without a word, or a file without a caption, which may have
+            // been left out by an import before.
+            body if body.is_empty() => body,
             body => self.check_text(number, &body, line.status)?,
         };
         let mut mentions: Vec<UserRef> = Vec::with_capacity(line.mentions.len());
@@ -197,7 +196,11 @@ impl Reader {
 
     pub(super) fn read_version(&mut self, number: u64, line: FileVersion) -> Outcome<()> {
         let FileVersion { message, body, at } = line;
-        let body = self.check_text(number, &body, MessageStatus::Complete)?;
+        let body = match body {
+            // The caption of a file came later.
+            body if body.is_empty() => body,
+            body => self.check_text(number, &body, MessageStatus::Complete)?,
+        };
         let current = belonging(&mut self.current, number, message)?;
         let of = &current.message;
         let changed = of.status == MessageStatus::Complete && of.redacted_at.is_none();

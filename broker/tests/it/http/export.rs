@@ -1,5 +1,6 @@
 //! Downloads of a room's history.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -40,6 +41,14 @@ async fn export_has_every_message_in_every_format() {
     );
     assert_eq!(markdown.text.matches("(@ada)").count(), 205);
     export("?format=pdf").await.refused("validation_failed");
+
+    for format in ["jsonl", "json", "markdown"] {
+        let path = format!("/v1/rooms/{den}/export?format={format}");
+        let packed = ada.request(Method::GET, &path).header("accept-encoding", "gzip");
+        let packed = packed.send().await.unwrap();
+        assert_eq!(packed.headers()["content-encoding"], "gzip");
+        assert!(!packed.bytes().await.unwrap().is_empty(), "{format} comes to its end");
+    }
 }
 
 #[tokio::test]

@@ -134,7 +134,20 @@ pub async fn messages_of_an_erased_user_are_found_and_lose_their_texts(factory: 
     assert_eq!(store.list_past_rooms(bob.id).await.unwrap(), [room]);
     erase(&world, &bob, "deleted-2", true).await;
 
-    let found = store.list_own_messages(room, bob.id, 0, 1_000).await.unwrap();
+    // What was on its way comes too late.
+    let change = ProfileChange {
+        username: Some("bobby".to_owned()),
+        display_name: Some("Bob again".to_owned()),
+        bio: None,
+        visibility: None,
+    };
+    assert!(matches!(store.update_profile(bob.id, change).await.unwrap(), Ok(None)));
+    store.touch_last_seen(bob.id, world.now()).await.unwrap();
+    let account = store.find_user(bob.id).await.unwrap().unwrap();
+    assert_eq!(account.user.display_name, "Deleted user");
+    assert_eq!(account.user.username, "deleted-2");
+
+    let found = store.list_own_messages(room, bob.id, 0, 1_000, 10).await.unwrap();
     assert_eq!(found.iter().map(|message| message.id).collect::<Vec<_>>(), [secret]);
     let told = world.add(room, &bob, Intent::EraseMessage { message: secret }).await;
     let again = world.append(room, &bob, Intent::EraseMessage { message: secret }).await;

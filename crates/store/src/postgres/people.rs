@@ -67,7 +67,9 @@ impl People for PostgresStore {
 
     async fn finish_erasure(&self, user: UserId) -> Result<()> {
         writing!(self, |tx| async {
-            for done in [sql::FORGET_SESSIONS, sql::FORGET_TOKENS, sql::FINISH_ERASURE] {
+            let rest =
+                [sql::LET_BOTS_GO, sql::FORGET_SESSIONS, sql::FORGET_TOKENS, sql::FINISH_ERASURE];
+            for done in rest {
                 query::execute(tx, done, &[&user.0]).await?;
             }
             Ok(())
@@ -113,8 +115,10 @@ impl People for PostgresStore {
         user: UserId,
         after: u64,
         through: u64,
+        limit: u32,
     ) -> Result<Vec<Message>> {
-        let params: Params<'_> = &[&room.0, &user.0, &integer(after), &integer(through)];
+        let params: Params<'_> =
+            &[&room.0, &user.0, &integer(after), &integer(through), &i64::from(limit)];
         reading!(self, |conn| { rows::list_messages(conn, room, messages::LIST_OWN, params).await })
     }
 

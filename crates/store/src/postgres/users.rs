@@ -148,6 +148,10 @@ async fn update_profile(
     change: &ProfileChange,
 ) -> Outcome<std::result::Result<Option<Account>, UserConflict>> {
     let ProfileChange { username, display_name, bio, visibility } = change;
+    // Whoever was let in before the account was erased changes nothing of it.
+    if !query::exists(tx, sql::LOCK_PRESENT, &[&user.0]).await? {
+        return Ok(Ok(None));
+    }
     if let Some(username) = username
         && let Err(conflict) = leave_name(tx, user, username).await?
     {

@@ -91,7 +91,9 @@ impl People for SqliteStore {
 
     async fn finish_erasure(&self, user: UserId) -> Result<()> {
         self.write(move |conn| {
-            for done in [sql::FORGET_SESSIONS, sql::FORGET_TOKENS, sql::FINISH_ERASURE] {
+            let rest =
+                [sql::LET_BOTS_GO, sql::FORGET_SESSIONS, sql::FORGET_TOKENS, sql::FINISH_ERASURE];
+            for done in rest {
                 query::execute(conn, done, [user.0.as_bytes()])?;
             }
             Ok(())
@@ -135,10 +137,11 @@ impl People for SqliteStore {
         user: UserId,
         after: u64,
         through: u64,
+        limit: u32,
     ) -> Result<Vec<Message>> {
         self.read(move |conn| {
-            let params =
-                params![room.0.as_bytes(), user.0.as_bytes(), integer(after), integer(through)];
+            let (room_id, user) = (room.0.as_bytes(), user.0.as_bytes());
+            let params = params![room_id, user, integer(after), integer(through), limit];
             Ok(rows::list_messages(conn, room, messages::LIST_OWN, params)?)
         })
         .await

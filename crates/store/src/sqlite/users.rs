@@ -75,6 +75,10 @@ impl Users for SqliteStore {
         change: ProfileChange,
     ) -> Result<std::result::Result<Option<Account>, UserConflict>> {
         self.write(move |conn| {
+            // Whoever was let in before the account was erased changes nothing of it.
+            if !query::exists(conn, sql::IS_PRESENT, [user.0.as_bytes()])? {
+                return Ok(Ok(None));
+            }
             if let Some(username) = &change.username
                 && let Err(conflict) = leave_name(conn, user, username)?
             {

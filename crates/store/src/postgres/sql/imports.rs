@@ -16,7 +16,9 @@ statements! {
     LOCK = "SELECT parts FROM imports WHERE room = $1 FOR UPDATE";
     RENEW = "UPDATE imports SET parts = $2, renewed_at = now_ms() WHERE room = $1";
     NAMES_TAKEN = "SELECT 1 FROM users u JOIN unnest($1::text[]) AS n (name) \
-                   ON lower(u.username) = n.name COLLATE \"C\"";
+                   ON lower(u.username) = n.name COLLATE \"C\" \
+                   UNION ALL SELECT 1 FROM former_names f JOIN unnest($1::text[]) AS n (name) \
+                   ON f.name = n.name WHERE f.until > now_ms()";
     INSERT_PEOPLE = "INSERT INTO users (id, username, display_name, kind, role, active, created_at) \
                      SELECT id, username, display_name, kind, 'user', false, at \
                      FROM json_to_recordset($1::text::json) AS n (id uuid, username text, \

@@ -16,7 +16,7 @@ statements! {
     FORGET_BANS = "DELETE FROM bans WHERE user_id = $1";
     LET_BOTS_GO = "UPDATE bots SET owner = NULL WHERE owner = $1";
     NOTE_ERASURE = "INSERT INTO erasures (user_id, at, redact) VALUES ($1, $2, $3) \
-                    ON CONFLICT (user_id) DO NOTHING";
+                    ON CONFLICT (user_id) DO UPDATE SET redact = erasures.redact OR excluded.redact";
     LIST_ERASURES = "SELECT user_id, redact, at FROM erasures ORDER BY at";
     FINISH_ERASURE = "DELETE FROM erasures WHERE user_id = $1";
     FORGET_SESSIONS = "DELETE FROM sessions WHERE user_id = $1";

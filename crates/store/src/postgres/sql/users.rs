@@ -36,22 +36,24 @@ statements! {
     LIST_REFS = "SELECT id, username, display_name, kind, active FROM users WHERE id = ANY($1)";
     /// One at a time until the end of the transaction.
     LOCK = "SELECT 1 FROM users WHERE id = $1 FOR NO KEY UPDATE";
-    SET_PASSWORD = "UPDATE users SET password_hash = $2 WHERE id = $1";
+    SET_PASSWORD = "UPDATE users SET password_hash = $2 WHERE id = $1 AND erased_at IS NULL";
+    /// Held to the end of the transaction.
+    LOCK_PRESENT = "SELECT 1 FROM users WHERE id = $1 AND erased_at IS NULL FOR NO KEY UPDATE";
     UPDATE_PROFILE = "UPDATE users SET username = coalesce($2, username), \
                       display_name = coalesce($3, display_name), bio = coalesce($4, bio), \
-                      visibility = coalesce($5, visibility) WHERE id = $1";
+                      visibility = coalesce($5, visibility) WHERE id = $1 AND erased_at IS NULL";
     SET_ACCESS = "UPDATE users SET active = coalesce($2, active), role = coalesce($3, role) \
                   WHERE id = $1 AND erased_at IS NULL";
     LIST = concat!(
         "SELECT ", account!(), " FROM users u WHERE lower(u.username) > lower($1 COLLATE \"C\") \
          ORDER BY lower(u.username) LIMIT $2"
     );
-    TOUCH = "UPDATE users SET last_seen = $2 WHERE id = $1 \
+    TOUCH = "UPDATE users SET last_seen = $2 WHERE id = $1 AND erased_at IS NULL \
              AND (last_seen IS NULL OR last_seen < $2)";
     /// In the order of their ids, so that two of these wait for each other and do not meet.
     TOUCH_ALL = "WITH seen AS (SELECT u.id, n.at \
                  FROM unnest($1::uuid[], $2::bigint[]) AS n (id, at) JOIN users u ON u.id = n.id \
-                 WHERE u.last_seen IS NULL OR u.last_seen < n.at \
+                 WHERE (u.last_seen IS NULL OR u.last_seen < n.at) AND u.erased_at IS NULL \
                  ORDER BY u.id FOR NO KEY UPDATE OF u) \
                  UPDATE users u SET last_seen = greatest(u.last_seen, seen.at) \
                  FROM seen WHERE u.id = seen.id";

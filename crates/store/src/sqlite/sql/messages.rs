@@ -59,7 +59,7 @@ statements! {
     );
     LIST_OWN = concat!(
         "SELECT ", message!(), " WHERE m.room = ?1 AND m.sender = ?2 AND m.seq > ?3 \
-         AND m.seq <= ?4 ORDER BY m.seq"
+         AND m.seq <= ?4 ORDER BY m.seq LIMIT ?5"
     );
     LIST_REPLIES = concat!(
         "SELECT ", message!(), " WHERE m.bot_trigger = ?1 AND m.room = ?2 ORDER BY m.seq"

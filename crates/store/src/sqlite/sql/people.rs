@@ -15,7 +15,7 @@ statements! {
     FORGET_BANS = "DELETE FROM bans WHERE user = ?1";
     LET_BOTS_GO = "UPDATE bots SET owner = NULL WHERE owner = ?1";
     NOTE_ERASURE = "INSERT INTO erasures (user, at, redact) VALUES (?1, ?2, ?3) \
-                    ON CONFLICT (user) DO NOTHING";
+                    ON CONFLICT (user) DO UPDATE SET redact = max(redact, excluded.redact)";
     LIST_ERASURES = "SELECT user, redact, at FROM erasures ORDER BY at";
     FINISH_ERASURE = "DELETE FROM erasures WHERE user = ?1";
     FORGET_SESSIONS = "DELETE FROM sessions WHERE user = ?1";

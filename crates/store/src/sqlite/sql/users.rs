@@ -38,16 +38,17 @@ statements! {
          WHERE u.username = ?1 OR u.email = ?1 ORDER BY u.username = ?1 DESC LIMIT 1"
     );
     FIND_REF = "SELECT id, username, display_name, kind, active FROM users WHERE id = ?1";
-    SET_PASSWORD = "UPDATE users SET password_hash = ?2 WHERE id = ?1";
+    SET_PASSWORD = "UPDATE users SET password_hash = ?2 WHERE id = ?1 AND erased_at IS NULL";
+    IS_PRESENT = "SELECT 1 FROM users WHERE id = ?1 AND erased_at IS NULL";
     UPDATE_PROFILE = "UPDATE users SET username = coalesce(?2, username), \
                       display_name = coalesce(?3, display_name), bio = coalesce(?4, bio), \
-                      visibility = coalesce(?5, visibility) WHERE id = ?1";
+                      visibility = coalesce(?5, visibility) WHERE id = ?1 AND erased_at IS NULL";
     SET_ACCESS = "UPDATE users SET active = coalesce(?2, active), role = coalesce(?3, role) \
                   WHERE id = ?1 AND erased_at IS NULL";
     LIST = concat!(
         "SELECT ", account!(), " FROM users u WHERE u.username > ?1 \
          ORDER BY u.username LIMIT ?2"
     );
-    TOUCH = "UPDATE users SET last_seen = ?2 WHERE id = ?1 \
+    TOUCH = "UPDATE users SET last_seen = ?2 WHERE id = ?1 AND erased_at IS NULL \
              AND (last_seen IS NULL OR last_seen < ?2)";
 }
