@@ -121,8 +121,8 @@ class Bot:
             me = (await self.client.session.ready()).user
             for name in rooms:
                 room = self.client.room(name)
-                await room.join()
-                tasks.append(asyncio.create_task(self._follow(room, me), name=f"parlor-bot-{name}"))
+                following = self._follow(room, me, await _enter(room))
+                tasks.append(asyncio.create_task(following, name=f"parlor-bot-{name}"))
             # The first that fails ends the bot; none returns by itself.
             await asyncio.gather(*tasks)
         finally:
@@ -131,9 +131,9 @@ class Bot:
             await asyncio.gather(*tasks, *self._calls, return_exceptions=True)
             await self.client.close()
 
-    async def _follow(self, room: Room, me: t.UserRef) -> None:
+    async def _follow(self, room: Room, me: t.UserRef, since: t.Position | None) -> None:
         name = re.compile(rf"(?<!\w)@{re.escape(me.username)}(?![\w-])", re.IGNORECASE)
-        with room.events() as events:
+        with room.events(since=since) as events:
             async for event in events:
                 message = _by_a_person(event, me)
                 if message is None:
@@ -165,3 +165,12 @@ def _by_a_person(event: Event | Resync, me: t.UserRef) -> t.Message | None:
         return None
     sender = event.data.sender
     return None if sender.id == me.id or sender.kind == "bot" else event.data
+
+
+async def _enter(room: Room) -> t.Position | None:
+    """Becomes a member, and returns where that began: people call a bot as soon as they see it."""
+    if (await room.get()).role is not None:
+        return None
+    await room.join()
+    entered = await room.get()
+    return t.Position(epoch=entered.epoch, seq=entered.read_seq)
