@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use parlor_runtime::Config;
 use parlor_store::sqlite;
@@ -53,6 +53,11 @@ fn copy(from: &Path, files: Option<&Path>, to: &Path) -> anyhow::Result<()> {
         .mode(0o700)
         .create(to)
         .with_context(|| format!("make {}", to.display()))?;
+    if let Some(files) = files.filter(|files| files.exists())
+        && to.canonicalize()?.starts_with(files.canonicalize()?)
+    {
+        bail!("{} is among the files that are copied; choose another folder", to.display());
+    }
     sqlite::back_up(from, to).context("copy the database")?;
     for name in KEPT {
         let (from, to) = (from.join(name), to.join(name));
