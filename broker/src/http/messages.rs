@@ -61,7 +61,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .scope(Scope::Write)
             .about("Messages", "Take a reaction back")
             .answers_nothing("The reaction is gone.")
-            .refuses(&REFUSALS),
+            .refuses(&REFUSALS)
+            .refuses(&[Code::ValidationFailed]),
         Endpoint::post("/v1/rooms/{room}/messages/{message}/cancel", "cancel_reply", cancel_reply)
             .scope(Scope::Write)
             .about("Messages", "Stop a bot's reply")
