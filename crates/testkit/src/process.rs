@@ -1,7 +1,7 @@
 //! The real binary under test: started, watched, killed and started again on the same data.
 //!
-//! Each server has a data folder of its own, listens on a port of the loopback interface that the
-//! kernel picked, and sees nothing of the environment of whoever runs the tests. What it writes is
+//! Each server has a data folder of its own, listens on a port of the loopback interface that
+//! nobody else uses, and sees nothing of the environment of whoever runs the tests. What it writes is
 //! kept, so that a test can look for what must not be in there. Every wait has a bound and fails
 //! with a sentence. A server ends with the value that stands for it, and only that one.
 
@@ -60,22 +60,24 @@ impl Parlor {
         Self::builder().start().await
     }
 
-    async fn launch(mut builder: Builder, home: Arc<TempDir>) -> Self {
+    /// Starts a server and waits until it listens, or returns what it said when it did not.
+    async fn launch(mut builder: Builder, home: Arc<TempDir>) -> Result<Self, String> {
         let begun = Instant::now();
         let mut child = builder.command(&home).spawn().unwrap_or_else(|error| {
             panic!("the server cannot be started from {}: {error}", binary().display())
         });
         let output = Capture::of(&mut child);
-        let listening = timeout(START_PATIENCE, output.address()).await.unwrap_or_else(|_| {
-            panic!("no `listening on` in {START_PATIENCE:?}:\n{}", output.tail())
-        });
+        let Ok(listening) = timeout(START_PATIENCE, output.address()).await else {
+            return Err(format!("no `listening on` in {START_PATIENCE:?}:\n{}", output.tail()));
+        };
         let Some(addr) = listening else {
             let status = timeout(STOP_PATIENCE, child.wait()).await;
-            panic!("the server ended before it listened ({status:?}):\n{}", output.tail());
+            let said = output.tail();
+            return Err(format!("the server ended before it listened ({status:?}):\n{said}"));
         };
         // A restart listens where clients look for it.
         builder.keep_address(addr);
-        Self { builder, home, addr, child, output, started_in: begun.elapsed() }
+        Ok(Self { builder, home, addr, child, output, started_in: begun.elapsed() })
     }
 
     /// Returns the address it listens on; a restart keeps it.
@@ -183,6 +185,7 @@ impl Parlor {
             self.kill().await;
         }
         let next = Self::launch(self.builder.clone(), Arc::clone(&self.home)).await;
+        let next = next.unwrap_or_else(|failure| panic!("{failure}"));
         next.output.prepend(&self.output);
         *self = next;
     }

@@ -8,6 +8,7 @@
 mod backup;
 mod commands;
 mod crash;
+mod cuts;
 mod drain;
 mod durability;
 mod files;

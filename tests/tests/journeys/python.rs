@@ -4,29 +4,29 @@
 //! breaks connections, and someone who kills the server.
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Output, Stdio},
     time::Duration,
 };
 
-use parlor_testkit::{
-    process::Parlor,
-    tcp_proxy::{Direction, TcpProxy},
-};
-use rand::Rng as _;
+use parlor_protocol::message::Message;
+use parlor_testkit::{process::Parlor, tcp_proxy::TcpProxy};
 use tokio::{
     process::{Child, Command},
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use crate::{
-    MACHINE, soak_factor,
+    MACHINE,
+    cuts::cut_until_ended,
+    soak_factor,
     stage::{Place, in_both_places},
     until,
 };
 
-/// How many messages are written while connections break.
+/// How many messages are written at least while connections break.
 const MESSAGES: usize = 300;
 /// How long a file of tests may take, on a machine that does other things, too.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -57,6 +57,15 @@ fn begin(file: &str, server: SocketAddr) -> Child {
         .kill_on_drop(true)
         .spawn()
         .unwrap_or_else(|error| panic!("{} cannot be started: {error}", python().display()))
+}
+
+/// Checks that each message of a file of tests is there once.
+fn check_history(history: &[Message]) {
+    let bodies: HashSet<&str> = history.iter().map(|message| message.body.as_str()).collect();
+    assert_eq!(bodies.len(), history.len(), "a message is there twice");
+    let least = MESSAGES * soak_factor();
+    assert!(bodies.len() > least, "{} of more than {least}", bodies.len());
+    assert_eq!(history.last().unwrap().body, "the end");
 }
 
 /// Waits until a file of tests has ended, and fails as it did.
@@ -90,24 +99,10 @@ async fn cut_connections_neither_lose_nor_double_a_message(place: Place) {
     let begun = || async { !reader.history("general").await.is_empty() };
     until("the first message", PATIENCE, begun).await;
 
-    let mut cuts = 0_u64;
-    while running.try_wait().unwrap().is_none() {
-        let (pause, bytes) = {
-            let mut rng = rand::rng();
-            (rng.random_range(10..120), rng.random_range(1..4_000))
-        };
-        sleep(Duration::from_millis(pause)).await;
-        match cuts % 4 {
-            0 => proxy.cut_all(),
-            1 => proxy.reset_all(),
-            2 => proxy.cut_after_bytes(Direction::ToClient, bytes),
-            _ => proxy.cut_after_bytes(Direction::ToServer, bytes % 300),
-        }
-        cuts += 1;
-    }
+    cut_until_ended(&proxy, &mut running).await;
 
     finish(running).await;
-    assert_eq!(reader.history("general").await.len(), MESSAGES * soak_factor());
+    check_history(&reader.history("general").await);
 }
 
 async fn killed_server_neither_loses_nor_doubles_a_message(place: Place) {
@@ -124,7 +119,7 @@ async fn killed_server_neither_loses_nor_doubles_a_message(place: Place) {
     stage.restart().await;
 
     finish(running).await;
-    assert_eq!(reader.history("general").await.len(), MESSAGES * soak_factor());
+    check_history(&reader.history("general").await);
 }
 
 in_both_places!(

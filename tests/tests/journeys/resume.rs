@@ -16,7 +16,7 @@ use parlor_protocol::{
 };
 use parlor_testkit::{
     process::User,
-    tcp_proxy::{Direction, Mode, TcpProxy},
+    tcp_proxy::{Mode, TcpProxy},
 };
 use rand::Rng as _;
 use tokio::{
@@ -27,6 +27,7 @@ use uuid::Uuid;
 
 use crate::{
     MACHINE,
+    cuts::cut,
     follow::{Follower, Seen, SharedHistory, settle, shared_history},
     soak_factor,
     sse::SseStream,
@@ -311,17 +312,9 @@ async fn come_back(follower: &mut Follower) {
 /// Stays, while the network does what networks do.
 async fn endure(mut follower: Follower, proxy: &TcpProxy) -> Follower {
     for number in 0..CUTS * soak_factor() {
-        let (pause, bytes) = {
-            let mut rng = rand::rng();
-            (rng.random_range(10..80), rng.random_range(1..4_000))
-        };
+        let pause = rand::rng().random_range(10..80);
         sleep(Duration::from_millis(pause)).await;
-        match number % 4 {
-            0 => proxy.cut_all(),
-            1 => proxy.reset_all(),
-            2 => proxy.cut_after_bytes(Direction::ToClient, bytes),
-            _ => proxy.cut_after_bytes(Direction::ToServer, bytes % 300),
-        }
+        cut(proxy, number);
         loop {
             if !follower.is_connected() {
                 // The next cut may hit the attempt.

@@ -4,24 +4,27 @@
 //! breaks connections, and someone who kills the server.
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Output, Stdio},
     time::Duration,
 };
 
+use parlor_protocol::message::Message;
 use parlor_testkit::{
     process::{PASSWORD, Parlor},
     tcp_proxy::{Direction, Mode, TcpProxy},
 };
-use rand::Rng as _;
 use tokio::{
     process::{Child, Command},
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use crate::{
-    MACHINE, soak_factor,
+    MACHINE,
+    cuts::cut_until_ended,
+    soak_factor,
     stage::{Builder, Place, Stage, in_both_places},
     until,
 };
@@ -36,7 +39,7 @@ in_both_places! {
     client_that_missed_too_much_reads_the_rest,
 }
 
-/// How many messages are written while something breaks.
+/// How many messages are written at least while something breaks.
 const MESSAGES: usize = 300;
 /// How long a file of tests may take, on a machine that does other things, too.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -72,6 +75,15 @@ fn begin(file: &str, server: SocketAddr) -> Child {
         .unwrap_or_else(|error| panic!("the tests of clients/typescript need node: {error}"))
 }
 
+/// Checks that each message of a file of tests is there once.
+fn check_history(history: &[Message]) {
+    let bodies: HashSet<&str> = history.iter().map(|message| message.body.as_str()).collect();
+    assert_eq!(bodies.len(), history.len(), "a message is there twice");
+    let least = MESSAGES * soak_factor();
+    assert!(bodies.len() > least, "{} of more than {least}", bodies.len());
+    assert_eq!(history.last().unwrap().body, "the end");
+}
+
 /// Waits until a file of tests has ended, and fails as it did.
 async fn finish(running: Child) {
     let patience = PATIENCE * u32::try_from(soak_factor()).unwrap();
@@ -103,25 +115,10 @@ async fn client_loses_and_doubles_nothing_while_connections_are_cut(place: Place
     let begun = || async { !reader.history("general").await.is_empty() };
     until("the first message", PATIENCE, begun).await;
 
-    let mut cuts = 0_u64;
-    while running.try_wait().unwrap().is_none() {
-        let (pause, bytes) = {
-            let mut rng = rand::rng();
-            (rng.random_range(10..120), rng.random_range(1..4_000))
-        };
-        sleep(Duration::from_millis(pause)).await;
-        match cuts % 4 {
-            0 => proxy.cut_all(),
-            1 => proxy.reset_all(),
-            2 => proxy.cut_after_bytes(Direction::ToClient, bytes),
-            _ => proxy.cut_after_bytes(Direction::ToServer, bytes % 300),
-        }
-        cuts += 1;
-    }
+    cut_until_ended(&proxy, &mut running).await;
 
     finish(running).await;
-    assert!(cuts > 2, "{cuts} cuts are too few to show anything");
-    assert_eq!(reader.history("general").await.len(), MESSAGES * soak_factor());
+    check_history(&reader.history("general").await);
 }
 
 async fn client_loses_and_doubles_nothing_when_the_server_is_killed(place: Place) {
@@ -149,7 +146,7 @@ async fn client_goes_on_while(builder: Builder, end: impl AsyncFnOnce(&mut Stage
     stage.restart().await;
 
     finish(running).await;
-    assert_eq!(reader.history("general").await.len(), MESSAGES * soak_factor());
+    check_history(&reader.history("general").await);
 }
 
 async fn slow_client_is_closed_and_resumes(place: Place) {

@@ -10,7 +10,7 @@ import { Parlor, type Message, type ParlorOptions, type ParlorRoom } from '../..
 
 export const URL = needed('PARLOR_TEST_URL');
 export const PASSWORD = needed('PARLOR_TEST_PASSWORD');
-/** How many messages are written while something breaks. */
+/** How many messages are written at least while something breaks. */
 export const MESSAGES = Number(needed('PARLOR_TEST_MESSAGES'));
 
 const open: Parlor[] = [];
@@ -97,6 +97,16 @@ export async function collect(
   for await (const message of room.messages({ own: true })) {
     if (message.body.startsWith(prefix)) found.push(message);
     if (found.length === wanted) break;
+  }
+  return found;
+}
+
+/** Returns the messages of `writer` up to the one with this text. */
+export async function collectUntil(room: ParlorRoom, last: string): Promise<Message[]> {
+  const found: Message[] = [];
+  for await (const message of room.messages({ own: true })) {
+    if (message.sender.username === 'writer') found.push(message);
+    if (message.body === last) break;
   }
   return found;
 }

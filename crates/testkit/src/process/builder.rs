@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::Arc,
@@ -12,7 +12,15 @@ use tempfile::TempDir;
 use tokio::{process::Command, time::timeout};
 
 use super::{ADMIN, PASSWORD, Parlor, STOP_PATIENCE, binary, inherited};
-use crate::{fake_llm::FakeLlm, services::faketime};
+use crate::{
+    fake_llm::FakeLlm,
+    services::{faketime, free_port},
+};
+
+/// Ports that are tried, when others take them between their choice and their use.
+const PORT_TRIES: usize = 5;
+/// What the server says of a port that is taken.
+const PORT_TAKEN: &str = "another program uses this port";
 
 /// Settings of a server that is not yet started.
 #[derive(Debug, Clone)]
@@ -131,11 +139,15 @@ impl Builder {
             .env("FAKETIME_DONT_RESET", "1")
     }
 
+    /// Returns the variable that says where it listens.
+    fn listen(&self) -> &'static str {
+        let is_worker = self.arguments.first().is_some_and(|verb| verb == "bot-worker");
+        if is_worker { "PARLOR_BOTS__LISTEN" } else { "PARLOR_LISTEN" }
+    }
+
     /// Listens on this address from now on.
     pub(super) fn keep_address(&mut self, addr: SocketAddr) {
-        let is_worker = self.arguments.first().is_some_and(|verb| verb == "bot-worker");
-        let name = if is_worker { "PARLOR_BOTS__LISTEN" } else { "PARLOR_LISTEN" };
-        self.set(name, &addr.to_string());
+        self.set(self.listen(), &addr.to_string());
     }
 
     /// Uses the folder of another server.
@@ -145,10 +157,26 @@ impl Builder {
         self
     }
 
-    /// Starts the server and waits until it listens.
+    /// Starts the server and waits until it listens. Where it may listen on any port, it gets one
+    /// that no outgoing connection takes while it is down.
     pub async fn start(self) -> Parlor {
         let home = self.make_home();
-        Parlor::launch(self, home).await
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let may_choose =
+            self.env.get(self.listen()).is_some_and(|addr| addr.parse() == Ok(anywhere));
+        for _ in 0..PORT_TRIES {
+            let mut builder = self.clone();
+            if may_choose {
+                builder.keep_address((Ipv4Addr::LOCALHOST, free_port()).into());
+            }
+            match Parlor::launch(builder, Arc::clone(&home)).await {
+                Ok(server) => return server,
+                // Someone else was faster.
+                Err(failure) if may_choose && failure.contains(PORT_TAKEN) => {}
+                Err(failure) => panic!("{failure}"),
+            }
+        }
+        panic!("each of {PORT_TRIES} ports was taken before the server listened on it")
     }
 
     /// Runs the program to its end.
