@@ -234,7 +234,6 @@ impl Chat {
         any
     }
 
-    /// Returns the message in what was typed, if it is one.
     /// Has the server carry out a slash command.
     async fn command(&mut self, text: String) {
         let request = RunCommandRequest { text, client_id: Some(Uuid::new_v4().to_string()) };
@@ -244,6 +243,7 @@ impl Chat {
         }
     }
 
+    /// Returns the message in what was typed, if it is one.
     fn publish(&mut self, line: &str) -> Option<Publish> {
         let Input::Say(body) = Input::parse(line) else { return None };
         let publish = Publish::new(RoomRef::from(self.room), body);

@@ -32,7 +32,7 @@ enum FilesCommand {
 struct GetArgs {
     /// Room, by id or short name
     room: String,
-    /// Id of the attachment, as `history --json` and `tail --json` tell it
+    /// Id of the attachment, as `history` and `tail` tell it
     id: FileId,
     /// File to write; - is standard output [default: the attachment's name, here]
     #[arg(long, short, value_name = "FILE")]

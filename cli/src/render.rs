@@ -1,6 +1,6 @@
 //! How messages and states are written for people.
 
-use parlor_protocol::message::{Message, MessageStatus};
+use parlor_protocol::message::{Attachment, Message, MessageStatus};
 use parlor_protocol::room::{NotificationLevel, Role, RoomKind};
 use parlor_protocol::user::{PresenceStatus, UserRef};
 
@@ -73,7 +73,7 @@ impl Style {
         format!("{time} {name}: {}\n", self.text(message))
     }
 
-    /// Returns a message's text and what became of it.
+    /// Returns a message's text, what became of it, and its attachments with the ids to get them by.
     pub(crate) fn text(self, message: &Message) -> String {
         if message.redacted_at.is_some() {
             return self.dim("(removed)");
@@ -84,7 +84,15 @@ impl Style {
         let ending = self.ending(message.status, detail);
         let edited =
             if message.edited_at.is_some() { self.dim(" (edited)") } else { String::new() };
-        format!("{body}{edited}{ending}")
+        let mut text = format!("{body}{edited}{ending}");
+        for attachment in &message.attachments {
+            let Attachment { id, name, bytes, .. } = attachment;
+            if !text.is_empty() {
+                text.push_str("\n  ");
+            }
+            text.push_str(&self.dim(&format!("[{}, {bytes} bytes, {id}]", plain::line(name))));
+        }
+        text
     }
 
     /// Returns what is to be said about how a reply ended.
@@ -138,6 +146,22 @@ mod tests {
         let mut waves = message(1, "ada", "waves", "complete");
         waves.emote = true;
         assert_eq!(style.message(&waves), "2026-01-01T00:00:00.000Z #1 * ada waves\n");
+    }
+
+    #[test]
+    fn attachments_are_named_with_their_ids() {
+        let id = uuid::Uuid::from_u128(7);
+        let attachment: Attachment = serde_json::from_value(serde_json::json!({
+            "id": id, "name": "a\u{1b}[2J\nb.png", "media_type": "image/png", "bytes": 9,
+        }))
+        .unwrap();
+        let mut sends = message(1, "ada", "look", "complete");
+        sends.attachments = vec![attachment; 2];
+        let file = format!("[a\u{fffd}[2J b.png, 9 bytes, {id}]");
+        let style = Style { color: false };
+        assert_eq!(style.text(&sends), format!("look\n  {file}\n  {file}"));
+        sends.body.clear();
+        assert_eq!(style.text(&sends), format!("{file}\n  {file}"));
     }
 
     #[test]

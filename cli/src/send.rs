@@ -84,8 +84,17 @@ pub(crate) async fn run(args: SendArgs, context: &Context) -> anyhow::Result<()>
         context.out.json(&message)?;
     } else {
         context.out.note(&format!("sent as #{}", message.seq));
+        if looks_like_command(&message.body) {
+            context.out.note("it was written as it is; with --command it is a slash command");
+        }
     }
     Ok(())
+}
+
+/// Tells whether a text begins as a slash command does, and not as a path.
+fn looks_like_command(text: &str) -> bool {
+    let name = text.split_whitespace().next().and_then(|word| word.strip_prefix('/'));
+    name.is_some_and(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase()))
 }
 
 async fn send_and_wait(
@@ -154,6 +163,16 @@ mod tests {
     use parlor_protocol::code::{Code, Problem};
 
     use super::*;
+
+    #[test]
+    fn command_that_was_sent_as_text_is_noticed() {
+        for text in ["/topic Tea", "/help"] {
+            assert!(looks_like_command(text), "{text}");
+        }
+        for text in ["/etc/passwd", "/ topic", "topic /help", "//", "/", ""] {
+            assert!(!looks_like_command(text), "{text}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn busy_server_is_asked_again() {
