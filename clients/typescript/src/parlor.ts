@@ -223,6 +223,8 @@ export class Parlor extends Emitter<ParlorEvents> {
       closed: (id) => this.#rooms.delete(id),
     });
     this.#rooms.set(wire.id, room);
+    // Rooms are told of the connection when it opens; it may have opened for another one.
+    if (this.state.phase === 'open') room.connected();
     try {
       await this.connect({ signal });
     } catch (error) {

@@ -107,6 +107,14 @@ test('events wait at the server until somebody listens, and then come from where
   expect(bodies(await take(loop, 2))).toEqual(['text 3', 'text 4']);
 });
 
+test('a room that is opened later is followed over the same connection', async () => {
+  world.on('GET /v1/rooms/lab', () => reply({ ...wire, id: 'r2', slug: 'lab', seq: 7 }));
+  const lab = await parlor.open('lab');
+  lab.messages();
+  expect(world.sockets).toHaveLength(1);
+  expect(world.socket.all('subscribe')).toMatchObject([{ room: 'r2', since: { seq: 7 } }]);
+});
+
 test('between two loops events wait at the server, too', async () => {
   const one = room.items();
   await subscribed();
