@@ -23,7 +23,7 @@ import {
 } from './call.js';
 import { Connection, type ConnectionState } from './connection.js';
 import { Emitter } from './emitter.js';
-import { ParlorError } from './errors.js';
+import { asParlorError, ParlorError } from './errors.js';
 import { HttpClient } from './http.js';
 import type { OutboxLimits } from './outbox.js';
 import type { Wishes } from './opening.js';
@@ -166,13 +166,29 @@ export class Parlor extends Emitter<ParlorEvents> {
     return this.#follow(wire, since ?? null, signal);
   }
 
-  /** Becomes a member of a room and follows it; `invite` is the code of a link to it. */
+  /**
+   * Becomes a member of a room and follows it; `invite` is the code of a link to it.
+   *
+   * Nothing that is said from the moment of entering is missed.
+   */
   async join(
     name: string,
     options: Abortable & { invite?: string; since?: Cursor } = {},
   ): Promise<ParlorRoom> {
-    await this.#api.join(name, 'me', options.invite, options.signal);
-    return this.open(name, options);
+    const { invite, since, signal } = options;
+    const path = { room: name };
+    const before = await this.call('GET /v1/rooms/{room}', { path, signal }).catch(
+      (error: unknown) => {
+        // A private room is not seen before it is entered.
+        if (asParlorError(error).code === 'not_found') return null;
+        throw error;
+      },
+    );
+    if (before && before.role !== null) return this.#follow(before, since ?? null, signal);
+    await this.#api.join(name, 'me', invite, signal);
+    const wire = await this.call('GET /v1/rooms/{room}', { path, signal });
+    // Whoever enters has read what was there, so the marker says where that began.
+    return this.#follow(wire, since ?? { epoch: wire.epoch, seq: wire.read_seq }, signal);
   }
 
   /** Says whether somebody is in front of this program; everything that is done says so too. */

@@ -115,6 +115,43 @@ test('a room that is opened later is followed over the same connection', async (
   expect(world.socket.all('subscribe')).toMatchObject([{ room: 'r2', since: { seq: 7 } }]);
 });
 
+/** Enters a room that is seen as `before`, or not at all, and says since when it is followed. */
+async function joined(before: Partial<Room> | null): Promise<unknown> {
+  const lab: Room = { ...wire, id: 'r2', slug: 'lab', seq: 9, read_seq: 5 };
+  const asked: string[] = [];
+  world.on('GET /v1/rooms/lab', () => {
+    asked.push('GET');
+    if (asked.includes('PUT')) return reply(lab);
+    return before ? reply({ ...lab, ...before }) : reply({ code: 'not_found' }, 404);
+  });
+  world.on('PUT /v1/rooms/lab/members/me', () => {
+    asked.push('PUT');
+    return reply(null, 204);
+  });
+  const entered = await parlor.join('lab', { invite: 'code' });
+  entered.messages();
+  await settle();
+  const { room: id, since } = world.socket.last('subscribe');
+  return { asked, id, since };
+}
+
+test('who enters a room hears what is said from then on', async () => {
+  const asked = ['GET', 'PUT', 'GET'];
+  const since = { epoch: 'e1', seq: 5 };
+  expect(await joined({ role: null, seq: 4 })).toEqual({ asked, id: 'r2', since });
+});
+
+test('a private room is entered by its invite and heard from then on', async () => {
+  const asked = ['GET', 'PUT', 'GET'];
+  const since = { epoch: 'e1', seq: 5 };
+  expect(await joined(null)).toEqual({ asked, id: 'r2', since });
+});
+
+test('who is a member already hears what is said from the call on', async () => {
+  const since = { epoch: 'e1', seq: 7 };
+  expect(await joined({ seq: 7 })).toEqual({ asked: ['GET'], id: 'r2', since });
+});
+
 test('between two loops events wait at the server, too', async () => {
   const one = room.items();
   await subscribed();
