@@ -144,7 +144,11 @@ impl Objects {
     /// already.
     pub async fn remove(&self, key: &str) -> Result<(), ObjectsError> {
         let Some(folder) = key.strip_suffix('/') else {
-            return gone(self.store.delete(&path(key)).await);
+            gone(self.store.delete(&path(key)).await)?;
+            return match &self.folder {
+                Some(place) => remove_half(&place.join(path(key).as_ref())).await,
+                None => Ok(()),
+            };
         };
         let found = self.store.list(Some(&path(folder)));
         found
@@ -184,6 +188,30 @@ impl Objects {
     pub async fn check(&self) -> Result<(), ObjectsError> {
         self.store.head(&path(IDENTITY)).await?;
         Ok(())
+    }
+}
+
+/// Removes what was being written as an object when a process was killed: `KEY#1` and the like.
+async fn remove_half(object: &FilePath) -> Result<(), ObjectsError> {
+    let unavailable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(ObjectsError::Unavailable(Box::new(error))),
+    };
+    let (Some(folder), Some(name)) = (object.parent(), object.file_name()) else { return Ok(()) };
+    let half = format!("{}#", name.to_string_lossy());
+    let mut entries = match tokio::fs::read_dir(folder).await {
+        Ok(entries) => entries,
+        Err(error) => return unavailable(error),
+    };
+    loop {
+        match entries.next_entry().await {
+            Ok(Some(entry)) if entry.file_name().to_string_lossy().starts_with(&half) => {
+                tokio::fs::remove_file(entry.path()).await.or_else(unavailable)?;
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(()),
+            Err(error) => return unavailable(error),
+        }
     }
 }
 
@@ -286,6 +314,22 @@ mod tests {
         std::fs::write(folder.path().join("files/1/5-y#1"), b"half").unwrap();
         objects.remove("files/1/").await.unwrap();
         assert!(!folder.path().join("files/1").exists());
+    }
+
+    #[tokio::test]
+    async fn what_a_crash_left_of_one_object_goes_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Objects::open(Place::Folder(folder.path().to_owned())).unwrap();
+        let written = |name: &str| folder.path().join("avatars/1").join(name);
+        objects.put("avatars/1/other", Bytes::from_static(b"whole")).await.unwrap();
+        for half in ["v1#1", "v1#2", "v10#1"] {
+            std::fs::write(written(half), b"half").unwrap();
+        }
+        objects.remove("avatars/1/v1").await.unwrap();
+        objects.remove("avatars/2/v1").await.unwrap();
+        let left = |name: &str| written(name).exists();
+        assert!(!left("v1#1") && !left("v1#2"));
+        assert!(left("v10#1") && left("other"), "what is of other objects stays");
     }
 
     #[cfg(unix)]
