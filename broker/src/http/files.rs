@@ -13,11 +13,11 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use parlor_auth::AddressRefused;
-use parlor_domain::permission::Action;
+use parlor_domain::permission::{Action, authorize};
 use parlor_files::PictureKind;
 use parlor_protocol::code::Code;
 use parlor_protocol::http::{FileAddress, Scope};
-use parlor_protocol::id::{FileId, RoomRef};
+use parlor_protocol::id::{FileId, RoomId, RoomRef, UserId};
 use parlor_protocol::message::Attachment;
 use parlor_protocol::time::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -44,8 +44,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about("Files", "Return the address of an attachment")
             .scope(Scope::Read)
             .details(
-                "The address works for a few minutes, without a login, for whoever has it. Ask for a \
-                 new one when it has expired.",
+                "The address works for a few minutes, without a login, for whoever has it, and no \
+                 longer than the caller may read the room. Ask for a new one when it has expired.",
             )
             .answers::<FileAddress>(200, "The address.")
             .refuses(&[Code::NotFound, Code::NotAMember]),
@@ -54,7 +54,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .details(
                 "By an address from `GET /v1/rooms/{room}/attachments/{file}`. Images that were made \
                  anew may be shown; everything else is to be saved. Understands `Range`, `If-Range` \
-                 and `If-None-Match`. When the message is gone, so is the file.",
+                 and `If-None-Match`. When the message is gone, or the one for whom the address was \
+                 made may not read the room any more, there is no file.",
             )
             .access(Access::Open)
             .query::<AddressQuery>()
@@ -82,16 +83,17 @@ async fn get_attachment(
     let (room, _) = find_room(&node, &caller, &room, Action::Read).await?;
     let attachment = node.store.find_attachment(room.id, file).await?;
     let attachment = attachment.ok_or_else(|| Refusal::not_found("attachment"))?;
-    Ok(Json(address(&node, &attachment)))
+    Ok(Json(address(&node, caller.user.id, &attachment)))
 }
 
-fn address(node: &Node, attachment: &Attachment) -> FileAddress {
+fn address(node: &Node, user: UserId, attachment: &Attachment) -> FileAddress {
     let expires_at = files::after(node.now(), node.config.files.address_expire);
     let expires = expires_at.as_millis().div_euclid(1_000);
-    let signature = node.files.addresses.sign(attachment.id.0, expires);
+    let signature = node.files.addresses.sign(attachment.id.0, user.0, expires);
     let name = utf8_percent_encode(&attachment.name, PLAIN);
     let id = attachment.id;
-    let path = format!("/v1/files/{id}/{name}?expires={expires}&signature={signature}");
+    let query = format!("expires={expires}&user={user}&signature={signature}");
+    let path = format!("/v1/files/{id}/{name}?{query}");
     let base = node.config.server.public_url.as_ref();
     let url = base.map_or("", |url| url.as_str().trim_end_matches('/'));
     FileAddress {
@@ -105,6 +107,8 @@ fn address(node: &Node, attachment: &Attachment) -> FileAddress {
 struct AddressQuery {
     /// When the address stops working, in seconds of the Unix epoch.
     expires: i64,
+    /// For whom it was made.
+    user: UserId,
     /// What makes it valid.
     signature: String,
 }
@@ -117,15 +121,18 @@ async fn get_file(
     headers: HeaderMap,
 ) -> Outcome<Response> {
     let node = app.node();
-    let AddressQuery { expires, signature } = query;
+    let AddressQuery { expires, user, signature } = query;
     let now = node.clock.now();
-    if let Err(refused) = node.files.addresses.verify(file.0, expires, &signature, now) {
+    if let Err(refused) = node.files.addresses.verify(file.0, user.0, expires, &signature, now) {
         // Whoever has a valid one was counted when they asked for it.
         guard::charge_address(node, Some(client))?;
         return Err(refuse_address(refused));
     }
     let found = node.store.find_stored_file(file).await?;
     let found = found.ok_or_else(|| Refusal::not_found("file"))?;
+    if !may_read(node, user, found.room).await? {
+        return Err(Refusal::not_found("file"));
+    }
     let attachment = &found.attachment;
     let tag = format!("\"{}\"", attachment.id.0.simple());
     if is_known(&headers, &tag) {
@@ -150,6 +157,18 @@ async fn get_file(
         set(&mut response, CONTENT_RANGE, &range);
     }
     Ok(finish(response, attachment, &tag))
+}
+
+/// Tells whether a user may read a room now, and has an account that works.
+async fn may_read(node: &Node, user: UserId, room: RoomId) -> Outcome<bool> {
+    let account = node.lookups.find_user(user).await?;
+    if !account.is_some_and(|account| account.active) {
+        return Ok(false);
+    }
+    let access = node.lookups.find_room(&room.into(), user).await?;
+    Ok(access.is_some_and(|access| {
+        authorize(access.room.facts(), access.membership, Action::Read, node.now()).is_ok()
+    }))
 }
 
 fn refuse_address(refused: AddressRefused) -> Refusal {

@@ -1,4 +1,5 @@
-//! Addresses of files that work for a short time, for whoever has them.
+//! Addresses of files that work for a short time, for whoever has them. Each says for whom it was
+//! signed, so that it ends when that user may no longer have the file.
 
 use std::fmt;
 
@@ -33,9 +34,10 @@ impl FileAddresses {
         Ok(Self { key: derive(secret, "parlor file address")? })
     }
 
-    /// Returns the signature of a file's address that works before a second of the Unix epoch.
-    pub fn sign(&self, file: Uuid, expires: i64) -> String {
-        let mut message = file.as_bytes().to_vec();
+    /// Returns the signature of a file's address that was made for a user and works before a second
+    /// of the Unix epoch.
+    pub fn sign(&self, file: Uuid, user: Uuid, expires: i64) -> String {
+        let mut message = [*file.as_bytes(), *user.as_bytes()].concat();
         message.extend(expires.to_be_bytes());
         URL_SAFE_NO_PAD.encode(mac(&self.key, &message))
     }
@@ -44,11 +46,12 @@ impl FileAddresses {
     pub fn verify(
         &self,
         file: Uuid,
+        user: Uuid,
         expires: i64,
         signature: &str,
         now: Timestamp,
     ) -> Result<(), AddressRefused> {
-        if !same(&self.sign(file, expires), signature) {
+        if !same(&self.sign(file, user, expires), signature) {
             return Err(AddressRefused::Invalid);
         }
         if now.as_second() >= expires { Err(AddressRefused::Expired) } else { Ok(()) }
@@ -72,25 +75,31 @@ mod tests {
     }
 
     #[test]
-    fn address_works_for_one_file_until_its_end() {
+    fn address_works_for_one_file_and_one_user_until_its_end() {
         let addresses = FileAddresses::new(SECRET).unwrap();
-        let (file, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let signature = addresses.sign(file, 1_000);
-        assert_eq!(addresses.verify(file, 1_000, &signature, at(999)), Ok(()));
+        let (file, user, other) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+        let signature = addresses.sign(file, user, 1_000);
+        let verify = |file, user, expires, signature: &str, now| {
+            addresses.verify(file, user, expires, signature, at(now))
+        };
+        assert_eq!(verify(file, user, 1_000, &signature, 999), Ok(()));
         let expired = Err(AddressRefused::Expired);
-        assert_eq!(addresses.verify(file, 1_000, &signature, at(1_000)), expired);
+        assert_eq!(verify(file, user, 1_000, &signature, 1_000), expired);
         let invalid = Err(AddressRefused::Invalid);
-        assert_eq!(addresses.verify(other, 1_000, &signature, at(0)), invalid);
-        assert_eq!(addresses.verify(file, 1_001, &signature, at(0)), invalid);
-        assert_eq!(addresses.verify(file, 1_000, "", at(0)), invalid);
+        assert_eq!(verify(other, user, 1_000, &signature, 0), invalid);
+        assert_eq!(verify(file, other, 1_000, &signature, 0), invalid);
+        assert_eq!(verify(user, file, 1_000, &signature, 0), invalid);
+        assert_eq!(verify(file, user, 1_001, &signature, 0), invalid);
+        assert_eq!(verify(file, user, 1_000, "", 0), invalid);
     }
 
     #[test]
     fn other_secrets_sign_otherwise() {
-        let others = FileAddresses::new(b"another secret, also of 32 bytes").unwrap();
-        let signature = others.sign(Uuid::nil(), 9);
+        let (others, nil) =
+            (FileAddresses::new(b"another secret, also of 32 bytes").unwrap(), Uuid::nil());
+        let signature = others.sign(nil, nil, 9);
         let addresses = FileAddresses::new(SECRET).unwrap();
-        let refused = addresses.verify(Uuid::nil(), 9, &signature, at(0));
+        let refused = addresses.verify(nil, nil, 9, &signature, at(0));
         assert_eq!(refused, Err(AddressRefused::Invalid));
         assert_eq!(format!("{addresses:?}"), "FileAddresses { .. }");
     }

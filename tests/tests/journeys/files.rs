@@ -23,6 +23,7 @@ use crate::{
 };
 
 use ending::{
+    address_ends_with_the_right_to_read,
     file_ends_with_its_message_also_at_an_address_given_before, kill_leaves_nothing_half,
     what_is_for_a_time_ends,
 };
@@ -37,6 +38,7 @@ in_both_places! {
     every_limit_is_told_with_what_was_given,
     file_that_lies_or_bursts_is_refused,
     file_ends_with_its_message_also_at_an_address_given_before,
+    address_ends_with_the_right_to_read,
     kill_leaves_nothing_half,
     what_is_for_a_time_ends,
 }
@@ -182,7 +184,7 @@ async fn address_is_for_members_and_safe_to_open(place: Place) {
     say_with(&eve, "general", &[&other]).await.ok();
     let (bare, _) = url.split_once('?').unwrap();
     for forged in [
-        format!("{bare}?expires=99999999999&signature=AAAA"),
+        format!("{bare}?expires=99999999999&user={file}&signature=AAAA"),
         url.replace(&file, &other),
         url.replace("expires=", "expires=1"),
     ] {

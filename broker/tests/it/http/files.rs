@@ -15,6 +15,8 @@ use tokio::time::{Instant, sleep};
 use super::api::{Answer, Api};
 use crate::harness::TestNode;
 
+mod addresses;
+
 /// How long to wait for what is done in the background.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -370,7 +372,7 @@ async fn only_members_get_addresses_and_only_signed_ones_work() {
     let url = address(&ada, &room, &file).await;
     let (base, _) = url.split_once('?').unwrap();
     bob.get(base).await.refused("validation_failed");
-    let forged = format!("{base}?expires=99999999999&signature=AAAA");
+    let forged = format!("{base}?expires=99999999999&user={file}&signature=AAAA");
     bob.get(&forged).await.refused("forbidden");
     let other = upload(&bob, "other.txt", b"other").await;
     publish(&bob, "general", "", &[&other]).await.expect(201);

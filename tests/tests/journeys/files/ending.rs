@@ -56,6 +56,37 @@ pub(super) async fn file_ends_with_its_message_also_at_an_address_given_before(p
     until_objects(&folder(&stage), 1).await;
 }
 
+/// On whatever node the right ends, and on whatever node the address is opened.
+pub(super) async fn address_ends_with_the_right_to_read(place: Place) {
+    let _shared = MACHINE.read().await;
+    let stage = place.start().await;
+    let (first, last) = two_nodes(&stage);
+    let (ada, bob) = (Caller::register(first, "ada").await, Caller::register(last, "bob").await);
+    let den = json!({"name": "Den", "slug": "den", "kind": "private"});
+    ada.post("/v1/rooms", den).await.ok();
+    let file = ada.upload("secret.txt", b"the secret plan").await;
+    say_with(&ada, "den", &[&file]).await.ok();
+    let hers = address(&ada, "den", &file).await;
+    let member = "/v1/rooms/den/members/bob";
+    for ends in ["kick", "leave", "ban"] {
+        ada.put(member, json!({})).await.ok();
+        let his = address(&bob, "den", &file).await;
+        assert_eq!(open(first, &his).await.text().await.unwrap(), "the secret plan");
+        let ended = match ends {
+            "kick" => ada.call(Method::DELETE, member, None).await,
+            "leave" => bob.call(Method::DELETE, member, None).await,
+            _ => ada.put(member, json!({"ban": {}})).await,
+        };
+        assert!(ended.status.is_success(), "{ends}: {}", ended.body);
+        for node in [last, first] {
+            let answer = open(node, &his).await;
+            assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{ends}");
+            assert!(!answer.text().await.unwrap().contains("secret plan"));
+            assert_eq!(open(node, &hers).await.status(), StatusCode::OK, "hers works");
+        }
+    }
+}
+
 pub(super) async fn what_is_for_a_time_ends(place: Place) {
     let _shared = MACHINE.read().await;
     let stage = tidy(place)
