@@ -14,11 +14,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use parlor_auth::{SigningKeys, SigningSecret};
+use parlor_protocol::id::UserId;
 use parlor_protocol::time::Timestamp;
 use parlor_runtime::config::WebhooksConfig;
+use prometheus::IntGauge;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, StatusCode, redirect};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use url::{Host, Url};
 
@@ -31,7 +34,8 @@ mod address;
 const URL_MAX: usize = 2_000;
 /// Largest answer of a command that is read, in bytes.
 const ANSWER_MAX: usize = 64 * 1024;
-/// Calls of one command at the same time, so that a slow program holds up nobody else's.
+/// Calls of one command at the same time, and of one caller, so that a slow program holds up nobody
+/// else's.
 const ASKED_MAX: usize = 10;
 /// Longest time for finding out where a name leads, and how long it takes to be told that it leads
 /// nowhere that may be called.
@@ -43,32 +47,49 @@ pub struct Outgoing {
     client: Client,
     guarded: Guarded,
     keys: SigningKeys,
-    /// How many calls of each command are under way, by its salt.
+    /// Calls that somebody waits for, beside those that webhooks are told by.
+    calls: Semaphore,
+    /// How many of them are under way.
+    under_way: IntGauge,
+    /// Those of each command, by its salt, and those of each caller, by their id.
     asked: Mutex<HashMap<[u8; 16], usize>>,
 }
 
-/// A place among the calls of one command.
+/// A place among all calls that somebody waits for.
+#[derive(Debug)]
+pub(crate) struct Called<'a> {
+    _permit: SemaphorePermit<'a>,
+    under_way: &'a IntGauge,
+}
+
+impl Drop for Called<'_> {
+    fn drop(&mut self) {
+        self.under_way.dec();
+    }
+}
+
+/// A place among the calls of one command or one caller.
 struct Place<'a> {
     asked: &'a Mutex<HashMap<[u8; 16], usize>>,
-    salt: [u8; 16],
+    of: [u8; 16],
 }
 
 impl<'a> Place<'a> {
-    fn take(asked: &'a Mutex<HashMap<[u8; 16], usize>>, salt: [u8; 16]) -> Option<Self> {
+    fn take(asked: &'a Mutex<HashMap<[u8; 16], usize>>, of: [u8; 16]) -> Option<Self> {
         let mut calls = asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = calls.entry(salt).or_default();
+        let count = calls.entry(of).or_default();
         if *count >= ASKED_MAX {
             return None;
         }
         *count += 1;
-        Some(Self { asked, salt })
+        Some(Self { asked, of })
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut calls = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut entry) = calls.entry(self.salt) {
+        if let Entry::Occupied(mut entry) = calls.entry(self.of) {
             *entry.get_mut() -= 1;
             if *entry.get() == 0 {
                 entry.remove();
@@ -119,13 +140,18 @@ impl Outgoing {
     /// # Errors
     ///
     /// Fails when the system offers no TLS.
-    pub(crate) fn new(config: &WebhooksConfig, keys: SigningKeys) -> reqwest::Result<Self> {
-        Self::resolving(config, keys, system_names)
+    pub(crate) fn new(
+        config: &WebhooksConfig,
+        keys: SigningKeys,
+        under_way: IntGauge,
+    ) -> reqwest::Result<Self> {
+        Self::resolving(config, keys, under_way, system_names)
     }
 
     fn resolving(
         config: &WebhooksConfig,
         keys: SigningKeys,
+        under_way: IntGauge,
         names: fn(String) -> Lookup,
     ) -> reqwest::Result<Self> {
         let allowed = config.allowed_hosts.iter().map(|host| plain_host(host)).collect();
@@ -140,7 +166,8 @@ impl Outgoing {
         };
         // On a machine without certificate authorities plain HTTP still works.
         let client = builder().build().or_else(|_| builder().tls_certs_only([]).build())?;
-        Ok(Self { client, guarded, keys, asked: Mutex::default() })
+        let calls = Semaphore::new(config.calls);
+        Ok(Self { client, guarded, keys, calls, under_way, asked: Mutex::default() })
     }
 
     /// Returns the secret that calls with this salt are signed with.
@@ -183,10 +210,22 @@ impl Outgoing {
         sent.unwrap_or_else(|_| Err(Failed::new("timeout"))).map(drop)
     }
 
-    /// Makes a call and reads its answer, which is bounded.
-    pub(crate) async fn ask(&self, call: Call<'_>) -> Result<Vec<u8>, Failed> {
-        let place = Place::take(&self.asked, *call.salt);
-        let _place = place.ok_or_else(|| Failed::new("too many calls at once"))?;
+    /// Takes a place among the calls that somebody waits for; `None` when there is none.
+    pub(crate) fn enter(&self) -> Option<Called<'_>> {
+        let permit = self.calls.try_acquire().ok()?;
+        self.under_way.inc();
+        Some(Called { _permit: permit, under_way: &self.under_way })
+    }
+
+    /// Makes a call for someone and reads its answer, which is bounded.
+    pub(crate) async fn ask(&self, call: Call<'_>, caller: UserId) -> Result<Vec<u8>, Failed> {
+        let of_both = [*call.salt, caller.0.into_bytes()].map(|of| Place::take(&self.asked, of));
+        let [Some(_of_command), Some(_of_caller)] = of_both else {
+            return Err(Failed::new("too many calls at once"));
+        };
+        let Some(_called) = self.enter() else {
+            return Err(Failed::new("too many calls at once"));
+        };
         let asked = async {
             let mut response = self.send(call).await?;
             let mut answer = Vec::new();

@@ -321,7 +321,11 @@ fn make_node(
         admission: Admission::new(&config.limits),
         access_tokens: AccessTokens::new(secret, None)?,
         refresh_tokens: RefreshTokens::new(secret)?,
-        outgoing: Outgoing::new(&config.webhooks, SigningKeys::new(secret)?)?,
+        outgoing: Outgoing::new(
+            &config.webhooks,
+            SigningKeys::new(secret)?,
+            metrics.programs.under_way.clone(),
+        )?,
         lifecycle: lifecycle.clone(),
         reads,
         revocations: Revocations::default(),

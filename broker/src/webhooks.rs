@@ -247,7 +247,12 @@ pub(crate) async fn redeliver(
     let after = seq.saturating_sub(1);
     let events = node.store.read_events(webhook.room, after, 1).await.map_err(Refusal::from)?;
     let Some(event) = events.into_iter().find(|event| event.seq == seq) else { return Ok(None) };
+    let Some(called) = node.outgoing.enter() else {
+        let detail = "Too many calls of other programs are under way; try again in a moment.";
+        return Err(Refusal::unavailable(detail));
+    };
     let came = deliver(node, webhook, &event).await.map_err(|failed| failed.outcome);
+    drop(called);
     let outcome = if came.is_ok() { "redelivered" } else { "failed" };
     node.metrics.programs.deliveries.with_label_values(&[outcome]).inc();
     if came.is_ok() {

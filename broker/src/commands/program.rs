@@ -80,7 +80,7 @@ impl Asked {
             body: &body,
             timeout: self.node.config.webhooks.command_timeout,
         };
-        let answer = self.node.outgoing.ask(call).await.map_err(|reason| {
+        let answer = self.node.outgoing.ask(call, self.caller.user.id).await.map_err(|reason| {
             tracing::debug!(command.id = %command.id, outcome = reason.outcome, "no answer");
             failed()
         })?;

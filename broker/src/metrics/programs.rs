@@ -1,6 +1,6 @@
 //! What other programs are told, and what they post.
 
-use prometheus::{Histogram, IntCounterVec};
+use prometheus::{Histogram, IntCounterVec, IntGauge};
 
 use super::{LATENCY, Register};
 
@@ -15,6 +15,8 @@ pub struct ProgramMetrics {
     pub posts: IntCounterVec,
     /// Slash commands, by name and outcome.
     pub commands: IntCounterVec,
+    /// Calls of programs that somebody waits for.
+    pub under_way: IntGauge,
 }
 
 impl ProgramMetrics {
@@ -39,6 +41,10 @@ impl ProgramMetrics {
                 "parlor_command_calls_total",
                 "Slash commands that were asked for.",
                 &["command", "outcome"],
+            )?,
+            under_way: register.gauge(
+                "parlor_program_calls",
+                "Calls of other programs that somebody waits for.",
             )?,
         })
     }

@@ -7,11 +7,24 @@ use parlor_protocol::code::Code;
 use super::*;
 
 fn outgoing(allowed: &[&str]) -> Outgoing {
+    with_calls(allowed, WebhooksConfig::default().calls)
+}
+
+fn with_calls(allowed: &[&str], calls: usize) -> Outgoing {
     let config = WebhooksConfig {
         allowed_hosts: allowed.iter().map(|&host| host.to_owned()).collect(),
+        calls,
         ..WebhooksConfig::default()
     };
-    Outgoing::new(&config, SigningKeys::new(&[3; 32]).unwrap()).unwrap()
+    Outgoing::new(&config, SigningKeys::new(&[3; 32]).unwrap(), gauge()).unwrap()
+}
+
+fn gauge() -> IntGauge {
+    IntGauge::new("calls", "Calls.").unwrap()
+}
+
+fn user(number: usize) -> UserId {
+    UserId(uuid::Uuid::from_u128(number as u128))
 }
 
 fn call(url: &str) -> Call<'_> {
@@ -151,7 +164,7 @@ async fn name_that_leads_elsewhere_when_it_is_called_is_refused_then() {
     inside.set_nonblocking(true).unwrap();
     let keys = SigningKeys::new(&[3; 32]).unwrap();
     let config = WebhooksConfig::default();
-    let outgoing = Outgoing::resolving(&config, keys, rebound).unwrap();
+    let outgoing = Outgoing::resolving(&config, keys, gauge(), rebound).unwrap();
     let url = format!("http://rebound.example:{}/", inside.local_addr().unwrap().port());
     outgoing.check_url(&url).await.unwrap();
     let failed = outgoing.tell(Call { timeout: 2 * LOOK, ..call(&url) }).await.unwrap_err();
@@ -168,7 +181,7 @@ async fn answer_that_is_too_large_or_too_slow_is_not_waited_for() {
     let (port, _thread) = receiver(&answer);
     let outgoing = outgoing(&["127.0.0.1"]);
     let url = format!("http://127.0.0.1:{port}/");
-    let failed = outgoing.ask(call(&url)).await.unwrap_err();
+    let failed = outgoing.ask(call(&url), user(1)).await.unwrap_err();
     assert_eq!(failed.outcome, "answer too large");
 
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -186,12 +199,34 @@ async fn slow_program_is_asked_so_often_at_once_and_holds_up_no_other() {
     let (port, _thread) = receiver("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
     let quick = format!("http://127.0.0.1:{port}/");
     let other = Call { salt: &[2; 16], ..call(&quick) };
-    let asks = (0..=ASKED_MAX).map(|_| outgoing.ask(hasty));
+    let asks = (0..=ASKED_MAX).map(|n| outgoing.ask(hasty, user(n)));
     let (failed, answered) =
-        tokio::join!(futures_util::future::join_all(asks), outgoing.ask(other));
+        tokio::join!(futures_util::future::join_all(asks), outgoing.ask(other, user(99)));
     assert_eq!(answered.unwrap(), b"{}");
     let outcomes: Vec<String> = failed.into_iter().map(|came| came.unwrap_err().outcome).collect();
     let turned_away = outcomes.iter().filter(|outcome| *outcome == "too many calls at once");
     assert_eq!(turned_away.count(), 1, "{outcomes:?}");
     assert!(outgoing.asked.lock().unwrap().is_empty(), "all places are given back");
+}
+
+#[tokio::test]
+async fn calls_at_once_are_bounded_for_each_caller_and_for_all() {
+    let outgoing = with_calls(&["127.0.0.1"], ASKED_MAX + 1);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let slow = format!("http://{}/", silent.local_addr().unwrap());
+    let salts: Vec<[u8; 16]> = (0..20_u8).map(|n| [n; 16]).collect();
+    let hasty =
+        |n: usize| Call { salt: &salts[n], timeout: Duration::from_millis(200), ..call(&slow) };
+    // The first has too many by one, the second takes the last place of all, the third finds none.
+    let of_one = (0..=ASKED_MAX).map(|n| outgoing.ask(hasty(n), user(1)));
+    let others = [2, 3].map(|n| outgoing.ask(hasty(n + ASKED_MAX), user(n)));
+    let all = futures_util::future::join_all(of_one.chain(others));
+    let (came, at_once) = tokio::join!(all, async { outgoing.under_way.get() });
+    let outcomes: Vec<String> = came.into_iter().map(|came| came.unwrap_err().outcome).collect();
+    let mut expected = vec!["timeout"; ASKED_MAX];
+    expected.extend(["too many calls at once", "timeout", "too many calls at once"]);
+    assert_eq!(outcomes, expected);
+    assert_eq!(at_once, i64::try_from(ASKED_MAX + 1).unwrap());
+    assert_eq!(outgoing.under_way.get(), 0);
+    assert!(outgoing.enter().is_some() && outgoing.asked.lock().unwrap().is_empty());
 }

@@ -29,5 +29,7 @@ section! {
         poll: Duration = Duration::from_millis(500), where |d| (10..=60_000).contains(&d.as_millis()) => "must be from 10ms to 1m";
         /// Webhooks that one node tells at the same time.
         concurrency: usize = 16, where |n| (1..=1_000).contains(n) => "must be from 1 to 1000";
+        /// Calls that somebody waits for, of commands and of single events again, that one node makes at the same time.
+        calls: usize = 200, where |n| (1..=10_000).contains(n) => "must be from 1 to 10000";
     }
 }
