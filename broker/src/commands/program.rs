@@ -1,6 +1,7 @@
 //! Commands that another program answers: signed, bounded, and only at addresses that may be called.
 
 use parlor_domain::body::{BodyRefused, check_body};
+use parlor_domain::permission::Action;
 use parlor_protocol::code::Code;
 use parlor_protocol::http::CommandAnswer;
 use parlor_protocol::id::RoomId;
@@ -94,6 +95,13 @@ impl Asked {
             Err(BodyRefused::Blank) => return Ok(done),
             Err(_) => return Err(failed()),
         };
+        // The program took its time, in which much may have happened to who asked.
+        let action = if visible == Visible::Room { Action::Post } else { Action::Read };
+        self.authorize_anew(room.id, action).await?;
+        let present = self.node.store.find_command(room.id, &command.name).await?;
+        if present.is_none_or(|present| present.id != command.id) {
+            return Err(removed(command));
+        }
         if visible == Visible::Caller {
             return Ok(CommandAnswer::Text { text });
         }
@@ -103,11 +111,22 @@ impl Asked {
         match self.append(room.id, speaker, Intent::Publish(message)).await {
             Ok(appended) => written(appended),
             Err(refusal) if matches!(refusal.code, Code::NotAMember | Code::NotFound) => {
-                let detail = format!("The program behind /{} was removed.", command.name);
-                Err(Refusal::new(Code::Forbidden, detail))
+                Err(removed(command))
             }
             Err(refusal) => Err(refusal),
         }
+    }
+
+    /// Asks again, after a wait, whether the caller may do something in a room.
+    async fn authorize_anew(&self, room: RoomId, action: Action) -> Outcome<()> {
+        let caller = self.caller.user.id;
+        let account = self.node.lookups.find_user(caller).await?;
+        if !account.is_some_and(|account| account.active) {
+            let detail = "The account was deactivated while the program answered.";
+            return Err(Refusal::new(Code::Forbidden, detail));
+        }
+        let access = self.node.find_room(&room.into(), caller).await?;
+        self.authorize(&access, action)
     }
 
     /// Returns the id of a call: the same when the caller repeats it with the same `client_id`.
@@ -120,4 +139,9 @@ impl Asked {
             }
         }
     }
+}
+
+fn removed(command: &CommandRecord) -> Refusal {
+    let detail = format!("The program behind /{} was removed.", command.name);
+    Refusal::new(Code::Forbidden, detail)
 }

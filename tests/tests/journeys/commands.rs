@@ -8,15 +8,18 @@ use parlor_protocol::{
     command::Command,
     frame::Frame,
     http::{
-        CommandAnswer, CreateCommandRequest, CreateRoomRequest, PutMemberRequest,
-        RegisteredCommand, RunCommandRequest,
+        CommandAnswer, CreateCommandRequest, CreateRoomRequest, PatchRoomRequest, PatchUserRequest,
+        PutMemberRequest, RegisteredCommand, RunCommandRequest,
     },
     room::{Role, RoomKind},
     user::{PresenceStatus, UserKind},
 };
 use parlor_testkit::{process::User, socket::Failure};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    task::JoinSet,
+};
 
 use crate::{
     MACHINE,
@@ -32,8 +35,11 @@ in_both_places! {
     command_is_carried_out_over_the_socket,
     registered_command_is_answered_by_its_program,
     program_that_fails_or_lies_inside_is_not_waited_for,
+    late_answer_is_for_who_may_have_it_then,
     example_of_the_documentation_answers_who_is_signed,
 }
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn run(user: &User, room: &str, text: &str) -> Result<CommandAnswer, ClientError> {
     let request = RunCommandRequest { text: text.to_owned(), client_id: None };
@@ -306,6 +312,73 @@ async fn program_that_fails_or_lies_inside_is_not_waited_for(place: Place) {
     }
     let twice = ada.http.create_command(&new("silent", "http://127.0.0.1:1/")).await.unwrap_err();
     assert_eq!(twice.code(), Some(Code::Conflict));
+}
+
+/// What the caller may do is asked again when the program has answered.
+async fn late_answer_is_for_who_may_have_it_then(place: Place) {
+    let _shared = MACHINE.read().await;
+    let stage = with_programs(place).env("PARLOR_WEBHOOKS__COMMAND_TIMEOUT", "30s").start().await;
+    let admin = stage.admin().await;
+    let (ada, bob) = (stage.register("ada").await, stage.register("bob").await);
+    let (eve, zed) = (stage.register("eve").await, stage.register("zed").await);
+    let tom = stage.register("tom").await;
+    make_lab(&ada, &[]).await;
+    for name in ["bob", "eve", "zed", "tom"] {
+        changed(&ada, "lab", &format!("/invite {name}")).await;
+    }
+    let said = json!({"text": "rolled 7", "visible": "room"}).to_string();
+    let (roll, roll_on) = Receiver::late(said);
+    let (whisper, whisper_on) = Receiver::late(json!({"text": "only for you"}).to_string());
+    register(&ada, "lab", "roll", &roll.url).await;
+    register(&ada, "lab", "whisper", &whisper.url).await;
+    // Asks, does something before the answer, and returns what came of it.
+    let ask = async |user: &User, name: &str, meanwhile: Meanwhile| {
+        let (program, go_on) =
+            if name == "roll" { (&roll, &roll_on) } else { (&whisper, &whisper_on) };
+        let (user, text) = (user.clone(), format!("/{name} 2d6"));
+        let mut asking = JoinSet::new();
+        asking.spawn(async move { run(&user, "lab", &text).await });
+        until("it is asked", PATIENCE, || async { !program.rest().is_empty() }).await;
+        match meanwhile {
+            Meanwhile::Nothing => {}
+            Meanwhile::Command(text) => drop(changed(&ada, "lab", text).await),
+            Meanwhile::Deactivate(name) => {
+                let change = PatchUserRequest { active: Some(false), role: None };
+                admin.http.patch_user(name, &change).await.unwrap();
+            }
+            Meanwhile::Archive => {
+                let change =
+                    PatchRoomRequest { archived: Some(true), ..PatchRoomRequest::default() };
+                ada.http.patch_room("lab", &change).await.unwrap();
+            }
+        }
+        go_on.send(()).unwrap();
+        asking.join_next().await.unwrap().unwrap().map_err(|refused| refused.code().unwrap())
+    };
+    let whispered = Ok(CommandAnswer::Text { text: "only for you".to_owned() });
+
+    let answered = ask(&bob, "roll", Meanwhile::Nothing).await;
+    assert!(matches!(answered, Ok(CommandAnswer::Message { .. })), "{answered:?}");
+    let muted = ask(&bob, "roll", Meanwhile::Command("/mute bob 1h")).await;
+    assert_eq!(muted, Err(Code::Forbidden));
+    let heard = ask(&zed, "whisper", Meanwhile::Command("/mute zed 1h")).await;
+    assert_eq!(heard, whispered, "who may read hears it");
+    let kicked = ask(&eve, "whisper", Meanwhile::Command("/kick eve")).await;
+    assert_eq!(kicked, Err(Code::NotFound));
+    changed(&ada, "lab", "/invite eve").await;
+    assert_eq!(ask(&eve, "roll", Meanwhile::Command("/ban eve")).await, Err(Code::NotFound));
+    let gone = ask(&tom, "roll", Meanwhile::Deactivate("tom")).await;
+    assert_eq!(gone, Err(Code::Forbidden));
+    assert_eq!(ask(&ada, "roll", Meanwhile::Archive).await, Err(Code::Forbidden));
+    assert_eq!(ada.history("lab").await.len(), 1, "only the first was written");
+}
+
+/// What happens while a program takes its time.
+enum Meanwhile {
+    Nothing,
+    Command(&'static str),
+    Deactivate(&'static str),
+    Archive,
 }
 
 /// What people copy works as it stands, and takes nothing that is not signed.

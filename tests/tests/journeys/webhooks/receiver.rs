@@ -105,11 +105,16 @@ impl Receiver {
 
     /// Keeps each request waiting until it is let go; all are when the other end is dropped.
     pub(crate) fn held() -> (Self, mpsc::Sender<()>) {
+        Self::late(String::new())
+    }
+
+    /// The same, with an answer.
+    pub(crate) fn late(body: String) -> (Self, mpsc::Sender<()>) {
         let (let_go, held) = mpsc::channel::<()>();
         let held = Mutex::new(held);
         let answer = move |_: &Received| {
             held.lock().unwrap().recv().ok();
-            String::new()
+            body.clone()
         };
         (Self::answering(answer), let_go)
     }
