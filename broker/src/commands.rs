@@ -16,10 +16,10 @@ use parlor_protocol::code::Code;
 use parlor_protocol::http::{CommandAnswer, CommandHelp, Scope};
 use parlor_protocol::id::{MessageId, RoomId, RoomRef, UserId};
 use parlor_protocol::time::Timestamp;
-use parlor_store::record::{RoomAccess, RoomRecord};
+use parlor_store::record::{Account, RoomAccess, RoomRecord};
 use parlor_store::{Append, Appended, Intent, NewMessage};
 
-use crate::http::find_in_room;
+use crate::http::{find_in_room, find_user};
 use crate::node::{Caller, Node};
 use crate::rate::AddressKey;
 use crate::refusal::{Outcome, Refusal};
@@ -180,24 +180,21 @@ impl Asked {
     ) -> Outcome<CommandAnswer> {
         self.charge_change()?;
         self.caller.check_scope(Scope::Rooms)?;
-        let action = match change {
-            Change::Invite => Action::Invite,
-            Change::Kick | Change::Ban(_) | Change::Mute(_) => {
-                self.caller.check_scope(Scope::Moderate)?;
-                Action::Moderate
-            }
-        };
-        // Before anyone is looked for: who may not do it learns nothing of who is there.
-        self.authorize(access, action)?;
-        let found = self.node.store.find_user_by_name(name).await?;
-        let account = found.filter(|account| account.active);
-        let account = account.ok_or_else(|| Refusal::not_found("user"))?;
-        let (user, name) = (account.user.id, account.user.username);
+        let found = find_user(&self.node, &self.caller, name).await;
+        let own = found.as_ref().is_ok_and(|account| account.user.id == self.caller.user.id);
+        let leaves = own && matches!(change, Change::Kick);
+        if !leaves {
+            self.check_change(access, change)?;
+        }
+        let Account { user, active, .. } = found?;
+        // Only removing works for whom nobody can be any more.
+        if !active && !matches!(change, Change::Kick) {
+            return Err(Refusal::not_found("user"));
+        }
+        let (user, name) = (user.id, user.username);
         let (intent, text) = match change {
             Change::Invite => (Intent::Invite { user }, format!("@{name} is in the room.")),
-            Change::Kick if user == self.caller.user.id => {
-                (Intent::Leave, "You have left the room.".to_owned())
-            }
+            Change::Kick if leaves => (Intent::Leave, "You have left the room.".to_owned()),
             Change::Kick => (Intent::Kick { user }, format!("@{name} was removed.")),
             Change::Ban(time) => {
                 let until = time.map(|time| self.after(time));
@@ -210,6 +207,18 @@ impl Asked {
         };
         self.append(access.room.id, self.caller.user.id, intent).await?;
         Ok(CommandAnswer::Changed { text })
+    }
+
+    /// Checks who may change a member, before anything is told of whether there is such a user.
+    fn check_change(&self, access: &RoomAccess, change: Change) -> Outcome<()> {
+        let action = match change {
+            Change::Invite => Action::Invite,
+            Change::Kick | Change::Ban(_) | Change::Mute(_) => {
+                self.caller.check_scope(Scope::Moderate)?;
+                Action::Moderate
+            }
+        };
+        self.authorize(access, action)
     }
 
     fn after(&self, time: Duration) -> Timestamp {

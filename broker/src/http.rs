@@ -57,6 +57,7 @@ mod view;
 mod webhooks;
 
 pub(crate) use search::find_in_room;
+pub(crate) use view::find_user;
 
 use documents::Documents;
 pub(crate) use extract::discard;

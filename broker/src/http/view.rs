@@ -46,7 +46,7 @@ pub(super) async fn find_visible_room(
 }
 
 /// Finds the user that a path names: by name, or `me`.
-pub(super) async fn find_user(node: &Node, caller: &Caller, name: &str) -> Outcome<Account> {
+pub(crate) async fn find_user(node: &Node, caller: &Caller, name: &str) -> Outcome<Account> {
     let account = if name == "me" {
         node.store.find_user(caller.user.id).await?
     } else {

@@ -93,3 +93,41 @@ async fn room_has_only_so_many_commands() {
     let members = ada.get("/v1/rooms/lab/members?limit=200").await.expect(200);
     assert_eq!(members["items"].as_array().unwrap().len(), 21, "the one that ended has left");
 }
+
+#[tokio::test]
+async fn removing_by_a_command_answers_as_the_call_does() {
+    let node = TestNode::start().await;
+    let admin = Api::admin(&node).await;
+    let (ada, bob) = (Api::register(&node, "ada").await, Api::register(&node, "bob").await);
+    ada.room("lab", "private").await;
+    for name in ["eve", "mallory"] {
+        Api::register(&node, name).await;
+        run(&ada, "lab", &format!("/invite {name}")).await.expect(200);
+        admin.patch(&format!("/v1/admin/users/{name}"), json!({"active": false})).await.expect(200);
+    }
+    let member = |name: &str| format!("/v1/rooms/lab/members/{name}");
+    // Whose account is deactivated can be removed, and nothing else.
+    for (text, change) in [
+        ("/ban eve", json!({"ban": {}})),
+        ("/mute eve", json!({"mute": {}})),
+        ("/invite eve", json!({})),
+    ] {
+        run(&ada, "lab", text).await.refused("not_found");
+        ada.put(&member("eve"), change).await.refused("not_found");
+    }
+    run(&ada, "lab", "/kick eve").await.expect(200);
+    ada.delete(&member("mallory")).await.expect(204);
+    run(&ada, "lab", "/kick eve").await.refused("not_found");
+    ada.delete(&member("mallory")).await.refused("not_found");
+
+    // Everyone may leave; the last owner may not, either way.
+    for name in ["bob", "me"] {
+        run(&ada, "lab", "/invite bob").await.expect(200);
+        let left = run(&bob, "lab", &format!("/kick {name}")).await.expect(200);
+        assert_eq!(left["text"], "You have left the room.");
+        bob.get("/v1/rooms/lab").await.refused("not_found");
+    }
+    run(&ada, "lab", "/invite bob").await.expect(200);
+    run(&ada, "lab", "/kick ada").await.refused("conflict");
+    ada.delete(&member("ada")).await.refused("conflict");
+}
