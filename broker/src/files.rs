@@ -204,6 +204,10 @@ impl From<parlor_store::record::UploadRefused> for Refusal {
 
         match refused {
             Reason::NoSuchUpload => Self::not_found("upload"),
+            Reason::Ended => {
+                let detail = "is of an upload that has ended; take another one";
+                Self { code: Code::Conflict, ..Self::field("client_id", "ended", detail) }
+            }
             Reason::Offset(offset) => {
                 let detail = format!("must be {offset}: so many bytes have arrived");
                 Self { code: Code::Conflict, ..Self::field("Upload-Offset", "offset", detail) }

@@ -41,7 +41,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
                  `/topic`, each by the rules of the call that means the same; a room may register \
                  more. The answer is for the caller only. A published message is never a command.",
             )
-            .idempotent()
+            .header(
+                "Idempotency-Key",
+                "The caller's own id for the message that the command may write; the same as \
+                 `client_id` in the body. Whatever else the command does is done again.",
+            )
             .body::<RunCommandRequest>()
             .answers::<CommandAnswer>(200, "What came of it.")
             .refuses(&REFUSALS)

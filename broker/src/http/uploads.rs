@@ -10,16 +10,19 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use parlor_domain::file::check_file_name;
 use parlor_protocol::code::Code;
 use parlor_protocol::http::{CreateUploadRequest, Scope, Upload};
-use parlor_protocol::id::FileId;
+use parlor_protocol::id::{FileId, UserId};
 use parlor_protocol::time::Timestamp;
 use parlor_store::record::{NewUpload, UploadRecord, UploadRefused, UploadState};
+use uuid::Uuid;
 
 use super::endpoint::{Endpoint, OCTET_STREAM};
-use super::extract::{InPath, JsonBody};
+use super::extract::{IdempotencyKey, InPath, JsonBody};
 use crate::files;
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
 
+/// The namespace of the ids that [`id_for`] makes.
+const UPLOADS: Uuid = Uuid::from_u128(0x6f1c_2c0e_93d4_4b7e_8a55_d10b_7be2_4c39);
 /// Where a part begins, and where the next one does.
 pub(super) const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 
@@ -31,10 +34,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .scope(Scope::Write)
             .details(
                 "The bytes follow with `PATCH`, in parts. When all have arrived, a message can have \
-                 the file as attachment. An upload that no message has is forgotten after a while.",
+                 the file as attachment. An upload that no message has is forgotten after a while. \
+                 The same `client_id` again gives the upload as far as it is; that of one that has \
+                 ended is a conflict for some minutes.",
             )
+            .idempotent()
             .body::<CreateUploadRequest>()
             .answers::<Upload>(201, "The upload, of which nothing has arrived.")
+            .answers::<Upload>(200, "The upload that had begun before.")
             .refuses(&[Code::Conflict]),
         Endpoint::get(path, "get_upload", get_upload)
             .about("Files", "Tell how much of an upload has arrived")
@@ -74,6 +81,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 async fn create_upload(
     State(node): State<Arc<Node>>,
     caller: Caller,
+    key: IdempotencyKey,
     JsonBody(request): JsonBody<CreateUploadRequest>,
 ) -> Outcome<(StatusCode, Json<Upload>)> {
     node.files.check_place()?;
@@ -88,9 +96,20 @@ async fn create_upload(
         let refusal = Refusal::field("bytes", "too_large", detail);
         return Err(Refusal { code: Code::PayloadTooLarge, ..refusal });
     }
+    let owner = caller.user.id;
+    let id = match key.or(request.client_id)? {
+        None => FileId(node.clock.new_id()),
+        Some(client_id) => {
+            let id = id_for(owner, &client_id);
+            if let Some(known) = node.store.find_upload(id, owner).await? {
+                return Ok((StatusCode::OK, Json(to_upload(known))));
+            }
+            id
+        }
+    };
     let upload = NewUpload {
-        id: FileId(node.clock.new_id()),
-        owner: caller.user.id,
+        id,
+        owner,
         name,
         bytes: request.bytes,
         at: node.now(),
@@ -100,6 +119,13 @@ async fn create_upload(
     };
     let upload = node.store.create_upload(upload).await??;
     Ok((StatusCode::CREATED, Json(to_upload(upload))))
+}
+
+/// Returns the id of the upload that a user begins under an id of their own: every node makes the
+/// same of it, and nobody else can make it.
+fn id_for(owner: UserId, client_id: &str) -> FileId {
+    let name = [owner.0.as_bytes(), client_id.as_bytes()].concat();
+    FileId(Uuid::new_v5(&UPLOADS, &name))
 }
 
 async fn get_upload(

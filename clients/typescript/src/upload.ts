@@ -33,8 +33,7 @@ export async function upload(
   options: UploadOptions = {},
 ): Promise<Attachment> {
   const { signal, partBytes = PART_BYTES, onProgress } = options;
-  const body = { name, bytes: content.size };
-  let state = await http.json<Upload>('POST', '/v1/uploads', { body, signal });
+  let state = await begin(http, ports, { name, bytes: content.size }, signal);
   const path = `/v1/uploads/${encodeURIComponent(state.id)}`;
   let failures = 0;
   while (!state.attachment) {
@@ -56,6 +55,26 @@ export async function upload(
     if (state.offset > offset) onProgress?.(state.offset);
   }
   return state.attachment;
+}
+
+/** Begins an upload; when the answer is lost, the same one again. */
+async function begin(
+  http: HttpClient,
+  ports: Ports,
+  file: { name: string; bytes: number },
+  signal?: AbortSignal,
+): Promise<Upload> {
+  const body = { ...file, client_id: ports.uuid() };
+  for (let failures = 0; ; failures += 1) {
+    try {
+      return await http.json<Upload>('POST', '/v1/uploads', { body, signal });
+    } catch (thrown) {
+      signal?.throwIfAborted();
+      const error = asParlorError(thrown);
+      if (!error.retryable || failures >= MAX_FAILURES) throw error;
+      await pause(ports, Math.max(error.retryAfterMs ?? 0, backoffMs(failures, ports)), signal);
+    }
+  }
 }
 
 /** Asks how much has arrived; as far as is known when that is not answered either. */

@@ -18,6 +18,9 @@ class Server {
   readonly parts: string[] = [];
   readonly pauses: number[] = [];
   readonly fates: Fate[] = [];
+  /** The keys of the beginnings, of which the first ones are not answered. */
+  readonly keys: unknown[] = [];
+  lostBeginnings = 0;
 
   send(options?: UploadOptions): Promise<Attachment> {
     const ports: Ports = {
@@ -47,6 +50,10 @@ class Server {
   }
 
   async #fetch(init: RequestInit): Promise<Response> {
+    if (init.method === 'POST') {
+      this.keys.push((JSON.parse(init.body as string) as { client_id: unknown }).client_id);
+      if (this.keys.length <= this.lostBeginnings) throw new TypeError('the connection was reset');
+    }
     if (init.method !== 'PATCH') return this.#state();
     const part = await (init.body as Blob).text();
     const offset = Number((init.headers as Record<string, string>)['upload-offset']);
@@ -69,6 +76,18 @@ test('a file goes in parts and tells how far it is', async () => {
   expect(done).toEqual(ATTACHMENT);
   expect(server.parts).toEqual(['0:ten ', '4:byte', '8:s!']);
   expect(seen).toEqual([4, 8, 10]);
+});
+
+test('a beginning whose answer was lost is repeated under the same key', async () => {
+  const server = new Server();
+  server.lostBeginnings = 2;
+  expect(await server.send()).toEqual(ATTACHMENT);
+  expect(server.keys).toEqual(['id-1', 'id-1', 'id-1']);
+
+  const dead = new Server();
+  dead.lostBeginnings = 99;
+  await expect(dead.send()).rejects.toMatchObject({ code: 'network' });
+  expect(dead.keys).toHaveLength(9);
 });
 
 test('after a cut it goes on from what has arrived', async () => {

@@ -74,6 +74,7 @@ macro_rules! store_conformance {
             });
             $crate::store_conformance!(@tests $factory, files {
                 upload_grows_part_by_part_and_each_part_is_taken_once,
+                id_of_an_upload_that_has_ended_is_refused_until_its_bytes_are_gone,
                 of_parts_that_come_at_once_one_is_taken,
                 uploads_of_a_user_are_bounded,
                 upload_is_finished_once,

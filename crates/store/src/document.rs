@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use parlor_protocol::event::{Event, EventBody, MemberChange, PinChange, ReactionChange};
-use parlor_protocol::id::{MessageId, UserId};
+use parlor_protocol::id::{FileId, MessageId, UserId};
 use parlor_protocol::message::{Attachment, Message, Reaction, Replies};
 use parlor_protocol::user::{UserKind, UserRef};
 
@@ -126,6 +126,11 @@ pub(crate) fn subject(body: &EventBody) -> Option<UserId> {
 /// Returns the key of the object that holds a version of a user's picture.
 pub(crate) fn avatar_key(user: UserId, version: &str) -> String {
     format!("avatars/{}/{version}", user.0.simple())
+}
+
+/// Returns the key below which all objects of a file are.
+pub(crate) fn file_folder(file: FileId) -> String {
+    format!("files/{}/", file.0.simple())
 }
 
 /// Tells whether a file of so many bytes goes beyond what its owner's files may have.

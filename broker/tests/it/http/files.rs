@@ -16,6 +16,7 @@ use super::api::{Answer, Api};
 use crate::harness::TestNode;
 
 mod addresses;
+mod again;
 
 /// How long to wait for what is done in the background.
 const PATIENCE: Duration = Duration::from_secs(20);

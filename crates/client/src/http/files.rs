@@ -13,6 +13,7 @@ use parlor_protocol::user::User;
 use reqwest::Method;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use uuid::Uuid;
 
 use super::{ByteStream, Call, Http, Payload};
 use crate::backoff::Backoff;
@@ -80,8 +81,8 @@ impl Http {
             0 => PART,
             most => PART.min(most as u64),
         };
-        let mut upload = self.create_upload(name, bytes).await?;
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
+        let mut upload = self.begin_upload(name, bytes, &mut backoff).await?;
         let mut failures = 0;
         loop {
             if let Some(attachment) = upload.attachment {
@@ -115,10 +116,37 @@ impl Http {
         }
     }
 
+    /// Begins an upload; when the answer is lost, the same one again.
+    async fn begin_upload(
+        &self,
+        name: &str,
+        bytes: u64,
+        backoff: &mut Backoff,
+    ) -> Result<Upload, ClientError> {
+        let client_id = Some(Uuid::new_v4().to_string());
+        let request = CreateUploadRequest { name: name.to_owned(), bytes, client_id };
+        let mut failures = 0;
+        loop {
+            match self.create_upload(&request).await {
+                Err(error) if error.is_retryable() && failures < FAILURES_MAX => {
+                    failures += 1;
+                    let pause = error.retry_after().unwrap_or(Duration::ZERO);
+                    tokio::time::sleep(pause.max(backoff.next(1.0))).await;
+                }
+                outcome => {
+                    backoff.reset();
+                    return outcome;
+                }
+            }
+        }
+    }
+
     /// Begins an upload.
-    pub async fn create_upload(&self, name: &str, bytes: u64) -> Result<Upload, ClientError> {
-        let request = CreateUploadRequest { name: name.to_owned(), bytes };
-        self.json(Call::v1(Method::POST, &["uploads"]).body(&request)?).await
+    pub async fn create_upload(
+        &self,
+        request: &CreateUploadRequest,
+    ) -> Result<Upload, ClientError> {
+        self.json(Call::v1(Method::POST, &["uploads"]).body(request)?).await
     }
 
     /// Returns how far an upload is.

@@ -15,6 +15,9 @@ pub struct CreateUploadRequest {
     pub name: String,
     /// Its size in bytes.
     pub bytes: u64,
+    /// Makes a repeated request give the same upload again; also as `Idempotency-Key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
 }
 
 /// An upload, as far as it is.

@@ -143,6 +143,27 @@ pub async fn upload_grows_part_by_part_and_each_part_is_taken_once(factory: &dyn
     assert_eq!(places, [(0, 4), (4, 1), (5, 1)]);
 }
 
+/// What is to be removed below the key of a file takes nothing from another file.
+pub async fn id_of_an_upload_that_has_ended_is_refused_until_its_bytes_are_gone(
+    factory: &dyn Factory,
+) {
+    let world = World::open(factory).await;
+    let ada = world.user("ada").await;
+    let new = new_upload(&world, &ada, 10);
+    let again = async || world.store().create_upload(new.clone()).await.unwrap();
+    let upload = again().await.unwrap();
+    add(&world, &ada, upload.id, 0, 4).await.unwrap();
+    assert_eq!(again().await.unwrap().received, 4);
+    assert!(world.store().delete_upload(upload.id, ada.id).await.unwrap());
+    // Once for what is there, and once for what was being written.
+    for _ in 0..2 {
+        assert_eq!(again().await, Err(UploadRefused::Ended));
+        let keys = vec![folder(upload.id)];
+        world.store().settle_purges(keys, Timestamp::from_millis(LATER)).await.unwrap();
+    }
+    assert_eq!(again().await.unwrap().received, 0);
+}
+
 /// Two clients that send the same part at the same time do not both succeed.
 pub async fn of_parts_that_come_at_once_one_is_taken(factory: &dyn Factory) {
     let world = World::open(factory).await;

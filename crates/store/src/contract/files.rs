@@ -18,7 +18,8 @@ use crate::record::{
 /// commit notes that its objects are to be removed; the notes outlive whoever has to do it.
 #[async_trait]
 pub trait Files {
-    /// Begins an upload; the same id again is a repeat.
+    /// Begins an upload; the same id again is a repeat. The id of one that has ended is refused until
+    /// its bytes are gone for good.
     async fn create_upload(
         &self,
         upload: NewUpload,

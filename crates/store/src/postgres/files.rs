@@ -172,6 +172,10 @@ async fn create(tx: &Server, new: &NewUpload) -> Outcome<Answer> {
     if let Some(upload) = find(tx, sql::FIND, new.id, new.owner).await? {
         return Ok(Ok(upload));
     }
+    let folder = document::file_folder(new.id);
+    if query::exists(tx, sql::IS_TO_BE_REMOVED, &[&folder]).await? {
+        return Ok(Err(UploadRefused::Ended));
+    }
     let (open, bytes) = count_of_owner(tx, new.owner).await?;
     if open >= u64::from(new.max_open) {
         return Ok(Err(UploadRefused::TooManyUploads(new.max_open)));

@@ -129,6 +129,9 @@ pub enum UploadRefused {
     /// The user has no such upload.
     #[error("there is no such upload")]
     NoSuchUpload,
+    /// There was one with this id, whose bytes are still to be removed.
+    #[error("the upload has ended")]
+    Ended,
     /// The part does not begin where the last one ended.
     #[error("the next part begins at {0}")]
     Offset(u64),

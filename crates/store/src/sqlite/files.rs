@@ -193,6 +193,9 @@ fn create(conn: &Connection, new: &NewUpload) -> Outcome<Answer> {
     if let Some(upload) = find(conn, new.id, new.owner)? {
         return Ok(Ok(upload));
     }
+    if query::exists(conn, sql::IS_TO_BE_REMOVED, [document::file_folder(new.id)])? {
+        return Ok(Err(UploadRefused::Ended));
+    }
     let owner = new.owner.0.as_bytes();
     let (open, bytes) = count_of_owner(conn, new.owner)?;
     if open >= u64::from(new.max_open) {

@@ -48,6 +48,7 @@ statements! {
                   ON CONFLICT (key) DO NOTHING";
     LIST_DUE_PURGES = "SELECT key FROM object_purges WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
     COUNT_DUE_PURGES = "SELECT count(*) FROM object_purges WHERE due_at <= ?1";
+    IS_TO_BE_REMOVED = "SELECT 1 FROM object_purges WHERE key = ?1";
     DELETE_PURGE = "DELETE FROM object_purges WHERE key = ?1";
     DELETE_SETTLED_PURGE = "DELETE FROM object_purges WHERE key = ?1 \
                             AND (again = 1 OR substr(key, -1) <> '/')";
