@@ -22,7 +22,11 @@ pub struct Builtin {
 
 /// The built-in commands, in the order of their names.
 pub const BUILTINS: [Builtin; 9] = [
-    Builtin { name: "away", usage: "/away", about: "Be idle until you do something" },
+    Builtin {
+        name: "away",
+        usage: "/away",
+        about: "Be idle until you do something, on this connection; there is none over HTTP",
+    },
     Builtin {
         name: "ban",
         usage: "/ban USER [TIME]",

@@ -131,6 +131,8 @@ async fn built_in_commands_do_what_the_calls_do(place: Place) {
     };
     let usages: Vec<&str> = items.iter().map(|help| help.usage.as_str()).collect();
     assert!(usages.contains(&"/ban USER [TIME]") && usages.len() == 9, "{usages:?}");
+    let away = items.iter().find(|help| help.usage == "/away").unwrap();
+    assert!(away.description.contains("none over HTTP"), "as it is refused there");
 }
 
 /// Programs rely on it: what they write is never taken for a command.
