@@ -58,7 +58,7 @@ fn gist(frame: &Value) -> String {
 async fn gists(client: &mut TestClient, count: usize) -> Vec<String> {
     let mut gists = Vec::new();
     while gists.len() < count {
-        let frame = client.next().await;
+        let frame = client.next_told().await;
         if frame["op"] != "ok" {
             gists.push(gist(&frame));
         }
@@ -198,7 +198,7 @@ async fn reader_that_missed_pieces_is_told_the_text_so_far_once_it_has_caught_up
     let dropped = node.node().metrics.ws.frames_dropped.with_label_values(&["signal"]);
     while dropped.get() == 0 {
         reply.tell(&node, &"x".repeat(4_000));
-        assert_eq!(keeps_up.next().await["data"]["chunk"], reply.chunk);
+        assert_eq!(keeps_up.next_told().await["data"]["chunk"], reply.chunk);
     }
     let missed = reply.chunk;
     slow.read_until_quiet().await;
@@ -220,21 +220,28 @@ async fn who_comes_and_goes_while_a_giant_room_is_served_misses_nothing_and_gets
     let ada = node.user("ada").await;
     let room = node.room("r", &[&ada]).await;
     // More than one slice. They read, so that nobody is slow.
-    let mut crowd = Vec::new();
+    let mut members = Vec::new();
     for _ in 0..600 {
         let mut member = node.connect(&ada).await;
         member.subscribe(room, None).await;
-        crowd.push(tokio::spawn(async move {
-            let mut seen = Vec::new();
-            while seen.len() < 200 {
-                let frame = member.next().await;
-                if frame["op"] == "event" {
-                    seen.push(frame["seq"].as_u64().unwrap());
-                }
-            }
-            seen
-        }));
+        members.push(member);
     }
+    // None of them waits while the others come.
+    let crowd: Vec<_> = members
+        .into_iter()
+        .map(|mut member| {
+            tokio::spawn(async move {
+                let mut seen = Vec::new();
+                while seen.len() < 200 {
+                    let frame = member.next().await;
+                    if frame["op"] == "event" {
+                        seen.push(frame["seq"].as_u64().unwrap());
+                    }
+                }
+                seen
+            })
+        })
+        .collect();
     let mut writer = node.connect(&ada).await;
     let mut guest = node.connect(&ada).await;
     let mut last = guest.subscribe(room, None).await["seq"].as_u64().unwrap();

@@ -31,7 +31,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 mod stores;
 
 /// Longer than any healthy step.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A node with its own data folder.
 pub(crate) struct TestNode {
@@ -237,6 +237,16 @@ impl TestClient {
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                     other => panic!("instead of a frame: {other:?} at {caller}"),
                 }
+            }
+        }
+    }
+
+    /// Waits for a frame that does not tell who is there, which comes whenever it is ready.
+    pub(crate) async fn next_told(&mut self) -> Value {
+        loop {
+            let frame = self.next().await;
+            if frame["type"] != "presence" {
+                return frame;
             }
         }
     }

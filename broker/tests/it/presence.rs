@@ -197,10 +197,10 @@ async fn client_says_that_nobody_is_there_and_what_people_do_says_the_opposite()
     let node = TestNode::start_as(|_| {}, graceful).await;
     let (ada, bob) = (node.user("ada").await, node.user("bob").await);
     let room = node.room("r", &[&ada, &bob]).await;
-    let mut client = node.connect(&bob).await;
-    client.subscribe(room, None).await;
     let mut watcher = node.connect(&ada).await;
     watcher.subscribe(room, None).await;
+    let mut client = node.connect(&bob).await;
+    client.subscribe(room, None).await;
     assert_eq!(status_of_bob(&mut watcher).await, "online");
     let answer = client.request(json!({"op": "presence", "status": "idle"})).await;
     assert_eq!(answer["op"], "ok");

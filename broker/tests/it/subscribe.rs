@@ -173,9 +173,9 @@ async fn signals_reach_the_others_and_unsubscribing_ends_them() {
 
     a.send(json!({"op": "typing", "room": room, "on": true})).await;
     a.send(json!({"op": "signal", "room": "r", "data": {"cursor": [1, 2]}})).await;
-    let typing = b.next().await;
+    let typing = b.next_told().await;
     assert_eq!((&typing["type"], &typing["data"]["on"]), (&json!("typing"), &json!(true)));
-    let app = b.next().await;
+    let app = b.next_told().await;
     assert_eq!(app["data"]["data"], json!({"cursor": [1, 2]}));
     assert_eq!(app["data"]["user"]["username"], "ada");
 
@@ -183,7 +183,7 @@ async fn signals_reach_the_others_and_unsubscribing_ends_them() {
     assert_eq!(ok["op"], "ok");
     a.request(json!({"op": "signal", "room": room, "data": 2})).await;
     b.send(json!({"op": "ping"})).await;
-    assert_eq!(b.next().await["op"], "pong");
+    assert_eq!(b.next_told().await["op"], "pong");
 }
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn read_marker_moves_forward_and_the_room_is_told() {
     a.publish(room, "m").await;
     a.subscribe(room, None).await;
     assert_eq!(b.request(json!({"op": "read", "room": room, "seq": 99})).await["op"], "ok");
-    let receipt = a.next().await;
+    let receipt = a.next_told().await;
     assert_eq!(receipt["type"], "receipt");
     assert_eq!(receipt["data"]["seq"], 4, "at most the newest event");
     let listing = node.store().find_room_listing(room, bob.id).await.unwrap().unwrap();

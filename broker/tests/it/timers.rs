@@ -22,7 +22,7 @@ async fn login_that_expires_early_is_noticed_although_nothing_else_is_due() {
     })
     .await;
     let ada = node.user("ada").await;
-    let short = node.login(ada.id, Duration::from_secs(2)).await;
+    let short = node.login(ada.id, Duration::from_secs(5)).await;
     let mut client = node.anonymous().await;
     client.send(json!({"op": "hello", "token": short.token})).await;
     assert_eq!(client.next().await["op"], "welcome");
@@ -45,7 +45,7 @@ async fn refresh_with_a_shorter_life_counts() {
         id: node.node().clock.new_id(),
     };
     let now = node.node().clock.now();
-    let (short, _) = node.node().access_tokens.issue(access, now, Duration::from_secs(2));
+    let (short, _) = node.node().access_tokens.issue(access, now, Duration::from_secs(5));
     assert_eq!(client.request(json!({"op": "refresh", "token": short})).await["op"], "ok");
     assert_eq!(client.closed().await.0, 4004);
 }

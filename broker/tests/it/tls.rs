@@ -268,7 +268,7 @@ async fn what_is_not_tls_is_refused_and_does_no_harm() {
 async fn half_a_handshake_has_its_time_and_no_more() {
     let authority = Authority::new();
     let node =
-        authority.node(|config| config.limits.handshake_timeout = Duration::from_millis(300)).await;
+        authority.node(|config| config.limits.handshake_timeout = Duration::from_secs(2)).await;
     let mut stream = TcpStream::connect(address(&node)).await.unwrap();
     // The head of a record that does not come.
     stream.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();

@@ -77,7 +77,7 @@ fn with_programs(place: Place) -> Builder {
     place
         .builder()
         .env("PARLOR_WEBHOOKS__ALLOWED_HOSTS", "127.0.0.1")
-        .env("PARLOR_WEBHOOKS__COMMAND_TIMEOUT", "1s")
+        .env("PARLOR_WEBHOOKS__COMMAND_TIMEOUT", "5s")
 }
 
 async fn register(user: &User, room: &str, name: &str, url: &str) -> (RegisteredCommand, String) {

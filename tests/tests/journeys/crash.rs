@@ -20,7 +20,7 @@ in_both_places! {
 async fn reply_that_a_crash_cut_off_is_written_anew_and_ends_once(place: Place) {
     let _shared = MACHINE.read().await;
     let llm = FakeLlm::start().await;
-    let script = Script::counting(80).with_delay(Duration::from_millis(25));
+    let script = Script::counting(240).with_delay(Duration::from_millis(25));
     llm.set_script(script.clone());
     let mut stage = place.builder().model(&llm).start().await;
     let ada = stage.register("ada").await;
@@ -43,10 +43,10 @@ async fn reply_that_a_crash_cut_off_is_written_anew_and_ends_once(place: Place) 
     assert_eq!((completed.status, completed.body), (MessageStatus::Completed, script.text()));
     let summary = settle(history, &ada, "general").await;
     assert_eq!(summary.replies, 1);
-    assert_eq!(
-        llm.requests().iter().filter(|request| request.path.ends_with("completions")).count(),
-        2
-    );
+    let requests = llm.requests();
+    let calls = requests.iter().filter(|request| request.path.ends_with("completions")).count();
+    // On a slow machine a lease may run out, too.
+    assert!((2..=3).contains(&calls), "{calls} calls of the model");
 }
 
 async fn reply_that_crashes_each_time_is_closed_with_a_sentence(place: Place) {
@@ -80,12 +80,12 @@ async fn reply_that_crashes_each_time_is_closed_with_a_sentence(place: Place) {
 async fn reply_whose_lease_ran_out_while_the_server_slept_ends_once(place: Place) {
     let _shared = MACHINE.read().await;
     let llm = FakeLlm::start().await;
-    let script = Script::counting(100).with_delay(Duration::from_millis(25));
+    let script = Script::counting(200).with_delay(Duration::from_millis(25));
     llm.set_script(script.clone());
     let mut stage = place
         .builder()
         .model(&llm)
-        .env("PARLOR_BOTS__LEASE", "1s")
+        .env("PARLOR_BOTS__LEASE", "2s")
         .env("PARLOR_BOTS__CHECKPOINT", "200ms")
         .start()
         .await;
@@ -96,7 +96,7 @@ async fn reply_whose_lease_ran_out_while_the_server_slept_ends_once(place: Place
     follower.socket().publish("general", "call", "@guide count").await.unwrap();
     follower.piece(5).await;
 
-    stage.freeze(Duration::from_secs(3)).await;
+    stage.freeze(Duration::from_secs(5)).await;
     let (_, completed) = follower.reply_ends().await;
 
     assert_eq!((completed.status, completed.body), (MessageStatus::Completed, script.text()));

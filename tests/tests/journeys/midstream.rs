@@ -29,8 +29,8 @@ in_both_places! {
     answer_as_a_stream_has_the_message_the_pieces_and_the_reply,
 }
 
-/// The reply takes three seconds.
-const NUMBERS: usize = 150;
+/// The reply takes ten seconds, so that late ones come in time on a slow machine, too.
+const NUMBERS: usize = 500;
 const PAUSE: Duration = Duration::from_millis(20);
 const LATEST_JOIN: u64 = 2_500;
 /// More events than are replayed at once.

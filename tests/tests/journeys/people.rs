@@ -26,7 +26,7 @@ use parlor_testkit::{
 use serde_json::Value;
 
 use crate::{
-    MACHINE,
+    MACHINE, PROMISED,
     stage::{Place, Stage, in_both_places},
     until,
 };
@@ -55,8 +55,6 @@ in_both_places! {
 
 /// Longer than the time between two looks at what is left of an erasure.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// How soon every node is to know that a login has ended.
-const PROMISED: Duration = Duration::from_secs(1);
 /// A second password.
 const OTHER: &str = "marble-canyon-19-trumpet";
 
@@ -90,7 +88,7 @@ async fn assert_cut(socket: &mut Socket) {
     }
 }
 
-/// Waits until no node knows the login any more, which is to be within a second.
+/// Waits until no node knows the login any more, which is to be soon.
 async fn until_out(user: &User) {
     until("the login has ended", PROMISED, async || user.http.me().await.is_err()).await;
 }

@@ -26,7 +26,7 @@ async fn who_comes_back_at_once_was_never_away(place: Place) {
     let _shared = MACHINE.read().await;
     let mut stage = place
         .builder()
-        .env("PARLOR_CLUSTER__PRESENCE_GRACE", "10s")
+        .env("PARLOR_CLUSTER__PRESENCE_GRACE", "20s")
         .env("PARLOR_LIFECYCLE__DRAIN", "1s")
         .start()
         .await;

@@ -16,7 +16,7 @@ in_both_places! {
 }
 
 /// The product promises two seconds; this is a debug build on a machine that does other things.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 #[tokio::test]
 async fn second_start_is_quick_and_keeps_logins_and_history() {

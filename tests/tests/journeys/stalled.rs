@@ -33,8 +33,8 @@ const OUTBOX_TOTAL: u64 = 16 << 20;
 /// The store's cache, rings, tasks and the allocator's reserve.
 const SLACK: u64 = 24 << 20;
 /// How much slower healthy readers may be, and a floor below which nothing is measured.
-const FACTOR: u32 = 5;
-const FLOOR: Duration = Duration::from_millis(50);
+const FACTOR: u32 = 10;
+const FLOOR: Duration = Duration::from_millis(500);
 
 async fn thousand_stalled_readers_cost_little_and_slow_nobody(place: Place) {
     let _alone = MACHINE.write().await;
@@ -173,7 +173,7 @@ impl Busy {
 
     /// Writes until a metric has reached a number.
     async fn write_until(&mut self, body: &str, metric: &str, number: usize) {
-        let deadline = Instant::now() + Duration::from_mins(1);
+        let deadline = Instant::now() + Duration::from_mins(3);
         while self.metric(metric).await < number {
             assert!(Instant::now() < deadline, "{metric} has not reached {number}");
             self.latency(body, 1).await;

@@ -10,7 +10,7 @@ use parlor_testkit::{
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    MACHINE,
+    MACHINE, PROMISED,
     follow::{Follower, settle, shared_history},
     stage::{Place, in_both_places},
 };
@@ -20,8 +20,6 @@ in_both_places! {
     reply_is_stopped_by_another_member_over_http,
     stranger_cannot_stop_a_reply,
 }
-
-const PROMISED: Duration = Duration::from_secs(1);
 
 /// Who stops it, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

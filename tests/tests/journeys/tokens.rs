@@ -12,10 +12,10 @@ use parlor_testkit::{
     process::{client_config, draft},
     socket::{Failure, Incoming, Socket},
 };
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 
 use crate::{
-    MACHINE,
+    MACHINE, PROMISED,
     stage::{Place, in_both_places},
 };
 
@@ -23,8 +23,6 @@ in_both_places! {
     script_works_with_its_token_until_that_is_ended,
     token_that_only_writes_reads_nothing_by_a_command,
 }
-
-const PROMISED: Duration = Duration::from_secs(1);
 
 async fn script_works_with_its_token_until_that_is_ended(place: Place) {
     let _shared = MACHINE.read().await;

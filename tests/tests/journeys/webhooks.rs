@@ -40,8 +40,8 @@ fn eager(place: Place) -> Builder {
     place
         .builder()
         .env("PARLOR_WEBHOOKS__ALLOWED_HOSTS", "127.0.0.1")
-        .env("PARLOR_WEBHOOKS__LEASE", "2s")
-        .env("PARLOR_WEBHOOKS__TIMEOUT", "1s")
+        .env("PARLOR_WEBHOOKS__LEASE", "10s")
+        .env("PARLOR_WEBHOOKS__TIMEOUT", "5s")
         .env("PARLOR_WEBHOOKS__RETRY_AFTER", "50ms")
         .env("PARLOR_WEBHOOKS__POLL", "50ms")
 }

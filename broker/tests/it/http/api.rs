@@ -314,6 +314,19 @@ impl Events {
     }
 }
 
+/// Calls until a rate is spent: on a slow machine some of it comes back meanwhile.
+pub(crate) async fn until_limited<F: Future<Output = Answer>>(
+    mut call: impl FnMut() -> F,
+) -> Answer {
+    for _ in 0..100 {
+        let answer = call().await;
+        if answer.status == 429 {
+            return answer;
+        }
+    }
+    panic!("the rate is never spent");
+}
+
 fn parse(block: &str) -> Option<Sent> {
     let field = |name: &str| {
         let found = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));

@@ -405,7 +405,7 @@ async fn address_works_for_its_time_only() {
 
 #[tokio::test]
 async fn upload_that_no_message_has_is_forgotten_with_its_bytes() {
-    let (node, folder) = start(|config| config.files.upload_expire = Duration::from_secs(1)).await;
+    let (node, folder) = start(|config| config.files.upload_expire = Duration::from_secs(5)).await;
     let ada = Api::register(&node, "ada").await;
     let kept = upload(&ada, "kept.txt", b"kept").await;
     publish(&ada, "general", "", &[&kept]).await.expect(201);

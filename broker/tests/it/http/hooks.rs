@@ -123,7 +123,7 @@ fn eager(config: &mut Config) {
     config.webhooks.allowed_hosts = vec!["127.0.0.1".to_owned()];
     config.webhooks.poll = Duration::from_millis(20);
     config.webhooks.retry_after = Duration::from_millis(20);
-    config.webhooks.timeout = Duration::from_millis(300);
+    config.webhooks.timeout = Duration::from_secs(3);
     config.webhooks.attempts = 3;
 }
 

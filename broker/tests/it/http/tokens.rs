@@ -173,7 +173,7 @@ async fn scopes_hold_for_frames_and_end_of_the_token_ends_the_socket() {
         json!({"op": "read", "id": "2", "room": "general", "seq": 1}),
     ] {
         socket.send(frame).await;
-        let answer = socket.next().await;
+        let answer = socket.next_told().await;
         assert_eq!((&answer["code"], &answer["re"]), (&json!("forbidden"), &json!("2")));
     }
 
