@@ -53,6 +53,31 @@ test('people write, answer, edit, react and remove, and both see it', async () =
   );
 });
 
+test('who enters a room hears the greeting of who saw them come', async () => {
+  const [ada, bob] = await Promise.all([register('ada'), register('bob')]);
+  const made = await ada.call('POST /v1/rooms', {
+    body: { name: unique('Hall'), kind: 'public' },
+  });
+  // His connection is open already, for another room.
+  const general = await bob.open('general');
+  general.on('event', () => undefined);
+  await live(general);
+  const hers = await ada.open(made.id);
+  const seen = hers.items();
+  const greeted = (async () => {
+    for await (const item of seen) {
+      if (item.op === 'event' && item.type === 'member.joined') break;
+    }
+    return hers.send('welcome');
+  })();
+  const his = await bob.join(made.slug);
+  await greeted;
+  for await (const message of his) {
+    expect(message.body).toBe('welcome');
+    break;
+  }
+});
+
 test('a command is carried out, and a message that looks like one is a message', async () => {
   const [ada, bob] = await Promise.all([register('ada'), register('bob')]);
   const made = await ada.call('POST /v1/rooms', {
