@@ -21,6 +21,8 @@ use crate::refusal::Outcome;
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// Positions of a log that are looked at in one read.
 const SPAN: u64 = 2_000;
+/// Positions of a log that are rid of names at once, while nothing else is written in the room.
+const SPAN_OF_NAMES: u64 = 500;
 /// Messages whose texts are removed at once.
 const AT_ONCE: u32 = 64;
 /// Files that are removed at once.
@@ -58,6 +60,7 @@ pub(crate) async fn advance(node: &Node, erasure: Erasure) -> Outcome<()> {
         if redact {
             erase_messages(node, room, user).await?;
         }
+        forget_names(node, room).await?;
         node.store.forget_past_room(user, room).await?;
     }
     // After the messages, whose events name their files.
@@ -98,6 +101,18 @@ async fn erase_messages(node: &Node, room: RoomId, user: UserId) -> Outcome<()> 
         for removed in futures_util::future::join_all(removed).await {
             removed?;
         }
+        after = through;
+    }
+    Ok(())
+}
+
+/// Takes names out of what older versions wrote into the log of a room. What is written now has none.
+async fn forget_names(node: &Node, room: RoomId) -> Outcome<()> {
+    let Some(head) = node.store.find_head(room).await? else { return Ok(()) };
+    let mut after = head.reset_through;
+    while after < head.seq {
+        let through = after + SPAN_OF_NAMES;
+        node.store.forget_names(room, after, through).await?;
         after = through;
     }
     Ok(())

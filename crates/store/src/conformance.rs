@@ -7,6 +7,7 @@
 
 pub mod bots;
 pub mod crowds;
+pub mod erasure;
 pub mod files;
 pub mod imports;
 pub mod jobs;
@@ -33,6 +34,7 @@ pub mod world;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use parlor_protocol::id::RoomId;
 
 use crate::contract::Store;
 
@@ -54,6 +56,9 @@ pub trait Opened: Send + Sync {
     /// Returns the store.
     fn store(&self) -> Arc<dyn Store>;
 
+    /// Replaces the document of an event, as a program of another version may have written it.
+    async fn replace_document(&self, room: RoomId, seq: u64, document: &str);
+
     /// Closes the store and returns every byte that it has left behind.
     async fn remains(&self) -> Vec<u8>;
 }
@@ -71,6 +76,10 @@ macro_rules! store_conformance {
                 ended_bot_leaves_no_open_reply,
                 removed_bot_is_asked_to_stop,
                 bot_that_is_switched_off_ends_what_it_owes,
+            });
+            $crate::store_conformance!(@tests $factory, erasure {
+                nothing_that_is_stored_tells_what_an_erased_user_was_called,
+                names_that_were_stored_once_are_taken_out_of_the_log,
             });
             $crate::store_conformance!(@tests $factory, files {
                 upload_grows_part_by_part_and_each_part_is_taken_once,

@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 
-use parlor_protocol::event::{Event, EventBody, MemberChange, PinChange, ReactionChange};
+use parlor_protocol::event::{
+    Event, EventBody, MemberChange, MessageCompleted, MessageEdited, PinChange, ReactionChange,
+};
 use parlor_protocol::id::{FileId, MessageId, UserId};
 use parlor_protocol::message::{Attachment, Message, Reaction, Replies};
 use parlor_protocol::user::{UserKind, UserRef};
+use serde_json::Value;
 
 use crate::record::UploadRefused;
 
@@ -74,6 +77,9 @@ fn member_change(data: &str, subject: Option<&UserRef>) -> serde_json::Result<Me
 }
 
 /// Writes the document of an event.
+///
+/// Of users it holds their ids. What they are called is read with it, so that no row tells the name
+/// of someone who was erased.
 pub(crate) fn write(body: &EventBody) -> serde_json::Result<String> {
     match body {
         EventBody::RoomCreated(state)
@@ -82,20 +88,62 @@ pub(crate) fn write(body: &EventBody) -> serde_json::Result<String> {
         EventBody::MemberJoined(change)
         | EventBody::MemberLeft(change)
         | EventBody::MemberRoleChanged(change)
-        | EventBody::MemberUpdated(change) => serde_json::to_string(change),
-        EventBody::MessageCreated(message) => serde_json::to_string(message),
-        EventBody::MessageEdited(edited) => serde_json::to_string(edited),
+        | EventBody::MemberUpdated(change) => {
+            serde_json::to_string(&MemberChange { user: nameless(&change.user), ..change.clone() })
+        }
+        EventBody::MessageCreated(message) => {
+            let mut stored = Message::clone(message);
+            stored.sender = nameless(&message.sender);
+            stored.mentions = message.mentions.iter().map(nameless).collect();
+            serde_json::to_string(&stored)
+        }
+        EventBody::MessageEdited(edited) => {
+            let mentions = edited.mentions.iter().map(nameless).collect();
+            serde_json::to_string(&MessageEdited { mentions, ..edited.clone() })
+        }
         EventBody::MessageRedacted(redacted) => serde_json::to_string(redacted),
-        EventBody::MessageCompleted(completed) => serde_json::to_string(completed),
+        EventBody::MessageCompleted(completed) => {
+            let mentions = completed.mentions.iter().map(nameless).collect();
+            serde_json::to_string(&MessageCompleted { mentions, ..completed.clone() })
+        }
         EventBody::ReactionAdded(change) | EventBody::ReactionRemoved(change) => {
-            serde_json::to_string(change)
+            let user = nameless(&change.user);
+            serde_json::to_string(&ReactionChange { user, ..change.clone() })
         }
         EventBody::MessagePinned(change) | EventBody::MessageUnpinned(change) => {
-            serde_json::to_string(change)
+            serde_json::to_string(&PinChange { user: nameless(&change.user), ..change.clone() })
         }
         EventBody::HistoryReset(reset) => serde_json::to_string(reset),
         EventBody::Unknown(event) => serde_json::to_string(&event.data),
     }
+}
+
+/// Returns the document of an event without the names that older versions wrote into it; `None` when
+/// it has none.
+pub(crate) fn without_names(data: &str) -> serde_json::Result<Option<String>> {
+    let mut document: Value = serde_json::from_str(data)?;
+    let mut changed = false;
+    for place in ["/sender", "/user"] {
+        changed |= document.pointer_mut(place).is_some_and(forget_names);
+    }
+    if let Some(Value::Array(mentions)) = document.get_mut("mentions") {
+        for mentioned in mentions {
+            changed |= forget_names(mentioned);
+        }
+    }
+    changed.then(|| serde_json::to_string(&document)).transpose()
+}
+
+/// Empties the names of a user, and tells whether there were any.
+fn forget_names(user: &mut Value) -> bool {
+    let mut changed = false;
+    for field in ["username", "display_name"] {
+        if let Some(Value::String(name)) = user.get_mut(field) {
+            changed |= !name.is_empty();
+            name.clear();
+        }
+    }
+    changed
 }
 
 /// Returns the user that an event is about, where that is told in its document.
@@ -181,6 +229,11 @@ pub(crate) fn unnamed(id: UserId) -> UserRef {
     UserRef { id, username, display_name, kind: UserKind::User }
 }
 
+/// Returns a user as it is stored in a document.
+fn nameless(user: &UserRef) -> UserRef {
+    UserRef { kind: user.kind, ..unnamed(user.id) }
+}
+
 /// Returns the mentions that an event tells of.
 pub(crate) fn mentions_of(event: &mut Event) -> Option<&mut Vec<UserRef>> {
     let mentions = match &mut event.body {
@@ -215,5 +268,99 @@ pub(crate) fn add_replies(messages: &mut [Message], mut replies: HashMap<Message
     }
     for message in messages {
         message.replies = replies.remove(&message.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_protocol::message::MessageStatus;
+    use parlor_protocol::room::Role;
+    use parlor_protocol::time::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn ada() -> UserRef {
+        let (username, display_name) = ("ada".to_owned(), "Countess".to_owned());
+        UserRef { username, display_name, ..unnamed(UserId(Uuid::from_u128(1))) }
+    }
+
+    fn message() -> Message {
+        let json = serde_json::json!({
+            "id": Uuid::from_u128(2), "room": Uuid::from_u128(3), "seq": 1, "sender": ada(),
+            "body": "says \"username\":\"x\"", "status": "complete", "reactions": [],
+            "attachments": [], "mentions": [ada()], "created_at": Timestamp::from_millis(0),
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn bodies() -> Vec<EventBody> {
+        let (user, id) = (ada(), MessageId(Uuid::from_u128(2)));
+        let member = MemberChange {
+            user: user.clone(),
+            role: Role::Member,
+            reason: None,
+            muted_until: Some(Timestamp::from_millis(1)),
+        };
+        let pin = PinChange { message: id, user: user.clone() };
+        let reaction = ReactionChange { message: id, emoji: "👍".to_owned(), user: user.clone() };
+        vec![
+            EventBody::MemberJoined(member.clone()),
+            EventBody::MemberLeft(member.clone()),
+            EventBody::MemberRoleChanged(member.clone()),
+            EventBody::MemberUpdated(member),
+            EventBody::MessageCreated(Box::new(message())),
+            EventBody::MessageEdited(MessageEdited {
+                message: id,
+                body: "text".to_owned(),
+                edited_at: Timestamp::from_millis(2),
+                mentions: vec![user.clone()],
+                mentions_room: true,
+            }),
+            EventBody::MessageCompleted(MessageCompleted {
+                message: id,
+                body: "text".to_owned(),
+                status: MessageStatus::Completed,
+                usage: parlor_protocol::message::Usage::default(),
+                error: None,
+                mentions: vec![user],
+            }),
+            EventBody::MessagePinned(pin.clone()),
+            EventBody::MessageUnpinned(pin),
+            EventBody::ReactionAdded(reaction.clone()),
+            EventBody::ReactionRemoved(reaction),
+        ]
+    }
+
+    #[test]
+    fn document_holds_ids_and_no_names_and_is_read_with_those_of_today() {
+        let users = HashMap::from([(ada().id, ada())]);
+        for body in bodies() {
+            let stored = write(&body).unwrap();
+
+            assert!(!stored.contains("ada") && !stored.contains("Countess"), "{stored}");
+            let mut read = read(body.kind(), &stored, Some(&ada()), None).unwrap().unwrap();
+            let (room, at) = (parlor_protocol::id::RoomId(Uuid::nil()), Timestamp::from_millis(0));
+            let mut event = Event { room, seq: 1, at, actor: None, body: read };
+            name_mentions(mentions_of(&mut event), &users);
+            read = event.body;
+            assert_eq!(read, body);
+        }
+    }
+
+    #[test]
+    fn names_are_taken_out_of_older_documents_and_nothing_else_is() {
+        for body in bodies() {
+            let older = serde_json::to_value(&body).unwrap()["data"].to_string();
+
+            let stored = without_names(&older).unwrap().unwrap();
+
+            let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+            assert_eq!(value(&stored), value(&write(&body).unwrap()), "{older}");
+            assert_eq!(without_names(&stored).unwrap(), None, "{stored}");
+        }
+        let newer = r#"{"user":{"id":"1","username":"ada"},"later":[1.5,null]}"#;
+        let kept = r#"{"later":[1.5,null],"user":{"id":"1","username":""}}"#;
+        assert_eq!(without_names(newer).unwrap().as_deref(), Some(kept));
     }
 }

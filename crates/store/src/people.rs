@@ -55,6 +55,10 @@ pub trait People {
     /// Forgets that someone was a member of a room once.
     async fn forget_past_room(&self, user: UserId, room: RoomId) -> Result<()>;
 
+    /// Takes the names of users out of the events of a room after a position and up to another, into
+    /// which older versions wrote them. Returns how many events it changed.
+    async fn forget_names(&self, room: RoomId, after: u64, through: u64) -> Result<u64>;
+
     /// Removes the room of an erased user in which no other person is. `false` when there is one.
     async fn delete_deserted_room(&self, room: RoomId, user: UserId) -> Result<bool>;
 

@@ -55,6 +55,16 @@ impl Opened for OpenedSqlite {
         Arc::<SqliteStore>::clone(&self.store)
     }
 
+    async fn replace_document(&self, room: RoomId, seq: u64, document: &str) {
+        let conn = rusqlite::Connection::open(self.folder.path().join("parlor.db")).unwrap();
+        conn.busy_timeout(std::time::Duration::from_mins(1)).unwrap();
+        conn.execute(
+            "UPDATE events SET data = ?3 WHERE room = ?1 AND seq = ?2",
+            rusqlite::params![room.0.as_bytes(), seq.cast_signed(), document],
+        )
+        .unwrap();
+    }
+
     async fn remains(&self) -> Vec<u8> {
         self.store.close().await;
         let mut bytes = Vec::new();

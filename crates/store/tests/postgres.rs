@@ -40,7 +40,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parlor_protocol::id::UserId;
+use parlor_protocol::id::{RoomId, UserId};
 use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::{ServerRole, UserKind};
 use parlor_store::conformance::{Factory, MAX_HOPS, Opened, ROOM_MEMBERS};
@@ -145,6 +145,15 @@ impl Factory for OnServer {
 impl Opened for OpenedOnServer {
     fn store(&self) -> Arc<dyn Store> {
         Arc::<PostgresStore>::clone(&self.store)
+    }
+
+    async fn replace_document(&self, room: RoomId, seq: u64, document: &str) {
+        let document = document.replace('\'', "''");
+        let room = room.0;
+        let sql = format!(
+            "UPDATE events SET data = '{document}' WHERE room = '{room}' AND seq = {seq}"
+        );
+        server().sql(&self.database, &sql);
     }
 
     /// Every row of every table. The files of the server hold removed rows until it cleans up.

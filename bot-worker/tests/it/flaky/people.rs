@@ -28,6 +28,7 @@ unused! { People:
     fn finish_erasure(UserId) -> Result<()>;
     fn list_past_rooms(UserId) -> Result<Vec<RoomId>>;
     fn forget_past_room(UserId, RoomId) -> Result<()>;
+    fn forget_names(RoomId, u64, u64) -> Result<u64>;
     fn delete_deserted_room(RoomId, UserId) -> Result<bool>;
     fn list_own_messages(RoomId, UserId, u64, u64, u32) -> Result<Vec<Message>>;
     fn list_own_reactions(RoomId, UserId, u64, u64) -> Result<Vec<(MessageId, String)>>;

@@ -14,6 +14,7 @@ use super::sql::{messages, people as sql, rooms, sessions, users};
 use super::transaction::{committing, reading, writing};
 use super::{PostgresStore, commit_log, query, rows};
 use crate::contract::Result;
+use crate::document;
 use crate::people::{ERASED_NAME, Erasure, LastAdmin, NewErasure, People};
 
 #[async_trait]
@@ -89,6 +90,16 @@ impl People for PostgresStore {
         })
     }
 
+    async fn forget_names(&self, room: RoomId, after: u64, through: u64) -> Result<u64> {
+        let naming: Result<Vec<_>> =
+            reading!(self, |conn| list_naming_events(conn, room, after, through).await);
+        // Mostly there are none, and the room is not to wait for nothing.
+        if naming?.is_empty() {
+            return Ok(0);
+        }
+        writing!(self, |tx| forget_names(tx, room, after, through).await)
+    }
+
     async fn delete_deserted_room(&self, room: RoomId, user: UserId) -> Result<bool> {
         let deleted: Result<bool> = writing!(self, |tx| async {
             query::execute(tx, rooms::LOCK_ALL, &[&vec![room.0]]).await?;
@@ -160,6 +171,29 @@ async fn change_password(
 
 async fn is_hash(tx: &Server, user: UserId, hash: &str) -> Outcome<bool> {
     query::exists(tx, sql::HAS_PASSWORD, &[&user.0, &hash]).await
+}
+
+async fn list_naming_events(
+    conn: &Server,
+    room: RoomId,
+    after: u64,
+    through: u64,
+) -> Outcome<Vec<(i64, String)>> {
+    let span: Params<'_> = &[&room.0, &integer(after), &integer(through)];
+    query::list(conn, sql::LIST_NAMING_EVENTS, span, |row| Ok((value(row, 0)?, value(row, 1)?))).await
+}
+
+/// The room is locked: what is redacted in the meantime is not written back.
+async fn forget_names(tx: &Server, room: RoomId, after: u64, through: u64) -> Outcome<u64> {
+    query::execute(tx, rooms::LOCK_ALL, &[&vec![room.0]]).await?;
+    let (mut seqs, mut documents) = (Vec::new(), Vec::new());
+    for (seq, data) in list_naming_events(tx, room, after, through).await? {
+        if let Some(data) = document::without_names(&data)? {
+            seqs.push(seq);
+            documents.push(data);
+        }
+    }
+    query::execute(tx, sql::SET_DOCUMENTS, &[&room.0, &seqs, &documents]).await
 }
 
 async fn erase(

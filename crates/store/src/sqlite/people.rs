@@ -11,6 +11,7 @@ use super::fault::Outcome;
 use super::sql::{jobs, messages, people as sql, rooms};
 use super::{SqliteStore, query, rows, sessions};
 use crate::contract::Result;
+use crate::document;
 use crate::people::{ERASED_NAME, Erasure, LastAdmin, NewErasure, People};
 
 #[async_trait]
@@ -113,6 +114,30 @@ impl People for SqliteStore {
             let key = [user.0.as_bytes(), room.0.as_bytes()];
             query::execute(conn, sql::FORGET_PAST_ROOM, key)?;
             Ok(())
+        })
+        .await
+    }
+
+    async fn forget_names(&self, room: RoomId, after: u64, through: u64) -> Result<u64> {
+        let naming = move |conn: &Connection| {
+            let span = params![room.0.as_bytes(), integer(after), integer(through)];
+            query::list(conn, sql::LIST_NAMING_EVENTS, span, |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+            })
+        };
+        // Mostly there are none, and the writer is for those who write.
+        let weight = self.read(move |conn| Ok(naming(conn)?.len())).await?;
+        if weight == 0 {
+            return Ok(0);
+        }
+        self.write_many(weight, move |conn| {
+            let mut changed = 0;
+            for (seq, data) in naming(conn)? {
+                let Some(data) = document::without_names(&data)? else { continue };
+                let row = params![room.0.as_bytes(), seq, data];
+                changed += query::execute(conn, sql::SET_DOCUMENT, row)? as u64;
+            }
+            Ok(changed)
         })
         .await
     }

@@ -23,6 +23,13 @@ statements! {
     FORGET_TOKENS = "DELETE FROM personal_tokens WHERE user_id = $1";
     LIST_PAST_ROOMS = "SELECT room FROM past_members WHERE user_id = $1 ORDER BY room";
     FORGET_PAST_ROOM = "DELETE FROM past_members WHERE user_id = $1 AND room = $2";
+    /// A quotation mark in a text has a backslash before it, so no text is taken for a name. What was
+    /// redacted has a space after the colon.
+    LIST_NAMING_EVENTS = "SELECT seq, data FROM events WHERE room = $1 AND seq > $2 AND seq <= $3 \
+                          AND data ~ '\"username\": ?\"[^\"]' ORDER BY seq";
+    SET_DOCUMENTS = "UPDATE events e SET data = n.data \
+                     FROM unnest($2::bigint[], $3::text[]) AS n (seq, data) \
+                     WHERE e.room = $1 AND e.seq = n.seq";
     IS_OWNER = "SELECT 1 FROM members WHERE room = $1 AND user_id = $2 AND role = 'owner'";
     /// The person who has been there longest: a moderator first, and one who may log in.
     FIND_SUCCESSOR = "SELECT m.user_id FROM members m JOIN users u ON u.id = m.user_id \

@@ -22,6 +22,10 @@ statements! {
     FORGET_TOKENS = "DELETE FROM personal_tokens WHERE user = ?1";
     LIST_PAST_ROOMS = "SELECT room FROM past_members WHERE user = ?1 ORDER BY room";
     FORGET_PAST_ROOM = "DELETE FROM past_members WHERE user = ?1 AND room = ?2";
+    /// A quotation mark in a text has a backslash before it, so no text is taken for a name.
+    LIST_NAMING_EVENTS = "SELECT seq, data FROM events WHERE room = ?1 AND seq > ?2 AND seq <= ?3 \
+                          AND data GLOB '*\"username\":\"[^\"]*' ORDER BY seq";
+    SET_DOCUMENT = "UPDATE events SET data = ?3 WHERE room = ?1 AND seq = ?2";
     IS_OWNER = "SELECT 1 FROM members WHERE room = ?1 AND user = ?2 AND role = 'owner'";
     /// The person who has been there longest: a moderator first, and one who may log in.
     FIND_SUCCESSOR = "SELECT m.user FROM members m JOIN users u ON u.id = m.user \

@@ -1,0 +1,160 @@
+//! What is left of those who have left for good.
+
+use parlor_protocol::event::Event;
+use parlor_protocol::http::Trigger;
+use parlor_protocol::id::{MessageId, RoomId};
+use parlor_protocol::message::MessageStatus;
+use parlor_protocol::room::Role;
+use parlor_protocol::user::UserRef;
+use uuid::Uuid;
+
+use super::Factory;
+use super::world::{World, complete, start};
+use crate::append::Intent;
+use crate::people::NewErasure;
+use crate::record::ProfileChange;
+
+/// What she was called, first and last, and what she wrote. Nobody else says it.
+const OF_HER: [&str; 6] =
+    ["Countess", "Enchantress", "lovelace", "byron", "of her own", "lovelace@example.org"];
+
+/// A room in whose log someone is named in every way in which a log can name them.
+struct Scene {
+    world: World,
+    room: RoomId,
+    ada: UserRef,
+    own: MessageId,
+}
+
+impl Scene {
+    async fn set(factory: &dyn Factory) -> Self {
+        let world = World::open(factory).await;
+        let bob = world.user("bob").await;
+        let guide = world.bot("guide", Trigger::Mention).await;
+        let ada = world.user("lovelace").await;
+        rename(&world, &ada, None, "Countess").await;
+        let room = world.public(&bob, &[&guide]).await;
+        world.add(room, &ada, Intent::Join { invite: None }).await;
+        world.add(room, &ada, Intent::Leave).await;
+        world.add(room, &bob, Intent::Invite { user: ada.id }).await;
+        world.add(room, &bob, Intent::SetRole { user: ada.id, role: Role::Moderator }).await;
+        let own = world.said(room, &ada, "a first of her own for @lovelace").await;
+        let body = "a second of her own for @lovelace".to_owned();
+        world.add(room, &ada, Intent::Edit { message: own, body }).await;
+        world.add(room, &ada, Intent::Pin { message: own, pin: true }).await;
+        let emoji = "👍".to_owned();
+        world.add(room, &ada, Intent::React { message: own, emoji, add: true }).await;
+        // Said by others, so it stays, but for the mention.
+        let said = world.said(room, &bob, "@guide, greet her").await;
+        reply(&world, room, &guide, "dear @lovelace").await;
+        rename(&world, &ada, Some("byron"), "Enchantress").await;
+        world.add(room, &ada, Intent::TellName).await;
+        let body = "who is that?".to_owned();
+        world.add(room, &bob, Intent::Edit { message: said, body }).await;
+        Self { world, room, ada, own }
+    }
+
+    /// Erases her, as far as that is not the matter of a test.
+    async fn erase(&self) {
+        let username = "deleted-1".to_owned();
+        let at = self.world.now();
+        let erasure = NewErasure { user: self.ada.id, username, redact: true, at };
+        self.world.store().erase_account(erasure).await.unwrap().unwrap();
+        self.world.add(self.room, &self.ada, Intent::Depart).await;
+        let erase = Intent::EraseMessage { message: self.own };
+        self.world.add(self.room, &self.ada, erase).await;
+        // What a bot said of her is the room's, and is removed by those who keep order in it.
+        for message in self.world.messages(self.room).await {
+            if message.body.contains("lovelace") {
+                let actor = message.sender.clone();
+                self.world.add(self.room, &actor, Intent::Redact { message: message.id }).await;
+            }
+        }
+    }
+
+    /// Returns which of her words are still to be found.
+    async fn traces(&self) -> Vec<&'static str> {
+        let remains = self.world.remains().await;
+        let holds = |word: &str| remains.windows(word.len()).any(|at| at == word.as_bytes());
+        OF_HER.into_iter().filter(|word| holds(word)).collect()
+    }
+}
+
+async fn rename(world: &World, user: &UserRef, username: Option<&str>, display_name: &str) {
+    let change = ProfileChange {
+        username: username.map(str::to_owned),
+        display_name: Some(display_name.to_owned()),
+        ..ProfileChange::default()
+    };
+    world.store().update_profile(user.id, change).await.unwrap().unwrap();
+}
+
+async fn reply(world: &World, room: RoomId, bot: &UserRef, body: &str) {
+    let job = world.claim().await.unwrap();
+    let message = MessageId(Uuid::new_v4());
+    world.add(room, bot, start(job.id, job.generation, message)).await;
+    let end = complete(job.id, job.generation, message, MessageStatus::Completed, body);
+    world.add(room, bot, end).await;
+}
+
+fn names_of(events: &[Event], user: &UserRef) -> Vec<String> {
+    let log = serde_json::to_value(events).unwrap();
+    let mut names = Vec::new();
+    collect(&log, &serde_json::to_value(user.id).unwrap(), &mut names);
+    names
+}
+
+fn collect(value: &serde_json::Value, id: &serde_json::Value, names: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            if fields.get("id") == Some(id) {
+                names.push(fields["display_name"].as_str().unwrap().to_owned());
+            }
+            for value in fields.values() {
+                collect(value, id, names);
+            }
+        }
+        serde_json::Value::Array(values) => {
+            for value in values {
+                collect(value, id, names);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Neither her names of the moment nor the former ones are in any column of any table, nor what she
+/// wrote. Whoever reads the log reads the names of today.
+pub async fn nothing_that_is_stored_tells_what_an_erased_user_was_called(factory: &dyn Factory) {
+    let scene = Scene::set(factory).await;
+    let before = names_of(&scene.world.events(scene.room).await, &scene.ada);
+    assert!(before.len() >= 15, "{before:?}");
+    assert!(before.iter().all(|name| name == "Enchantress"), "{before:?}");
+
+    scene.erase().await;
+
+    let after = names_of(&scene.world.events(scene.room).await, &scene.ada);
+    assert!(after.iter().all(|name| name == "Deleted user"), "{after:?}");
+    assert_eq!(scene.traces().await, Vec::<&str>::new());
+}
+
+/// A log that holds names, because it was written before they were left out, loses them part by part,
+/// and nothing else.
+pub async fn names_that_were_stored_once_are_taken_out_of_the_log(factory: &dyn Factory) {
+    let scene = Scene::set(factory).await;
+    let (world, room) = (&scene.world, scene.room);
+    world.write_names(&world.events(room).await).await;
+    scene.erase().await;
+    let before = world.events(room).await;
+    let head = world.seq(room).await;
+    let forget = async |after, through| {
+        world.store().forget_names(room, after, through).await.unwrap()
+    };
+
+    let (first, rest) = (forget(0, 5).await, forget(5, head).await);
+
+    assert!(first > 0 && rest > 0, "{first} and {rest}");
+    assert_eq!(forget(0, head).await, 0, "nothing is left to do");
+    assert_eq!(world.events(room).await, before);
+    assert_eq!(scene.traces().await, Vec::<&str>::new());
+}
