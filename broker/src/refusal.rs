@@ -230,7 +230,7 @@ impl From<AppendRefused> for Refusal {
 
 impl From<LastAdmin> for Refusal {
     fn from(_: LastAdmin) -> Self {
-        let detail = "The last administrator cannot leave: make someone else administrator first.";
+        let detail = "The last administrator stays: make someone else administrator first.";
         Self::new(Code::Conflict, detail)
     }
 }

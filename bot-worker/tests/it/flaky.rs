@@ -14,6 +14,7 @@ use parlor_protocol::room::RoomKind;
 use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::ServerRole;
 use parlor_store::contract::Result;
+use parlor_store::people::LastAdmin;
 use parlor_store::record::{
     Account, BotRecord, CancelOutcome, Checkpoint, ClaimedJob, CreatedRoom, Credentials,
     InviteRecord, Lease, MemberRecord, NewInvite, NewRoom, NewSession, NewUser, ProfileChange,
@@ -291,7 +292,7 @@ unused! { Users:
     fn set_password_hash(UserId, String) -> Result<()>;
     fn update_profile(UserId, ProfileChange) -> Result<Conflicting<Option<Account>>>;
     fn set_user_access(UserId, Option<bool>, Option<ServerRole>, Timestamp)
-        -> Result<Option<Account>>;
+        -> Result<std::result::Result<Option<Account>, LastAdmin>>;
     fn list_users(Option<&str>, u32) -> Result<Vec<Account>>;
     fn touch_last_seen(UserId, Timestamp) -> Result<()>;
 }

@@ -38,7 +38,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::patch("/v1/admin/users/{username}", "admin_patch_user", patch_user)
             .scope(Scope::Admin)
             .about("Administration", "Deactivate or reactivate a user, or give them a role")
-            .details("Deactivating ends all logins of the user and cuts their connections.")
+            .details(
+                "Deactivating ends all logins of the user and cuts their connections. The last \
+                 administrator who can log in stays one.",
+            )
             .access(Access::Admin)
             .body::<PatchUserRequest>()
             .answers::<AdminUser>(200, "The changed user.")
@@ -123,7 +126,7 @@ async fn patch_user(
     let user = find_user(&node, &caller, &username).await?.user.id;
     let demotes = request.role.is_some_and(|role| role != ServerRole::Admin);
     if user == caller.user.id && (request.active == Some(false) || demotes) {
-        // So there is always at least one: whoever asks.
+        // Nobody does that by accident. That one is always left is seen to by the store.
         let detail = "Administrators cannot take their own rights away; another one can.";
         return Err(Refusal::new(Code::Conflict, detail));
     }
@@ -133,7 +136,7 @@ async fn patch_user(
     } else {
         Vec::new()
     };
-    let changed = node.store.set_user_access(user, request.active, request.role, now).await?;
+    let changed = node.store.set_user_access(user, request.active, request.role, now).await??;
     let account = changed.ok_or_else(|| Refusal::not_found("user"))?;
     for session in ended {
         node.end_session(session);

@@ -201,6 +201,8 @@ macro_rules! store_conformance {
             $crate::store_conformance!(@tests $factory, people {
                 password_changes_once_and_ends_the_other_logins,
                 last_administrator_stays_however_many_leave_at_once,
+                administrators_who_take_each_others_rights_leave_one,
+                who_cannot_log_in_is_no_administrator_to_rely_on,
                 erased_account_is_nobody_and_its_name_is_free,
                 departing_owner_leaves_the_room_to_who_was_there_longest,
                 messages_of_an_erased_user_are_found_and_lose_their_texts,

@@ -32,7 +32,7 @@ use uuid::Uuid;
 use crate::append::{Append, AppendRefused, Appended, QueuedJob};
 use crate::error::StoreError;
 use crate::moderation::Moderation;
-use crate::people::People;
+use crate::people::{LastAdmin, People};
 use crate::record::{
     Account, BotRecord, CancelOutcome, Checkpoint, ClaimedJob, CreatedRoom, Credentials,
     InviteRecord, Lease, MemberRecord, NewInvite, NewRoom, NewSession, NewUser, ProfileChange,
@@ -138,14 +138,15 @@ pub trait Users {
     ) -> Result<std::result::Result<Option<Account>, UserConflict>>;
 
     /// Allows or forbids logging in, and sets the role; `None` when there is no such user. Ends all
-    /// logins of a user that is no longer active.
+    /// logins of a user that is no longer active. The last administrator stays, however many lose
+    /// their rights at once.
     async fn set_user_access(
         &self,
         user: UserId,
         active: Option<bool>,
         role: Option<ServerRole>,
         at: Timestamp,
-    ) -> Result<Option<Account>>;
+    ) -> Result<std::result::Result<Option<Account>, LastAdmin>>;
 
     /// Lists accounts by user name, after `after`.
     async fn list_users(&self, after: Option<&str>, limit: u32) -> Result<Vec<Account>>;

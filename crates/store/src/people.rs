@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use parlor_protocol::id::{MessageId, RoomId, SessionId, UserId};
 use parlor_protocol::message::Message;
 use parlor_protocol::time::Timestamp;
+use parlor_protocol::user::ServerRole;
 
 use crate::contract::Result;
 
@@ -82,10 +83,15 @@ pub trait People {
     ) -> Result<Vec<(MessageId, String)>>;
 }
 
-/// The only active administrator stays.
+/// The only administrator who can log in stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the last administrator cannot leave")]
 pub struct LastAdmin;
+
+/// Tells whether a change makes of an administrator none.
+pub(crate) fn takes_rights(active: Option<bool>, role: Option<ServerRole>) -> bool {
+    active == Some(false) || role.is_some_and(|role| role != ServerRole::Admin)
+}
 
 /// An account to be erased.
 #[derive(Debug, Clone)]

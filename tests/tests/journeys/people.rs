@@ -46,6 +46,7 @@ in_both_places! {
     erasure_goes_on_where_it_was_killed,
     download_has_everything_of_oneself_and_nothing_else,
     last_administrator_and_last_owner_stay,
+    administrators_who_demote_each_other_leave_one,
     new_password_ends_the_other_logins,
     new_name_is_told_and_the_old_one_is_held,
     private_text_about_oneself_is_for_oneself,
@@ -167,6 +168,30 @@ async fn last_administrator_and_last_owner_stay(place: Place) {
     ada.http.put_member("club", "bob", &role(Role::Owner)).await.unwrap();
     ada.http.delete_member("club", "ada").await.unwrap();
     admin.http.deactivate_me(&leave).await.expect("bob is administrator now");
+}
+
+async fn administrators_who_demote_each_other_leave_one(place: Place) {
+    let _shared = MACHINE.read().await;
+    let stage = place.start().await;
+    let (admin, ada) = (stage.admin().await, stage.register("ada").await);
+    let change = |role| PatchUserRequest { active: None, role: Some(role) };
+    admin.http.patch_user("ada", &change(ServerRole::Admin)).await.unwrap();
+    for _ in 0..6 {
+        let demote = change(ServerRole::User);
+        let (by_admin, by_ada) = tokio::join!(
+            admin.http.patch_user("ada", &demote),
+            ada.http.patch_user(&admin.name, &demote),
+        );
+
+        let (stays, goes, refused) = match (by_admin, by_ada) {
+            (Ok(_), Err(refused)) => (&admin, &ada, refused),
+            (Err(refused), Ok(_)) => (&ada, &admin, refused),
+            other => panic!("one of them is to be left: {other:?}"),
+        };
+        // Whoever came too late was no administrator any more, or would have been the last to go.
+        assert!(matches!(refused.code(), Some(Code::Forbidden | Code::Conflict)), "{refused:?}");
+        stays.http.patch_user(&goes.name, &change(ServerRole::Admin)).await.unwrap();
+    }
 }
 
 async fn new_password_ends_the_other_logins(place: Place) {

@@ -146,7 +146,7 @@ pub async fn bot_that_is_switched_off_ends_what_it_owes(factory: &dyn Factory) {
     let running = world.claim().await.unwrap();
 
     let off = world.store().set_user_access(guide.id, Some(false), None, world.now());
-    off.await.unwrap().unwrap();
+    off.await.unwrap().unwrap().unwrap();
 
     assert!(world.say(room, &ada, "three").await.1.is_empty());
     let held = world.store().renew_lease(running.id, 1, LEASE).await.unwrap();

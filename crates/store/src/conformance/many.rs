@@ -21,7 +21,7 @@ pub async fn accounts_are_found_as_one_by_one(factory: &dyn Factory) {
     let world = World::open(factory).await;
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let store = world.store();
-    store.set_user_access(bob.id, Some(false), None, world.now()).await.unwrap();
+    store.set_user_access(bob.id, Some(false), None, world.now()).await.unwrap().unwrap();
 
     let asked = [bob.id, nobody(), ada.id, bob.id];
     let found = store.find_users(&asked).await.unwrap();

@@ -2,15 +2,17 @@
 
 use parlor_protocol::event::{EventBody, LeaveReason};
 use parlor_protocol::http::Scope;
-use parlor_protocol::id::{SessionId, TokenId};
+use parlor_protocol::id::{SessionId, TokenId, UserId};
 use parlor_protocol::room::{Role, RoomKind};
+use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::{ServerRole, UserRef};
 
 use super::Factory;
 use super::world::World;
 use crate::append::{AppendRefused, Appended, Intent};
 use crate::people::{FORMER_NAMES_MAX, LastAdmin, NewErasure};
-use crate::record::{Account, NewToken, ProfileChange, UserConflict};
+use crate::contract::Store;
+use crate::record::{Account, NewToken, NewUser, ProfileChange, UserConflict};
 
 async fn login(world: &World, user: &UserRef, token: u8) -> SessionId {
     let session = world.new_session(user, token);
@@ -51,7 +53,7 @@ pub async fn last_administrator_stays_however_many_leave_at_once(factory: &dyn F
         let user = world.user(name).await;
         let access =
             world.store().set_user_access(user.id, None, Some(ServerRole::Admin), world.now());
-        access.await.unwrap().unwrap();
+        access.await.unwrap().unwrap().unwrap();
         admins.push(user);
     }
     let mut tasks = tokio::task::JoinSet::new();
@@ -63,6 +65,66 @@ pub async fn last_administrator_stays_however_many_leave_at_once(factory: &dyn F
 
     assert_eq!(left.iter().filter(|left| **left == Err(LastAdmin)).count(), 1, "{left:?}");
     assert!(world.store().has_admin().await.unwrap());
+}
+
+async fn admin(world: &World, name: &str) -> UserId {
+    let user = NewUser { role: ServerRole::Admin, ..world.new_user(name) };
+    world.store().create_user(user).await.unwrap().unwrap().user.id
+}
+
+/// Takes an administrator's rights in one of the ways that there are.
+async fn take_rights(
+    store: &dyn Store,
+    way: usize,
+    user: UserId,
+    at: Timestamp,
+) -> Result<(), LastAdmin> {
+    match way % 4 {
+        0 => store.set_user_access(user, None, Some(ServerRole::User), at).await.unwrap().map(drop),
+        1 => store.set_user_access(user, Some(false), None, at).await.unwrap().map(drop),
+        2 => store.close_account(user, at).await.unwrap().map(drop),
+        _ => {
+            let username = format!("deleted-{}", user.0.simple());
+            let erasure = NewErasure { user, username, redact: false, at };
+            store.erase_account(erasure).await.unwrap().map(drop)
+        }
+    }
+}
+
+/// Whichever ways two choose at the same moment, one of them is refused, and that one is left.
+pub async fn administrators_who_take_each_others_rights_leave_one(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let mut last = admin(&world, "first").await;
+    for round in 0..32 {
+        let other = admin(&world, &format!("admin-{round}")).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for (user, way) in [(last, round), (other, round / 4)] {
+            let (store, at) = (world.shared(), world.now());
+            tasks.spawn(async move { (user, take_rights(&*store, way, user, at).await) });
+        }
+        let (stay, go): (Vec<_>, Vec<_>) =
+            tasks.join_all().await.into_iter().partition(|(_, taken)| *taken == Err(LastAdmin));
+
+        assert_eq!((stay.len(), go.len()), (1, 1), "round {round}: {stay:?}, {go:?}");
+        last = stay[0].0;
+        let account = world.store().find_user(last).await.unwrap().unwrap();
+        assert!(account.active && account.user.role == ServerRole::Admin, "{account:?}");
+    }
+}
+
+/// A program, or someone of an imported file, has no password: with them alone nobody could get in.
+pub async fn who_cannot_log_in_is_no_administrator_to_rely_on(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let ada = admin(&world, "ada").await;
+    let imported =
+        NewUser { role: ServerRole::Admin, password_hash: None, ..world.new_user("imported") };
+    world.store().create_user(imported).await.unwrap().unwrap();
+    for way in 0..4 {
+        let taken = take_rights(world.store(), way, ada, world.now()).await;
+        assert_eq!(taken, Err(LastAdmin), "{way}");
+    }
+    admin(&world, "bob").await;
+    take_rights(world.store(), 0, ada, world.now()).await.expect("bob is there");
 }
 
 /// Nothing of the profile is left; logins end; the account stays closed; its name is free.
@@ -82,7 +144,7 @@ pub async fn erased_account_is_nobody_and_its_name_is_free(factory: &dyn Factory
     assert!(store.find_session(session).await.unwrap().unwrap().revoked_at.is_some());
     assert!(store.find_credentials("ada@example.org").await.unwrap().is_none());
     let back = store.set_user_access(ada.id, Some(true), None, world.now()).await.unwrap();
-    assert!(back.is_none(), "nobody brings it back: {back:?}");
+    assert_eq!(back, Ok(None), "nobody brings it back");
     world.user("ada").await;
     let left = store.list_erasures().await.unwrap();
     assert_eq!((left.len(), left[0].user, left[0].redact), (1, ada.id, false));
@@ -233,7 +295,8 @@ pub async fn account_that_is_deactivated_cannot_look_after_a_room(factory: &dyn 
     assert_eq!(made, Err(AppendRefused::NotAnOwner));
     assert_eq!(left, Err(AppendRefused::LastOwner), "the other owner is deactivated");
     world.add(room, &ada, give(Role::Moderator)).await;
-    store.set_user_access(carol.id, Some(true), None, world.now()).await.unwrap().unwrap();
+    let back = store.set_user_access(carol.id, Some(true), None, world.now()).await;
+    back.unwrap().unwrap().unwrap();
     world.add(room, &ada, Intent::Leave).await;
 }
 

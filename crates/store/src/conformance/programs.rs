@@ -364,7 +364,7 @@ pub async fn programs_work_while_their_maker_keeps_order(factory: &dyn Factory) 
     assert_eq!(work().await, [true; 3]);
     store.close_account(bob.id, world.now()).await.unwrap().unwrap();
     assert_eq!(work().await, [false; 3], "deactivated");
-    store.set_user_access(bob.id, Some(true), None, world.now()).await.unwrap().unwrap();
+    store.set_user_access(bob.id, Some(true), None, world.now()).await.unwrap().unwrap().unwrap();
     assert_eq!(work().await, [true; 3]);
     world.add(room, &ada, Intent::Ban { user: bob.id, until: None }).await;
     assert_eq!(work().await, [false; 3], "banned");

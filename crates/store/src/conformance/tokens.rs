@@ -100,10 +100,10 @@ pub async fn tokens_end_with_all_logins(factory: &dyn Factory) {
     assert_eq!(ended, [SessionId(one.id.0)]);
 
     store.create_token(new_token(&world, &ada, 2)).await.unwrap().unwrap();
-    store.set_user_access(ada.id, Some(false), None, world.now()).await.unwrap().unwrap();
+    store.set_user_access(ada.id, Some(false), None, world.now()).await.unwrap().unwrap().unwrap();
     let refused = store.create_token(new_token(&world, &ada, 3)).await.unwrap();
     assert_eq!(refused, Err(TokenConflict::NoSuchUser));
-    store.set_user_access(ada.id, Some(true), None, world.now()).await.unwrap().unwrap();
+    store.set_user_access(ada.id, Some(true), None, world.now()).await.unwrap().unwrap().unwrap();
     assert!(find(store, 2).await.is_none());
 }
 

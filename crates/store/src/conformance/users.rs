@@ -142,6 +142,7 @@ pub async fn inactive_user_has_no_login_and_no_room(factory: &dyn Factory) {
 
     let at = world.now();
     let changed = store.set_user_access(bob.id, Some(false), None, at).await.unwrap().unwrap();
+    let changed = changed.unwrap();
 
     assert!(!changed.active);
     let ended = store.find_session(session.id).await.unwrap().unwrap();
@@ -149,11 +150,11 @@ pub async fn inactive_user_has_no_login_and_no_room(factory: &dyn Factory) {
     let wish = crate::append::Intent::Publish(super::world::text("hi"));
     assert!(world.append(room, &bob, wish).await.is_err());
     let again = store.set_user_access(bob.id, Some(true), Some(ServerRole::Admin), world.now());
-    let again = again.await.unwrap().unwrap();
+    let again = again.await.unwrap().unwrap().unwrap();
     assert!(again.active && again.user.role == ServerRole::Admin);
     assert!(store.has_admin().await.unwrap());
     let nobody = world.new_user("nobody").id;
-    assert!(store.set_user_access(nobody, None, None, at).await.unwrap().is_none());
+    assert!(store.set_user_access(nobody, None, None, at).await.unwrap().unwrap().is_none());
 }
 
 /// Pages follow each other by name.

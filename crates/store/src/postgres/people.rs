@@ -220,8 +220,9 @@ async fn erase(
     cut_off(tx, *user, *at).await.map(Ok)
 }
 
-/// Of two administrators who leave at once, one waits for the other.
-async fn is_last_admin(tx: &Server, user: UserId) -> Outcome<bool> {
+/// Tells whether nobody else who can log in is administrator. Of two who lose their rights at once, one
+/// waits for the other.
+pub(super) async fn is_last_admin(tx: &Server, user: UserId) -> Outcome<bool> {
     query::execute(tx, users::LOCK_FIRST_ADMIN, &[]).await?;
     let account = query::find(tx, users::FIND, &[&user.0], rows::account).await?;
     let is_admin =

@@ -7,13 +7,14 @@ use parlor_protocol::user::{ServerRole, Visibility};
 
 use super::codec::{Word as _, id, small, sought, value};
 use super::fault::{Fault, Outcome};
+use super::people::is_last_admin;
 use super::pools::Server;
 use super::query::Params;
 use super::sql::{sessions, users as sql};
 use super::transaction::{committing, reading, writing};
 use super::{PostgresStore, commit_log, query, rows};
 use crate::contract::{Result, Users};
-use crate::people::{FORMER_NAME_HELD, FORMER_NAMES_MAX};
+use crate::people::{FORMER_NAME_HELD, FORMER_NAMES_MAX, LastAdmin, takes_rights};
 use crate::record::{Account, Credentials, NewUser, ProfileChange, UserConflict};
 
 #[async_trait]
@@ -76,7 +77,7 @@ impl Users for PostgresStore {
         active: Option<bool>,
         role: Option<ServerRole>,
         at: Timestamp,
-    ) -> Result<Option<Account>> {
+    ) -> Result<std::result::Result<Option<Account>, LastAdmin>> {
         writing!(self, |tx| set_access(tx, user, active, role, at).await)
     }
 
@@ -196,10 +197,13 @@ async fn set_access(
     active: Option<bool>,
     role: Option<ServerRole>,
     at: Timestamp,
-) -> Outcome<Option<Account>> {
+) -> Outcome<std::result::Result<Option<Account>, LastAdmin>> {
+    if takes_rights(active, role) && is_last_admin(tx, user).await? {
+        return Ok(Err(LastAdmin));
+    }
     let role = role.map(ServerRole::word);
     if query::execute(tx, sql::SET_ACCESS, &[&user.0, &active, &role]).await? == 0 {
-        return Ok(None);
+        return Ok(Ok(None));
     }
     if active == Some(false) {
         let params: Params<'_> = &[&user.0, &at.as_millis(), &None::<uuid::Uuid>];
@@ -209,5 +213,5 @@ async fn set_access(
         query::execute(tx, sql::REQUEST_CANCEL_EVERYWHERE, &[&user.0]).await?;
         commit_log::tell_of_user(tx, user, ended).await?;
     }
-    find(tx, user).await
+    find(tx, user).await.map(Ok)
 }

@@ -190,7 +190,8 @@ impl People for SqliteStore {
     }
 }
 
-fn is_last_admin(conn: &Connection, user: UserId) -> Outcome<bool> {
+/// Tells whether nobody else who can log in is administrator.
+pub(super) fn is_last_admin(conn: &Connection, user: UserId) -> Outcome<bool> {
     let account = query::find(conn, super::sql::users::FIND, [user.0.as_bytes()], rows::account)?;
     let is_admin = account.is_some_and(|account| {
         account.active && account.user.role == parlor_protocol::user::ServerRole::Admin

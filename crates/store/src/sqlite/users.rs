@@ -9,10 +9,11 @@ use rusqlite::{Connection, params};
 use super::SqliteStore;
 use super::codec::Word as _;
 use super::fault::{Fault, Outcome};
+use super::people::is_last_admin;
 use super::sql::{jobs, users as sql};
 use super::{query, rows, sessions};
 use crate::contract::{Result, Users};
-use crate::people::{FORMER_NAME_HELD, FORMER_NAMES_MAX};
+use crate::people::{FORMER_NAME_HELD, FORMER_NAMES_MAX, LastAdmin, takes_rights};
 use crate::record::{Account, Credentials, NewUser, ProfileChange, UserConflict};
 
 #[async_trait]
@@ -102,19 +103,22 @@ impl Users for SqliteStore {
         active: Option<bool>,
         role: Option<ServerRole>,
         at: Timestamp,
-    ) -> Result<Option<Account>> {
+    ) -> Result<std::result::Result<Option<Account>, LastAdmin>> {
         self.write(move |conn| {
+            if takes_rights(active, role) && is_last_admin(conn, user)? {
+                return Ok(Err(LastAdmin));
+            }
             let role = role.map(ServerRole::word);
             let params = params![user.0.as_bytes(), active, role];
             if query::execute(conn, sql::SET_ACCESS, params)? == 0 {
-                return Ok(None);
+                return Ok(Ok(None));
             }
             if active == Some(false) {
                 sessions::revoke_all(conn, user, None, at)?;
                 // A bot that is switched off stops what it does.
                 query::execute(conn, jobs::REQUEST_CANCEL_EVERYWHERE, [user.0.as_bytes()])?;
             }
-            find(conn, user)
+            Ok(Ok(find(conn, user)?))
         })
         .await
     }

@@ -329,6 +329,7 @@ impl Twins {
                 both!(self, |store| store
                     .set_user_access(user, Some(active), None, at)
                     .await
+                    .unwrap()
                     .unwrap());
             }
             Step::Trigger { bot, trigger } => {

@@ -130,11 +130,11 @@ async fn user_who_is_switched_off_is_told_with_all_logins() {
     let ada = nodes.user("ada").await;
     let session = nodes.session(ada, 1, 2).await;
 
-    nodes.one.set_user_access(ada, Some(false), None, at()).await.unwrap().unwrap();
+    nodes.one.set_user_access(ada, Some(false), None, at()).await.unwrap().unwrap().unwrap();
 
     let told = nodes.told().await;
     assert_eq!(told, [Commit { users: vec![ada], ..sessions(&[session]) }]);
-    nodes.one.set_user_access(ada, Some(true), None, at()).await.unwrap().unwrap();
+    nodes.one.set_user_access(ada, Some(true), None, at()).await.unwrap().unwrap().unwrap();
     assert_eq!(nodes.told().await, []);
 }
 

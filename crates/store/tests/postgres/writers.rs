@@ -583,9 +583,9 @@ async fn node_notices_what_another_node_did_with_the_bots_of_a_room() {
     let always = BotRecord { trigger: Trigger::Always, ..bot };
     there.update_bot(always).await.unwrap().unwrap();
     assert_eq!(called("hello").await, ["guide"]);
-    there.set_user_access(guide.id, Some(false), None, at()).await.unwrap().unwrap();
+    there.set_user_access(guide.id, Some(false), None, at()).await.unwrap().unwrap().unwrap();
     assert!(called("hello").await.is_empty(), "it is switched off");
-    there.set_user_access(guide.id, Some(true), None, at()).await.unwrap().unwrap();
+    there.set_user_access(guide.id, Some(true), None, at()).await.unwrap().unwrap().unwrap();
     assert_eq!(called("hello").await, ["guide"]);
     elsewhere(Intent::Kick { user: guide.id }).await;
     assert!(called("hello @guide").await.is_empty());

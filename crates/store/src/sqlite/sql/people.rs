@@ -1,7 +1,9 @@
 //! What people do with their own accounts.
 
 statements! {
-    HAS_OTHER_ADMIN = "SELECT 1 FROM users WHERE role = 'admin' AND active = 1 AND id <> ?1";
+    /// One who can log in: programs and imported people have no password.
+    HAS_OTHER_ADMIN = "SELECT 1 FROM users WHERE role = 'admin' AND active = 1 \
+                       AND password_hash IS NOT NULL AND id <> ?1";
     CHANGE_PASSWORD = "UPDATE users SET password_hash = ?3 \
                        WHERE id = ?1 AND password_hash = ?2";
     CLOSE = "UPDATE users SET active = 0 WHERE id = ?1";
