@@ -43,8 +43,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .details(
                 "Name, profile, address, password, logins and memberships go; messages are by \
                  \"Deleted user\", and with `messages: redact` their texts are removed in every \
-                 room. A room whose only owner this is goes to the moderator or member who has been \
-                 there longest, or is deleted when no other person is in it.",
+                 room. A room whose only owner this is goes to the moderator or member who can log in \
+                 and has been there longest, or else to someone who is deactivated, or is deleted \
+                 when no other person is in it but those of an imported file.",
             )
             .body::<EraseRequest>()
             .answers_nothing("The account is erased, and everything of it in rooms is done.")

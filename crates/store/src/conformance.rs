@@ -205,6 +205,7 @@ macro_rules! store_conformance {
                 who_cannot_log_in_is_no_administrator_to_rely_on,
                 erased_account_is_nobody_and_its_name_is_free,
                 departing_owner_leaves_the_room_to_who_was_there_longest,
+                room_is_left_to_someone_who_can_log_in,
                 messages_of_an_erased_user_are_found_and_lose_their_texts,
                 former_names_are_held_for_their_owner_and_bounded,
                 room_is_told_of_a_new_name,

@@ -183,6 +183,38 @@ pub async fn departing_owner_leaves_the_room_to_who_was_there_longest(factory: &
     assert_eq!(store.find_head(own).await.unwrap(), None);
 }
 
+/// Nobody can ever log in as someone of an imported file, and someone who is deactivated cannot do so
+/// now, however long they have been there.
+pub async fn room_is_left_to_someone_who_can_log_in(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let ada = world.user("ada").await;
+    let imported = NewUser { password_hash: None, ..world.new_user("imported") };
+    let imported = store.create_user(imported).await.unwrap().unwrap().user.to_ref();
+    let (away, carol) = (world.user("away").await, world.user("carol").await);
+    let with_all = world.public(&ada, &[&imported, &away]).await;
+    for user in [&imported, &away] {
+        let role = Intent::SetRole { user: user.id, role: Role::Moderator };
+        world.add(with_all, &ada, role).await;
+    }
+    world.add(with_all, &carol, Intent::Join { invite: None }).await;
+    let with_one = world.public(&ada, &[&imported, &away]).await;
+    let with_none = world.public(&ada, &[&imported]).await;
+    store.close_account(away.id, world.now()).await.unwrap().unwrap();
+    erase(&world, &ada, "deleted-1", false).await;
+
+    for room in [with_all, with_one] {
+        world.add(room, &ada, Intent::Depart).await;
+    }
+    let alone = world.append(with_none, &ada, Intent::Depart).await;
+
+    assert_eq!(world.role(with_all, &carol).await, Some(Role::Owner));
+    assert_eq!(world.role(with_one, &away).await, Some(Role::Owner));
+    assert_eq!(world.role(with_one, &imported).await, Some(Role::Member));
+    assert_eq!(alone, Err(AppendRefused::Deserted));
+    assert!(store.delete_deserted_room(with_none, ada.id).await.unwrap());
+}
+
 /// Their messages are found also in rooms that they had left, and lose their texts everywhere.
 pub async fn messages_of_an_erased_user_are_found_and_lose_their_texts(factory: &dyn Factory) {
     let world = World::open(factory).await;

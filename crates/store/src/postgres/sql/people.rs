@@ -33,10 +33,11 @@ statements! {
                      FROM unnest($2::bigint[], $3::text[]) AS n (seq, data) \
                      WHERE e.room = $1 AND e.seq = n.seq";
     IS_OWNER = "SELECT 1 FROM members WHERE room = $1 AND user_id = $2 AND role = 'owner'";
-    /// The person who has been there longest: a moderator first, and one who may log in.
+    /// The person who has been there longest: a moderator first. One who is deactivated only when there
+    /// is nobody else, for an administrator can let them in again; one of an imported file never.
     FIND_SUCCESSOR = "SELECT m.user_id FROM members m JOIN users u ON u.id = m.user_id \
                       WHERE m.room = $1 AND m.user_id <> $2 AND u.kind = 'user' \
-                      AND u.erased_at IS NULL \
+                      AND u.erased_at IS NULL AND u.password_hash IS NOT NULL \
                       ORDER BY u.active DESC, (m.role = 'owner') DESC, (m.role = 'moderator') DESC, \
                       m.joined_at, m.user_id LIMIT 1";
     LIST_OWN_REACTIONS = "SELECT m.id, r.emoji FROM reactions r \
