@@ -15,7 +15,7 @@ use parlor_store::{Append, Intent};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::node::Node;
-use crate::refusal::Outcome;
+use crate::refusal::{Outcome, Refusal};
 
 /// How often what is left over is looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -46,33 +46,69 @@ pub(crate) async fn run(node: Arc<Node>) {
     }
 }
 
-/// Does what is left of an erasure.
+/// Does what is left of an erasure. A room in which that fails holds up no other one: the rest is done,
+/// and then the first failure is returned.
 ///
 /// # Cancel safety
 ///
 /// Cancel safe: what was not done is done later.
 pub(crate) async fn advance(node: &Node, erasure: Erasure) -> Outcome<()> {
     let Erasure { user, redact, at } = erasure;
+    let mut failures = Failures::default();
     for room in node.store.list_room_ids_of(user).await? {
-        depart(node, room, user).await?;
+        failures.note(node, depart(node, room, user).await).await?;
     }
     for room in node.store.list_past_rooms(user).await? {
-        if redact {
-            erase_messages(node, room, user).await?;
-        }
-        forget_names(node, room).await?;
-        node.store.forget_past_room(user, room).await?;
+        failures.note(node, clear_room(node, room, user, redact).await).await?;
     }
-    // After the messages, whose events name their files.
+    // After all messages, whose events name their files.
+    let attached = redact && failures.first.is_none();
     loop {
-        let removed = node.store.remove_files_of_user(user, redact, AT_ONCE_FILES).await?;
+        let removed = node.store.remove_files_of_user(user, attached, AT_ONCE_FILES).await?;
         if removed < u64::from(AT_ONCE_FILES) {
             break;
         }
     }
+    failures.into_outcome()?;
     if node.now().as_millis() - at.as_millis() > LINGER_MS {
         node.store.finish_erasure(user).await?;
     }
+    Ok(())
+}
+
+/// Rooms in which something could not be done.
+#[derive(Debug, Default)]
+struct Failures {
+    rooms: usize,
+    first: Option<Refusal>,
+}
+
+impl Failures {
+    /// Remembers a failure, unless it is that of the whole store: then nothing else would go better.
+    async fn note(&mut self, node: &Node, outcome: Outcome<()>) -> Outcome<()> {
+        let Err(refusal) = outcome else { return Ok(()) };
+        node.metrics.erasure_failures.inc();
+        self.rooms += 1;
+        self.first.get_or_insert(refusal);
+        node.store.list_erasures().await?;
+        Ok(())
+    }
+
+    fn into_outcome(self) -> Outcome<()> {
+        let Some(refusal) = self.first else { return Ok(()) };
+        let rooms = self.rooms;
+        tracing::warn!(rooms, %refusal, "an erasure could not be done in some rooms, and goes on later");
+        Err(refusal)
+    }
+}
+
+/// Does in a room what is left after its member has gone.
+async fn clear_room(node: &Node, room: RoomId, user: UserId, redact: bool) -> Outcome<()> {
+    if redact {
+        erase_messages(node, room, user).await?;
+    }
+    forget_names(node, room).await?;
+    node.store.forget_past_room(user, room).await?;
     Ok(())
 }
 

@@ -38,6 +38,8 @@ pub struct Metrics {
     pub auth: AuthMetrics,
     /// Files.
     pub files: FileMetrics,
+    /// Rooms in which what an erased account has left could not be removed yet.
+    pub erasure_failures: IntCounter,
     /// Incoming and outgoing webhooks.
     pub programs: ProgramMetrics,
 }
@@ -205,6 +207,10 @@ impl Metrics {
                 )?,
             },
             files: FileMetrics::new(&register)?,
+            erasure_failures: register.counter(
+                "parlor_erasure_failures_total",
+                "Rooms in which what an erased account has left could not be removed yet.",
+            )?,
             registry,
         })
     }

@@ -1,6 +1,7 @@
 //! What is left of those who leave for good, and what they take with them.
 
 use parlor_client::SearchQuery;
+use parlor_testkit::process::Parlor;
 use tokio::task::JoinSet;
 
 use super::*;
@@ -91,12 +92,42 @@ pub(super) async fn erased_author_is_nobody_and_the_messages_stay(place: Place) 
             .await;
         }
     }
+    let stored = stored(&stage).await;
+    for name in ["Countess", "Lovelace"] {
+        assert!(!stored.contains(name), "{name} is in the database");
+    }
+    assert!(stored.contains("words that stay"), "it was looked at");
     drop(watch);
     let mine = bob.http.room("club").await.unwrap();
     assert_eq!(mine.role, Some(Role::Owner), "who was there longest looks after the room");
     stage.register("augusta").await;
     admin.http.erase_user("eve", &keep()).await.unwrap();
     assert_code(stage.http().log_in("eve", PASSWORD).await, Code::Unauthenticated);
+}
+
+/// Returns all that a backup of the database made now has.
+async fn stored(stage: &Stage) -> String {
+    let bytes = match stage {
+        Stage::Alone(server) => {
+            let home = tempfile::tempdir().unwrap();
+            let folder = home.path().join("backup");
+            let arguments = ["backup", folder.to_str().unwrap(), "--data-dir"];
+            let data_dir = server.data_dir();
+            let arguments = [&arguments[..], &[data_dir.to_str().unwrap()]].concat();
+            let done = Parlor::builder().arguments(&arguments).run().await;
+            assert_eq!(done.code(), 0, "{done:?}");
+            std::fs::read(folder.join("parlor.db")).unwrap()
+        }
+        Stage::Cluster(cluster, _) => {
+            let tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'";
+            let tables = cluster.postgres.query(tables);
+            let rows = tables
+                .lines()
+                .map(|table| cluster.postgres.query(&format!("SELECT t::text FROM \"{table}\" t")));
+            rows.collect::<String>().into_bytes()
+        }
+    };
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn keep() -> EraseUserRequest {
@@ -179,6 +210,50 @@ pub(super) async fn erasure_goes_on_where_it_was_killed(place: Place) {
         let log = replayed(&bob, room, 0).await;
         assert!(!log.contains("canary"));
     }
+}
+
+/// What goes wrong in one room is tried again and holds up no other one. It is planted in the database,
+/// so there is no such test with one server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn room_that_fails_holds_up_no_other_one_of_an_erasure() {
+    let _shared = MACHINE.read().await;
+    let stage = Place::Cluster.start().await;
+    let Stage::Cluster(cluster, _) = &stage else { panic!("it is a cluster") };
+    let (bob, eve) = (stage.register("bob").await, stage.register("eve").await);
+    let mut rooms = vec!["one", "two", "three", "four"];
+    private_rooms(&bob, &eve, &rooms).await;
+    let mut ids = std::collections::HashMap::new();
+    for room in &rooms {
+        eve.say(room, "canary").await;
+        ids.insert(*room, bob.http.room(room).await.unwrap().id.0);
+    }
+    // In this order they are gone through.
+    rooms.sort_by_key(|room| ids[room]);
+    let (broken, others) = rooms.split_first().unwrap();
+    cluster.postgres.query(&format!(
+        "CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql AS $$ \
+         BEGIN RAISE EXCEPTION 'planted'; END $$; \
+         CREATE TRIGGER planted BEFORE INSERT ON events FOR EACH ROW \
+         WHEN (NEW.room = '{}') EXECUTE FUNCTION planted()",
+        ids[broken]
+    ));
+    let left = async |room: &str| {
+        let said = bob.history(room).await;
+        let members = bob.http.members(room, None).await.unwrap().items.len();
+        (said.iter().filter(|message| !message.body.is_empty()).count(), members)
+    };
+
+    eve.http.delete_me(&erase(ErasedMessages::Redact)).await.unwrap();
+
+    for room in others {
+        until("nothing is left elsewhere", PATIENCE, || async { left(room).await == (0, 1) }).await;
+    }
+    assert_eq!(left(broken).await, (1, 2));
+    let metrics = stage.metrics().await;
+    let counted = metrics.lines().find(|line| line.starts_with("parlor_erasure_failures_total "));
+    assert!(counted.is_some_and(|line| !line.ends_with(" 0")), "{metrics}");
+    cluster.postgres.query("DROP TRIGGER planted ON events");
+    until("nothing is left", PATIENCE, || async { left(broken).await == (0, 1) }).await;
 }
 
 /// Returns everything that a connection is told that resumes after a position, also when that is much.
