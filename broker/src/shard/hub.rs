@@ -11,6 +11,7 @@ use parlor_protocol::code::Code;
 use parlor_protocol::frame::{Frame, Refused};
 use parlor_protocol::id::{RoomId, SessionId, UserId};
 use parlor_protocol::signal::SignalFamily;
+use parlor_protocol::user::UserRef;
 use parlor_runtime::Phase;
 use tokio::time::Instant;
 
@@ -159,6 +160,7 @@ impl Shard {
                             }
                         }
                     }
+                    Effect::Renamed(user) => self.rename(room, &user),
                     Effect::Facts(seq, facts) => {
                         if let Some(room) = self.rooms.borrow_mut().get_mut(&room) {
                             room.learn(seq, facts);
@@ -250,6 +252,19 @@ impl Shard {
             self.carry_out(room, Step::Fill);
         }
         self.hub_wake.notify_one();
+    }
+
+    /// A user is called differently: so are their connections, in what they tell others from now on.
+    fn rename(&self, room: RoomId, user: &UserRef) {
+        let rooms = self.rooms.borrow();
+        let members = rooms.get(&room).into_iter().flat_map(|room| room.members.values());
+        for member in members.filter(|member| member.user == user.id) {
+            if let Sink::Session(conn) = &member.sink
+                && let Some(caller) = &mut *conn.caller.borrow_mut()
+            {
+                caller.user.clone_from(user);
+            }
+        }
     }
 
     /// A user's membership has ended: nothing more for them.

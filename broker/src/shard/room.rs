@@ -16,6 +16,7 @@ use parlor_protocol::id::{MessageId, UserId};
 use parlor_protocol::message::MessageStatus;
 use parlor_protocol::signal::{MessageDelta, SignalBody, SignalFamily};
 use parlor_protocol::time::Timestamp;
+use parlor_protocol::user::UserRef;
 
 /// Deliveries that may wait while the room is opened or a hole is filled. Beyond it they are
 /// dropped; what is missing then is read from the store like any other hole.
@@ -106,7 +107,7 @@ pub(crate) struct EventStep {
 }
 
 /// What an event means for the members on this shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// Nothing.
     None,
@@ -114,6 +115,8 @@ pub(crate) enum Effect {
     Left(UserId),
     /// This user has another role, or may not write until then.
     Changed(UserId, Membership),
+    /// This user is called differently now.
+    Renamed(UserRef),
     /// From this position on, this decides who may do what.
     Facts(u64, RoomFacts),
 }
@@ -496,8 +499,8 @@ impl Feed {
             | EventBody::MessageUnpinned(_)
             | EventBody::ReactionAdded(_)
             | EventBody::ReactionRemoved(_)
-            | EventBody::MemberUpdated(_)
             | EventBody::Unknown(_) => {}
+            EventBody::MemberUpdated(change) => effect = Effect::Renamed(change.user.clone()),
             EventBody::MemberJoined(_) => self.members += 1,
         }
         self.ring.push(event.seq, json.clone());

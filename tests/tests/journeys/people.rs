@@ -7,16 +7,18 @@ use parlor_client::{ClientError, Http};
 use parlor_protocol::{
     close::CloseCode,
     code::Code,
-    command::Position,
-    event::{EventBody, LeaveReason},
+    command::{Command, Position},
+    event::{EventBody, LeaveReason, MemberChange},
     frame::Frame,
     http::{
         CreateTokenRequest, DeactivateRequest, EraseRequest, EraseUserRequest, ErasedMessages,
         HookRequest, PatchMeRequest, PatchUserRequest, PutMemberRequest, PutPasswordRequest,
         Restriction, Scope,
     },
+    id::RoomRef,
     message::Message,
     room::Role,
+    signal::SignalBody,
     user::{ServerRole, Visibility},
 };
 use parlor_testkit::{
@@ -219,6 +221,17 @@ async fn new_password_ends_the_other_logins(place: Place) {
     stage.http().log_in("ada", OTHER).await.unwrap();
 }
 
+/// Reads until someone is called differently.
+async fn until_renamed(socket: &mut Socket) -> MemberChange {
+    loop {
+        if let Frame::Event(event) = socket.next_frame().await
+            && let EventBody::MemberUpdated(change) = event.body
+        {
+            return change;
+        }
+    }
+}
+
 async fn new_name_is_told_and_the_old_one_is_held(place: Place) {
     let _shared = MACHINE.read().await;
     let stage = place.start().await;
@@ -228,6 +241,8 @@ async fn new_name_is_told_and_the_old_one_is_held(place: Place) {
     ada.say("club", "hello @bob").await;
     let mut socket = ada.socket().await;
     socket.subscribe("club", None).await.unwrap();
+    let mut his = bob.socket().await;
+    his.subscribe("club", None).await.unwrap();
     let rename = |name: &str, password: Option<&str>| PatchMeRequest {
         username: Some(name.to_owned()),
         password: password.map(str::to_owned),
@@ -242,14 +257,20 @@ async fn new_name_is_told_and_the_old_one_is_held(place: Place) {
 
     bob.http.patch_me(&rename("robert", Some(PASSWORD))).await.unwrap();
 
-    let change = loop {
-        if let Frame::Event(event) = socket.next_frame().await
-            && let EventBody::MemberUpdated(change) = event.body
+    let change = until_renamed(&mut socket).await;
+    assert_eq!((change.user.id, change.user.username.as_str()), (bob.id, "robert"));
+    // What he does on a connection that was open before has the new name as well, once it was told.
+    until_renamed(&mut his).await;
+    let typing = Command::Typing { id: None, room: RoomRef::from("club"), on: true };
+    his.send(&typing).await.unwrap();
+    let typist = loop {
+        if let Frame::Signal(signal) = socket.next_frame().await
+            && let SignalBody::Typing(typing) = signal.body
         {
-            break change;
+            break typing.user;
         }
     };
-    assert_eq!((change.user.id, change.user.username.as_str()), (bob.id, "robert"));
+    assert_eq!((typist.id, typist.username.as_str()), (bob.id, "robert"));
     let said = &ada.history("club").await[0];
     assert_eq!((said.mentions[0].id, said.mentions[0].username.as_str()), (bob.id, "robert"));
     bob.say("club", "it is me").await;
