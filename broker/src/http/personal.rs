@@ -13,6 +13,8 @@ use http::HeaderValue;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use parlor_protocol::id::RoomId;
 use parlor_protocol::message::Message;
+use parlor_protocol::room::Role;
+use parlor_store::people::OwnBan;
 use serde_json::{Value, json};
 
 use super::endpoint::Endpoint;
@@ -26,7 +28,7 @@ const VERSION: u32 = 1;
 const SPAN: u64 = 2_000;
 /// Messages that are read at once, each with its older texts.
 const OWN_PAGE: u32 = 16;
-/// Logins, tokens and links that are listed.
+/// Logins, tokens and links that are listed, and bans that are read at once.
 const LISTED: u32 = 200;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -35,10 +37,12 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .about("Users", "Download everything that is held of oneself")
             .details(
                 "One JSON object in each line, with a `type`: `header` with the version, `profile`, \
-                 `session`, `token`, `bot`, then for each room `membership` or `past_membership`, \
-                 `invite`, `message`, `version` and `reaction`, and `end` as the last one. A download \
-                 without `end` is not complete. Of rooms that one has left, nothing that others made \
-                 of one's messages is told.",
+                 `former_name`, `session`, `token`, `bot`, `upload` for a file that no message has, \
+                 `ban`, then for each room `membership` or `past_membership`, `integration`, \
+                 `webhook`, `command`, `invite`, `message`, `version` and `reaction`, and `end` as the \
+                 last one. A download without `end` is not complete. Of rooms that one has left, \
+                 nothing that others made of one's messages is told; addresses of webhooks and \
+                 commands are told to owners, secrets to nobody.",
             )
             .answers_text(200, JSONL, "What is held.")
             .own_time_limit(),
@@ -59,6 +63,10 @@ async fn export_me(State(node): State<Arc<Node>>, caller: Caller) -> Outcome<Res
 #[derive(Debug, Clone, Copy)]
 enum Stage {
     Head,
+    /// The next bans are read.
+    Bans {
+        after: Option<RoomId>,
+    },
     /// The next room is begun.
     Room,
     /// A part of a room's log is read.
@@ -91,6 +99,7 @@ impl Export {
                 return Err(io::Error::other("the login has ended"));
             }
             Stage::Head => self.head().await,
+            Stage::Bans { after } => self.bans(after).await,
             Stage::Room => self.room().await,
             Stage::Log { room, is_member, after, through } => {
                 self.log(room, is_member, after, through).await
@@ -118,6 +127,11 @@ impl Export {
                 "last_seen": account.last_seen,
             }),
         ];
+        for former in store.list_former_names(user).await? {
+            lines.push(json!({
+                "type": "former_name", "username": former.name, "held_until": former.until,
+            }));
+        }
         for session in store.list_sessions(Some(user), now, LISTED).await? {
             lines.push(json!({
                 "type": "session", "id": session.id, "client": session.client,
@@ -137,13 +151,30 @@ impl Export {
                 "provider": bot.provider, "model": bot.model, "created_at": bot.created_at,
             }));
         }
+        for upload in store.list_uploads_of(user).await? {
+            lines.push(json!({
+                "type": "upload", "id": upload.id, "name": upload.name, "bytes": upload.bytes,
+                "received": upload.received, "media_type": upload.media_type,
+                "expires_at": upload.expires_at,
+            }));
+        }
         let now_in = store.list_room_ids_of(user).await?;
         let before = store.list_past_rooms(user).await?;
         let before = before.into_iter().filter(|room| !now_in.contains(room));
         self.rooms = now_in.iter().map(|room| (*room, true)).collect();
         self.rooms.extend(before.map(|room| (room, false)));
-        self.stage = Stage::Room;
+        self.stage = Stage::Bans { after: None };
         Ok(lines)
+    }
+
+    async fn bans(&mut self, after: Option<RoomId>) -> Result<Vec<Value>, Refusal> {
+        let bans = self.node.store.list_bans_of(self.caller.user.id, after, LISTED).await?;
+        self.stage = match bans.last() {
+            Some(last) if bans.len() == LISTED as usize => Stage::Bans { after: Some(last.room) },
+            _ => Stage::Room,
+        };
+        let line = |ban: OwnBan| json!({"type": "ban", "room": ban.room, "at": ban.at, "until": ban.until});
+        Ok(bans.into_iter().map(line).collect())
     }
 
     async fn room(&mut self) -> Result<Vec<Value>, Refusal> {
@@ -159,15 +190,28 @@ impl Export {
         let (after, through) = (listing.room.head.reset_through, listing.room.head.seq);
         let is_member = is_member && listing.role.is_some();
         self.stage = Stage::Log { room, is_member, after, through };
+        let programs = store.list_programs_of(user, room).await?;
+        // Others may have changed an address since, and only owners are told it.
+        let is_owner = is_member && listing.role == Some(Role::Owner);
+        let programs = programs.into_iter().map(|program| {
+            json!({
+                "type": program.kind.as_str(), "room": room, "id": program.id,
+                "name": program.name, "description": program.description,
+                "url": program.url.filter(|_| is_owner), "created_at": program.created_at,
+            })
+        });
         if !is_member {
             // What the room is called now is no business of who is not in it any more.
-            return Ok(vec![json!({"type": "past_membership", "room": room})]);
+            let mut lines = vec![json!({"type": "past_membership", "room": room})];
+            lines.extend(programs);
+            return Ok(lines);
         }
         let mut lines = vec![json!({
             "type": "membership", "room": room, "slug": listing.room.slug,
             "name": listing.room.name, "kind": listing.room.kind, "role": listing.role,
             "read_seq": listing.read_seq, "notifications": listing.notifications,
         })];
+        lines.extend(programs);
         for invite in store.list_invites(room, Some(user), None, now, LISTED).await? {
             lines.push(json!({
                 "type": "invite", "room": room, "code": invite.code,

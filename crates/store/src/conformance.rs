@@ -80,6 +80,7 @@ macro_rules! store_conformance {
             $crate::store_conformance!(@tests $factory, erasure {
                 nothing_that_is_stored_tells_what_an_erased_user_was_called,
                 names_that_were_stored_once_are_taken_out_of_the_log,
+                what_is_held_of_someone_is_listed_for_them,
             });
             $crate::store_conformance!(@tests $factory, files {
                 upload_grows_part_by_part_and_each_part_is_taken_once,

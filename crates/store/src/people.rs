@@ -8,8 +8,10 @@ use parlor_protocol::id::{MessageId, RoomId, SessionId, UserId};
 use parlor_protocol::message::Message;
 use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::ServerRole;
+use uuid::Uuid;
 
 use crate::contract::Result;
+use crate::record::UploadRecord;
 
 /// Accounts, as their owners close and take them along.
 ///
@@ -73,6 +75,24 @@ pub trait People {
         limit: u32,
     ) -> Result<Vec<Message>>;
 
+    /// Lists the names that someone had before and that are held for them, oldest first.
+    async fn list_former_names(&self, user: UserId) -> Result<Vec<FormerName>>;
+
+    /// Lists the uploads of someone that no message has.
+    async fn list_uploads_of(&self, user: UserId) -> Result<Vec<UploadRecord>>;
+
+    /// Lists the bans of someone from rooms that they may know of, because they were in them once or
+    /// everyone may see them, by the id of the room, after `after`.
+    async fn list_bans_of(
+        &self,
+        user: UserId,
+        after: Option<RoomId>,
+        limit: u32,
+    ) -> Result<Vec<OwnBan>>;
+
+    /// Lists what someone has made in a room for other programs, oldest first.
+    async fn list_programs_of(&self, user: UserId, room: RoomId) -> Result<Vec<OwnProgram>>;
+
     /// Reads someone's reactions to messages after a position and up to another, in order.
     async fn list_own_reactions(
         &self,
@@ -115,6 +135,65 @@ pub struct Erasure {
     pub redact: bool,
     /// When it was erased.
     pub at: Timestamp,
+}
+
+/// A name that someone had before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormerName {
+    /// The name.
+    pub name: String,
+    /// Until when nobody else can take it.
+    pub until: Timestamp,
+}
+
+/// A ban, as it is told to whom it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnBan {
+    /// The room.
+    pub room: RoomId,
+    /// When.
+    pub at: Timestamp,
+    /// When it ends; `None`: when it is lifted.
+    pub until: Option<Timestamp>,
+}
+
+/// What someone has made in a room for another program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnProgram {
+    /// What it is.
+    pub kind: ProgramKind,
+    /// Its id.
+    pub id: Uuid,
+    /// The name of an integration or a command.
+    pub name: Option<String>,
+    /// What a command does.
+    pub description: Option<String>,
+    /// The address of a webhook or a command.
+    pub url: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// What other programs have in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProgramKind {
+    /// A user that posts for them.
+    Integration,
+    /// An address that is told what happens.
+    Webhook,
+    /// A command that they answer.
+    Command,
+}
+
+impl ProgramKind {
+    /// Returns the word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Integration => "integration",
+            Self::Webhook => "webhook",
+            Self::Command => "command",
+        }
+    }
 }
 
 /// How long nobody else can take a name that someone had: 30 days.

@@ -5,6 +5,7 @@ use parlor_protocol::message::MessageStatus;
 use parlor_protocol::room::{NotificationLevel, Role, RoomKind};
 use parlor_protocol::user::{ServerRole, UserKind, Visibility};
 
+use crate::people::ProgramKind;
 use crate::record::UploadState;
 
 /// An enum that is stored as a word.
@@ -41,6 +42,7 @@ words! {
     Visibility { Public = "public", Private = "private", }
     RoomKind { Public = "public", Private = "private", Direct = "direct", }
     UploadState { Open = "open", Ready = "ready", Attached = "attached", }
+    ProgramKind { Integration = "integration", Webhook = "webhook", Command = "command", }
     Role { Member = "member", Moderator = "moderator", Owner = "owner", }
     NotificationLevel { All = "all", Mentions = "mentions", None = "none", }
     Trigger { Mention = "mention", Always = "always", Direct = "direct", Never = "never", }

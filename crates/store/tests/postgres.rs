@@ -150,9 +150,8 @@ impl Opened for OpenedOnServer {
     async fn replace_document(&self, room: RoomId, seq: u64, document: &str) {
         let document = document.replace('\'', "''");
         let room = room.0;
-        let sql = format!(
-            "UPDATE events SET data = '{document}' WHERE room = '{room}' AND seq = {seq}"
-        );
+        let sql =
+            format!("UPDATE events SET data = '{document}' WHERE room = '{room}' AND seq = {seq}");
         server().sql(&self.database, &sql);
     }
 

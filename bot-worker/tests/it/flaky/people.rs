@@ -6,7 +6,10 @@ use parlor_protocol::message::Message;
 use parlor_protocol::time::Timestamp;
 use parlor_store::contract::Result;
 use parlor_store::moderation::{BanRecord, InviteListing, Moderation};
-use parlor_store::people::{Erasure, LastAdmin, NewErasure, People};
+use parlor_store::people::{
+    Erasure, FormerName, LastAdmin, NewErasure, OwnBan, OwnProgram, People,
+};
+use parlor_store::record::UploadRecord;
 
 use super::{AppendRefused, FlakyStore};
 
@@ -31,5 +34,9 @@ unused! { People:
     fn forget_names(RoomId, u64, u64) -> Result<u64>;
     fn delete_deserted_room(RoomId, UserId) -> Result<bool>;
     fn list_own_messages(RoomId, UserId, u64, u64, u32) -> Result<Vec<Message>>;
+    fn list_former_names(UserId) -> Result<Vec<FormerName>>;
+    fn list_uploads_of(UserId) -> Result<Vec<UploadRecord>>;
+    fn list_bans_of(UserId, Option<RoomId>, u32) -> Result<Vec<OwnBan>>;
+    fn list_programs_of(UserId, RoomId) -> Result<Vec<OwnProgram>>;
     fn list_own_reactions(RoomId, UserId, u64, u64) -> Result<Vec<(MessageId, String)>>;
 }

@@ -2,17 +2,18 @@
 
 use parlor_protocol::event::Event;
 use parlor_protocol::http::Trigger;
-use parlor_protocol::id::{MessageId, RoomId};
+use parlor_protocol::id::{CommandId, MessageId, RoomId};
 use parlor_protocol::message::MessageStatus;
-use parlor_protocol::room::Role;
+use parlor_protocol::room::{Role, RoomKind};
 use parlor_protocol::user::UserRef;
 use uuid::Uuid;
 
 use super::Factory;
+use super::programs::{new_integration, new_webhook};
 use super::world::{World, complete, start};
-use crate::append::Intent;
-use crate::people::NewErasure;
-use crate::record::ProfileChange;
+use crate::append::{Append, Intent};
+use crate::people::{NewErasure, OwnBan, ProgramKind};
+use crate::record::{NewCommand, ProfileChange};
 
 /// What she was called, first and last, and what she wrote. Nobody else says it.
 const OF_HER: [&str; 6] =
@@ -147,9 +148,8 @@ pub async fn names_that_were_stored_once_are_taken_out_of_the_log(factory: &dyn 
     scene.erase().await;
     let before = world.events(room).await;
     let head = world.seq(room).await;
-    let forget = async |after, through| {
-        world.store().forget_names(room, after, through).await.unwrap()
-    };
+    let forget =
+        async |after, through| world.store().forget_names(room, after, through).await.unwrap();
 
     let (first, rest) = (forget(0, 5).await, forget(5, head).await);
 
@@ -157,4 +157,61 @@ pub async fn names_that_were_stored_once_are_taken_out_of_the_log(factory: &dyn 
     assert_eq!(forget(0, head).await, 0, "nothing is left to do");
     assert_eq!(world.events(room).await, before);
     assert_eq!(scene.traces().await, Vec::<&str>::new());
+}
+
+/// Former names, uploads that no message has, bans, and what was made for programs: of oneself, and of
+/// nobody else.
+pub async fn what_is_held_of_someone_is_listed_for_them(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    rename(&world, &ada, Some("ida"), "Ida").await;
+    let upload = super::files::create(&world, &ada, 10).await;
+    super::files::create(&world, &bob, 10).await;
+    let room = world.public(&bob, &[&ada]).await;
+    let hidden = world.room(RoomKind::Private, &bob, &[]).await;
+    let left = world.room(RoomKind::Private, &bob, &[&ada]).await;
+    let (at, until) = (world.now(), world.later(1_000));
+    for banned_from in [room, hidden, left] {
+        let ban = Intent::Ban { user: ada.id, until: (banned_from == left).then_some(until) };
+        let wish = Append { room: banned_from, actor: bob.id, at, intent: ban };
+        store.append(vec![wish]).await.unwrap().pop().unwrap().unwrap();
+    }
+    let own = world.public(&ada, &[&bob]).await;
+    for (hash, maker) in [(1, &ada), (2, &bob)] {
+        let integration = new_integration(&world, own, maker, Some(hash));
+        store.create_integration(integration).await.unwrap().unwrap();
+        store.create_webhook(new_webhook(&world, own, maker)).await.unwrap().unwrap();
+    }
+    let command = NewCommand {
+        id: CommandId(Uuid::new_v4()),
+        name: "deploy".to_owned(),
+        description: "Deploys".to_owned(),
+        url: "https://example.org/deploy".to_owned(),
+        salt: [7; 16],
+    };
+    let speaker = new_integration(&world, room, &ada, None);
+    store.create_command(speaker, command).await.unwrap().unwrap();
+
+    let names = store.list_former_names(ada.id).await.unwrap();
+    let uploads = store.list_uploads_of(ada.id).await.unwrap();
+    let mut bans = store.list_bans_of(ada.id, None, 1).await.unwrap();
+    bans.extend(store.list_bans_of(ada.id, Some(bans[0].room), 10).await.unwrap());
+    let made = store.list_programs_of(ada.id, own).await.unwrap();
+    let elsewhere = store.list_programs_of(ada.id, room).await.unwrap();
+
+    assert_eq!(names.iter().map(|former| &*former.name).collect::<Vec<_>>(), ["ada"]);
+    assert_eq!(uploads.iter().map(|upload| upload.id).collect::<Vec<_>>(), [upload]);
+    let mut expected =
+        [OwnBan { room, at, until: None }, OwnBan { room: left, at, until: Some(until) }];
+    expected.sort_by_key(|ban| ban.room);
+    assert_eq!(bans, expected, "of a room that she never saw she hears nothing");
+    let kinds: Vec<_> = made.iter().map(|program| program.kind).collect();
+    assert_eq!(kinds, [ProgramKind::Integration, ProgramKind::Webhook]);
+    assert_eq!(made[1].url.as_deref(), Some("https://example.org/in"));
+    assert_eq!(elsewhere.len(), 1, "who speaks for a command is no further program");
+    assert_eq!(elsewhere[0].kind, ProgramKind::Command);
+    assert_eq!(elsewhere[0].name.as_deref(), Some("deploy"));
+    assert!(store.list_programs_of(bob.id, room).await.unwrap().is_empty());
+    assert!(store.list_bans_of(bob.id, None, 10).await.unwrap().is_empty());
 }

@@ -37,7 +37,7 @@ fn new_upload(world: &World, owner: &UserRef, bytes: u64) -> NewUpload {
     }
 }
 
-async fn create(world: &World, owner: &UserRef, bytes: u64) -> FileId {
+pub(super) async fn create(world: &World, owner: &UserRef, bytes: u64) -> FileId {
     let upload = new_upload(world, owner, bytes);
     world.store().create_upload(upload).await.unwrap().unwrap().id
 }

@@ -10,8 +10,8 @@ use parlor_protocol::user::{ServerRole, UserRef};
 use super::Factory;
 use super::world::World;
 use crate::append::{AppendRefused, Appended, Intent};
-use crate::people::{FORMER_NAMES_MAX, LastAdmin, NewErasure};
 use crate::contract::Store;
+use crate::people::{FORMER_NAMES_MAX, LastAdmin, NewErasure};
 use crate::record::{Account, NewToken, NewUser, ProfileChange, UserConflict};
 
 async fn login(world: &World, user: &UserRef, token: u8) -> SessionId {

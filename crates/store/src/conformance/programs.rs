@@ -20,7 +20,7 @@ use crate::record::{
 
 const SALT: [u8; 16] = [7; 16];
 
-fn new_integration(
+pub(super) fn new_integration(
     world: &World,
     room: RoomId,
     creator: &UserRef,
@@ -38,7 +38,7 @@ fn new_integration(
     NewIntegration { user, room, creator: creator.id, secret, max: 2 }
 }
 
-fn new_webhook(world: &World, room: RoomId, creator: &UserRef) -> NewWebhook {
+pub(super) fn new_webhook(world: &World, room: RoomId, creator: &UserRef) -> NewWebhook {
     NewWebhook {
         id: WebhookId(Uuid::new_v4()),
         room,

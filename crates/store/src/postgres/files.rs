@@ -124,7 +124,8 @@ impl Files for PostgresStore {
     }
 }
 
-fn upload(row: &Row) -> Outcome<UploadRecord> {
+/// Reads the columns of an upload.
+pub(super) fn upload(row: &Row) -> Outcome<UploadRecord> {
     Ok(UploadRecord {
         id: id(row, 0)?,
         name: value(row, 1)?,

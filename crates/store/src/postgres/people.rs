@@ -6,16 +6,19 @@ use parlor_protocol::message::Message;
 use parlor_protocol::time::Timestamp;
 use parlor_protocol::user::ServerRole;
 
-use super::codec::{id, integer, time, value};
+use super::codec::{id, integer, time, time_opt, value, word};
 use super::fault::Outcome;
 use super::pools::Server;
 use super::query::Params;
-use super::sql::{messages, people as sql, rooms, sessions, users};
+use super::sql::{files as files_sql, messages, people as sql, rooms, sessions, users};
 use super::transaction::{committing, reading, writing};
-use super::{PostgresStore, commit_log, query, rows};
+use super::{PostgresStore, commit_log, files, query, rows};
 use crate::contract::Result;
 use crate::document;
-use crate::people::{ERASED_NAME, Erasure, LastAdmin, NewErasure, People};
+use crate::people::{
+    ERASED_NAME, Erasure, FormerName, LastAdmin, NewErasure, OwnBan, OwnProgram, People,
+};
+use crate::record::UploadRecord;
 
 #[async_trait]
 impl People for PostgresStore {
@@ -133,6 +136,52 @@ impl People for PostgresStore {
         reading!(self, |conn| { rows::list_messages(conn, room, messages::LIST_OWN, params).await })
     }
 
+    async fn list_former_names(&self, user: UserId) -> Result<Vec<FormerName>> {
+        reading!(self, |conn| {
+            query::list(conn, sql::LIST_FORMER_NAMES, &[&user.0], |row| {
+                Ok(FormerName { name: value(row, 0)?, until: time(row, 1)? })
+            })
+            .await
+        })
+    }
+
+    async fn list_uploads_of(&self, user: UserId) -> Result<Vec<UploadRecord>> {
+        reading!(self, |conn| {
+            query::list(conn, files_sql::LIST_OPEN, &[&user.0], files::upload).await
+        })
+    }
+
+    async fn list_bans_of(
+        &self,
+        user: UserId,
+        after: Option<RoomId>,
+        limit: u32,
+    ) -> Result<Vec<OwnBan>> {
+        let params: Params<'_> = &[&user.0, &after.map(|room| room.0), &i64::from(limit)];
+        reading!(self, |conn| {
+            query::list(conn, sql::LIST_BANS_OF, params, |row| {
+                Ok(OwnBan { room: id(row, 0)?, at: time(row, 1)?, until: time_opt(row, 2)? })
+            })
+            .await
+        })
+    }
+
+    async fn list_programs_of(&self, user: UserId, room: RoomId) -> Result<Vec<OwnProgram>> {
+        reading!(self, |conn| {
+            query::list(conn, sql::LIST_PROGRAMS, &[&user.0, &room.0], |row| {
+                Ok(OwnProgram {
+                    kind: word(row, 0)?,
+                    id: value(row, 1)?,
+                    name: value(row, 2)?,
+                    description: value(row, 3)?,
+                    url: value(row, 4)?,
+                    created_at: time(row, 5)?,
+                })
+            })
+            .await
+        })
+    }
+
     async fn list_own_reactions(
         &self,
         room: RoomId,
@@ -180,7 +229,8 @@ async fn list_naming_events(
     through: u64,
 ) -> Outcome<Vec<(i64, String)>> {
     let span: Params<'_> = &[&room.0, &integer(after), &integer(through)];
-    query::list(conn, sql::LIST_NAMING_EVENTS, span, |row| Ok((value(row, 0)?, value(row, 1)?))).await
+    query::list(conn, sql::LIST_NAMING_EVENTS, span, |row| Ok((value(row, 0)?, value(row, 1)?)))
+        .await
 }
 
 /// The room is locked: what is redacted in the meantime is not written back.

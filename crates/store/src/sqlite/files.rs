@@ -154,7 +154,8 @@ impl Files for SqliteStore {
     }
 }
 
-fn upload(row: &Row<'_>) -> rusqlite::Result<UploadRecord> {
+/// Reads the columns of an upload.
+pub(super) fn upload(row: &Row<'_>) -> rusqlite::Result<UploadRecord> {
     Ok(UploadRecord {
         id: id(row, 0)?,
         name: row.get(1)?,

@@ -6,13 +6,16 @@ use parlor_protocol::message::Message;
 use parlor_protocol::time::Timestamp;
 use rusqlite::{Connection, params};
 
-use super::codec::{id, integer, time};
+use super::codec::{bytes, id, integer, time, time_opt, word};
 use super::fault::Outcome;
-use super::sql::{jobs, messages, people as sql, rooms};
-use super::{SqliteStore, query, rows, sessions};
+use super::sql::{files as files_sql, jobs, messages, people as sql, rooms};
+use super::{SqliteStore, files, query, rows, sessions};
 use crate::contract::Result;
 use crate::document;
-use crate::people::{ERASED_NAME, Erasure, LastAdmin, NewErasure, People};
+use crate::people::{
+    ERASED_NAME, Erasure, FormerName, LastAdmin, NewErasure, OwnBan, OwnProgram, People,
+};
+use crate::record::UploadRecord;
 
 #[async_trait]
 impl People for SqliteStore {
@@ -168,6 +171,53 @@ impl People for SqliteStore {
             let (room_id, user) = (room.0.as_bytes(), user.0.as_bytes());
             let params = params![room_id, user, integer(after), integer(through), limit];
             Ok(rows::list_messages(conn, room, messages::LIST_OWN, params)?)
+        })
+        .await
+    }
+
+    async fn list_former_names(&self, user: UserId) -> Result<Vec<FormerName>> {
+        self.read(move |conn| {
+            Ok(query::list(conn, sql::LIST_FORMER_NAMES, [user.0.as_bytes()], |row| {
+                Ok(FormerName { name: row.get(0)?, until: time(row, 1)? })
+            })?)
+        })
+        .await
+    }
+
+    async fn list_uploads_of(&self, user: UserId) -> Result<Vec<UploadRecord>> {
+        let key = *user.0.as_bytes();
+        self.read(move |conn| Ok(query::list(conn, files_sql::LIST_OPEN, [key], files::upload)?))
+            .await
+    }
+
+    async fn list_bans_of(
+        &self,
+        user: UserId,
+        after: Option<RoomId>,
+        limit: u32,
+    ) -> Result<Vec<OwnBan>> {
+        self.read(move |conn| {
+            let params = params![user.0.as_bytes(), bytes(after.map(|room| room.0)), limit];
+            Ok(query::list(conn, sql::LIST_BANS_OF, params, |row| {
+                Ok(OwnBan { room: id(row, 0)?, at: time(row, 1)?, until: time_opt(row, 2)? })
+            })?)
+        })
+        .await
+    }
+
+    async fn list_programs_of(&self, user: UserId, room: RoomId) -> Result<Vec<OwnProgram>> {
+        self.read(move |conn| {
+            let params = params![user.0.as_bytes(), room.0.as_bytes()];
+            Ok(query::list(conn, sql::LIST_PROGRAMS, params, |row| {
+                Ok(OwnProgram {
+                    kind: word(row, 0)?,
+                    id: id::<UserId>(row, 1)?.0,
+                    name: row.get(2)?,
+                    description: row.get(3)?,
+                    url: row.get(4)?,
+                    created_at: time(row, 5)?,
+                })
+            })?)
         })
         .await
     }

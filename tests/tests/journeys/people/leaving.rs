@@ -278,6 +278,10 @@ pub(super) async fn download_has_everything_of_oneself_and_nothing_else(place: P
     let bio = PatchMeRequest { bio: Some("my bio".to_owned()), ..PatchMeRequest::default() };
     ada.http.patch_me(&bio).await.unwrap();
     script(&stage, &ada, "my-token").await;
+    ada.http.create_upload("draft.txt", 5).await.unwrap();
+    ada.create_room("own", &[]).await;
+    let hook = ada.http.create_integration("own", "Nightly").await.unwrap();
+    let secret = hook.path.rsplit('/').next().unwrap().to_owned();
     private_rooms(&bob, &ada, &["here", "left", "never"]).await;
     ada.http.delete_member("never", "ada").await.unwrap();
     let mut own = Vec::new();
@@ -297,6 +301,14 @@ pub(super) async fn download_has_everything_of_oneself_and_nothing_else(place: P
     reply.thread = Some(own[1].id);
     bob.http.publish("left", &reply).await.unwrap();
     bob.say("never", "@ada is gone").await;
+    let name = PatchMeRequest {
+        username: Some("ida".to_owned()),
+        password: Some(PASSWORD.to_owned()),
+        ..PatchMeRequest::default()
+    };
+    ada.http.patch_me(&name).await.unwrap();
+    let ban = PutMemberRequest { ban: Some(Restriction::default()), ..PutMemberRequest::default() };
+    bob.http.put_member("left", "ida", &ban).await.unwrap();
 
     let pieces: Vec<_> = ada.http.export_me().await.unwrap().try_collect().await.unwrap();
 
@@ -313,8 +325,8 @@ pub(super) async fn download_has_everything_of_oneself_and_nothing_else(place: P
     assert_eq!(of("profile")[0]["profile"]["bio"], "my bio");
     assert_eq!(of("session").len(), 1);
     assert_eq!(of("token")[0]["name"], "my-token");
-    // The general room and `here`; the two that she has left.
-    assert_eq!((of("membership").len(), of("past_membership").len()), (2, 2));
+    // The general room, `own` and `here`; the two that she has left.
+    assert_eq!((of("membership").len(), of("past_membership").len()), (3, 2));
     let bodies: Vec<&str> =
         of("message").into_iter().map(|line| line["message"]["body"].as_str().unwrap()).collect();
     assert_eq!(bodies, ["mine in here", "mine in left"]);
@@ -325,6 +337,11 @@ pub(super) async fn download_has_everything_of_oneself_and_nothing_else(place: P
     let left = &of("message")[1]["message"];
     assert_eq!(left["reactions"], serde_json::json!([]));
     assert!(left["pinned"].is_null() && left["replies"].is_null(), "{left}");
+    assert_eq!(of("former_name")[0]["username"], "ada");
+    assert_eq!(of("upload")[0]["name"], "draft.txt");
+    assert_eq!(of("integration")[0]["name"], "Nightly");
+    assert_eq!(of("ban").len(), 1);
+    assert!(!text.contains(&secret));
     for foreign in ["words of bob", "a reply of bob", "is gone", "👎", PASSWORD, "parlor_pat_"] {
         assert!(!text.contains(foreign), "{foreign} in {text}");
     }

@@ -22,6 +22,10 @@ statements! {
         "SELECT ", upload!(), " FROM attachments WHERE id = ANY ($1) AND owner = $2 \
          AND state = 'ready' ORDER BY id FOR UPDATE"
     );
+    LIST_OPEN = concat!(
+        "SELECT ", upload!(), " FROM attachments WHERE owner = $1 AND state <> 'attached' \
+         ORDER BY created_at, id"
+    );
     LIST_PARTS = "SELECT first, bytes, key FROM attachment_parts WHERE attachment = $1 \
                   ORDER BY first";
     COUNT_PARTS = "SELECT count(*) FROM attachment_parts WHERE attachment = $1";

@@ -40,6 +40,19 @@ statements! {
                       AND u.erased_at IS NULL AND u.password_hash IS NOT NULL \
                       ORDER BY u.active DESC, (m.role = 'owner') DESC, (m.role = 'moderator') DESC, \
                       m.joined_at, m.user_id LIMIT 1";
+    LIST_FORMER_NAMES = "SELECT name, until FROM former_names WHERE user_id = $1 ORDER BY until";
+    LIST_BANS_OF = "SELECT b.room, b.banned_at, b.until FROM bans b JOIN rooms r ON r.id = b.room \
+                    WHERE b.user_id = $1 AND ($2::uuid IS NULL OR b.room > $2) AND (r.kind = 'public' \
+                    OR EXISTS (SELECT 1 FROM past_members p WHERE p.room = b.room AND p.user_id = $1)) \
+                    ORDER BY b.room LIMIT $3";
+    LIST_PROGRAMS = "SELECT 'integration', i.user_id, u.display_name, NULL, NULL, i.created_at AS at \
+                     FROM integrations i JOIN users u ON u.id = i.user_id \
+                     WHERE i.room = $2 AND i.creator = $1 AND i.hash IS NOT NULL UNION ALL \
+                     SELECT 'webhook', w.id, NULL, NULL, w.url, w.created_at FROM webhooks w \
+                     WHERE w.room = $2 AND w.creator = $1 UNION ALL \
+                     SELECT 'command', c.id, c.name, c.description, c.url, c.created_at \
+                     FROM commands c JOIN integrations i ON i.user_id = c.integration \
+                     WHERE c.room = $2 AND i.creator = $1 ORDER BY at";
     LIST_OWN_REACTIONS = "SELECT m.id, r.emoji FROM reactions r \
                           JOIN messages m ON m.room = r.room AND m.seq = r.message_seq \
                           WHERE r.room = $1 AND r.user_id = $2 AND r.message_seq > $3 \

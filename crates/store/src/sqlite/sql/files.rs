@@ -13,6 +13,10 @@ statements! {
     COUNT_OF_OWNER = "SELECT count(*) FILTER (WHERE state <> 'attached'), coalesce(sum(bytes), 0) \
                       FROM attachments WHERE owner = ?1";
     FIND = concat!("SELECT ", upload!(), " FROM attachments WHERE id = ?1 AND owner = ?2");
+    LIST_OPEN = concat!(
+        "SELECT ", upload!(), " FROM attachments WHERE owner = ?1 AND state <> 'attached' \
+         ORDER BY created_at, id"
+    );
     LIST_PARTS = "SELECT first, bytes, key FROM attachment_parts WHERE attachment = ?1 \
                   ORDER BY first";
     COUNT_PARTS = "SELECT count(*) FROM attachment_parts WHERE attachment = ?1";
