@@ -149,6 +149,7 @@ macro_rules! store_conformance {
             $crate::store_conformance!(@tests $factory, crowds {
                 members_are_found_by_name_by_role_and_by_id,
                 renamed_member_is_listed_by_the_new_name,
+                renamed_member_is_listed_once_by_id,
             });
             $crate::store_conformance!(@tests $factory, members {
                 public_room_is_joined_once_and_a_private_one_is_hidden,

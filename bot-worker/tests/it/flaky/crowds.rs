@@ -10,6 +10,7 @@ use super::FlakyStore;
 
 unused! { Crowds:
     fn list_members_by(RoomId, &MemberFilter, Option<&str>, u32) -> Result<Vec<MemberRecord>>;
+    fn list_members_by_id(RoomId, Option<UserId>, u32) -> Result<Vec<MemberRecord>>;
     fn find_members(RoomId, &[UserId]) -> Result<Vec<Option<MemberRecord>>>;
     fn count_members(RoomId) -> Result<Option<u64>>;
 }

@@ -16,7 +16,7 @@ use parlor_protocol::room_file::{
     FileVersion, Header, Line, Person, VERSION,
 };
 use parlor_protocol::user::UserRef;
-use parlor_store::record::{MemberFilter, ReactionRecord, RoomRecord, Window};
+use parlor_store::record::{ReactionRecord, RoomRecord, Window};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
@@ -122,11 +122,10 @@ impl Export {
         let mut after = None;
         loop {
             self.check().await?;
-            let filter = MemberFilter::default();
-            let (room, store) = (self.room.id, &self.node.store);
-            let page = store.list_members_by(room, &filter, after.as_deref(), PAGE).await?;
+            // Not by name: that may change between two pages.
+            let page = self.node.store.list_members_by_id(self.room.id, after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.user.username.clone());
+            after = Some(last.user.id);
             for member in page {
                 self.out.name(&member.user).await?;
                 self.out.counts.members += 1;

@@ -61,3 +61,30 @@ pub async fn renamed_member_is_listed_by_the_new_name(factory: &dyn Factory) {
     let old = MemberFilter { prefix: "bo".to_owned(), ..all };
     assert!(world.store().list_members_by(room, &old, None, 10).await.unwrap().is_empty());
 }
+
+/// Pages by id hold everybody once, whatever happens to their names in between.
+pub async fn renamed_member_is_listed_once_by_id(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let (ada, bob, zoe) =
+        (world.user("ada").await, world.user("bob").await, world.user("zoe").await);
+    let room = world.public(&ada, &[&bob, &zoe]).await;
+    let mut expected = [ada.id, bob.id, zoe.id];
+    expected.sort_unstable();
+    let mut listed = Vec::new();
+    loop {
+        let after = listed.last().copied();
+        let page = world.store().list_members_by_id(room, after, 1).await.unwrap();
+        let Some(member) = page.first() else { break };
+        listed.push(member.user.id);
+        // To the other end of the list of names, where the next page might find it again.
+        for (who, name) in [(zoe.id, "abe"), (ada.id, "zed")] {
+            let username = Some(format!("{name}{}", listed.len()));
+            let change = ProfileChange { username, ..ProfileChange::default() };
+            world.store().update_profile(who, change).await.unwrap().unwrap().unwrap();
+        }
+    }
+    assert_eq!(listed, expected);
+    let elsewhere = world.public(&bob, &[]).await;
+    let listed = world.store().list_members_by_id(elsewhere, None, 10).await.unwrap();
+    assert_eq!(ids(&listed), [bob.id]);
+}

@@ -18,6 +18,15 @@ pub trait Crowds {
         limit: u32,
     ) -> Result<Vec<MemberRecord>>;
 
+    /// Lists the members by their ids, after `after`: somebody who gets another name between two pages
+    /// is listed once.
+    async fn list_members_by_id(
+        &self,
+        room: RoomId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<MemberRecord>>;
+
     /// Finds members by their ids: one answer for each, in their order. At most
     /// [`MANY_MAX`](super::MANY_MAX).
     async fn find_members(

@@ -40,6 +40,16 @@ impl Crowds for PostgresStore {
         reading!(self, |conn| query::list(conn, statement, params, member).await)
     }
 
+    async fn list_members_by_id(
+        &self,
+        room: RoomId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<MemberRecord>> {
+        let params: Params<'_> = &[&room.0, &after.map(|user| user.0), &i64::from(limit)];
+        reading!(self, |conn| query::list(conn, sql::LIST_BY_ID, params, member).await)
+    }
+
     async fn find_members(
         &self,
         room: RoomId,

@@ -40,6 +40,20 @@ impl Crowds for SqliteStore {
         .await
     }
 
+    async fn list_members_by_id(
+        &self,
+        room: RoomId,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<MemberRecord>> {
+        self.read(move |conn| {
+            let after = after.map_or_else(Vec::new, |user| user.0.as_bytes().to_vec());
+            let params = params![room.0.as_bytes(), after, limit];
+            Ok(query::list(conn, sql::LIST_BY_ID, params, member)?)
+        })
+        .await
+    }
+
     async fn find_members(
         &self,
         room: RoomId,

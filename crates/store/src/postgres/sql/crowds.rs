@@ -16,6 +16,9 @@ macro_rules! by_name {
 
 statements! {
     FIND_ALL = concat!(member!(), "AND m.user_id = ANY($2)");
+    LIST_BY_ID = concat!(
+        member!(), "AND ($2::uuid IS NULL OR m.user_id > $2) ORDER BY m.user_id LIMIT $3"
+    );
     LIST = concat!(member!(), by_name!());
     /// Nearly all have this role.
     LIST_PLAIN = concat!(member!(), "AND m.role = $6 AND m.role = 'member' ", by_name!());

@@ -22,6 +22,7 @@ macro_rules! by_name {
 
 statements! {
     FIND = concat!(member!(), "AND m.user = ?2");
+    LIST_BY_ID = concat!(member!(), "AND m.user > ?2 ORDER BY m.user LIMIT ?3");
     LIST = concat!(member!(), by_name!());
     /// Nearly all have this role.
     LIST_PLAIN = concat!(member!(), "AND +m.role = ?6 ", by_name!());
