@@ -1,8 +1,8 @@
 //! `backup`: a copy of the data folder while the server runs.
 
-use std::fs::DirBuilder;
-use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -47,12 +47,10 @@ pub(crate) async fn run(args: &BackupArgs, context: &Context) -> anyhow::Result<
     Ok(())
 }
 
+/// Copies a data folder. What it returns for is on the disk, and for nobody but the owner.
 fn copy(from: &Path, files: Option<&Path>, to: &Path) -> anyhow::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(to)
-        .with_context(|| format!("make {}", to.display()))?;
+    let making = || format!("make {}", to.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(to).with_context(making)?;
     if let Some(files) = files.filter(|files| files.exists())
         && to.canonicalize()?.starts_with(files.canonicalize()?)
     {
@@ -62,20 +60,24 @@ fn copy(from: &Path, files: Option<&Path>, to: &Path) -> anyhow::Result<()> {
     for name in KEPT {
         let (from, to) = (from.join(name), to.join(name));
         if from.exists() {
-            std::fs::copy(&from, &to).with_context(|| format!("copy {}", from.display()))?;
+            copy_file(&from, &to).with_context(|| format!("copy {}", from.display()))?;
         }
     }
     // After the database: a file that came later does no harm, and none of those it names is missing.
-    match files {
-        Some(files) if files.exists() => copy_folder(files, &to.join(FILES)),
-        _ => Ok(()),
+    if let Some(files) = files.filter(|files| files.exists()) {
+        copy_folder(files, &to.join(FILES))?;
     }
+    sync(to).with_context(making)?;
+    // The folder itself may be new as well.
+    let parent = to.canonicalize().with_context(making)?.parent().map(Path::to_owned);
+    parent.map_or(Ok(()), |parent| sync(&parent)).with_context(making)
 }
 
 /// Copies a folder of files that are written once. One that is removed meanwhile is left out.
 fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
     let reading = || format!("read {}", from.display());
-    std::fs::create_dir(to).with_context(|| format!("make {}", to.display()))?;
+    let making = || format!("make {}", to.display());
+    DirBuilder::new().mode(0o700).create(to).with_context(making)?;
     for entry in std::fs::read_dir(from).with_context(reading)? {
         let entry = entry.with_context(reading)?;
         let (from, to) = (entry.path(), to.join(entry.file_name()));
@@ -83,12 +85,55 @@ fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
             copy_folder(&from, &to)?;
             continue;
         }
-        match std::fs::copy(&from, &to) {
+        match copy_file(&from, &to) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            copied => {
-                copied.with_context(|| format!("copy {}", from.display()))?;
-            }
+            copied => copied.with_context(|| format!("copy {}", from.display()))?,
         }
     }
-    Ok(())
+    sync(to).with_context(making)
+}
+
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let mut from = File::open(from)?;
+    let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+    io::copy(&mut from, &mut to)?;
+    to.sync_all()
+}
+
+/// Waits until the names in a folder are on the disk.
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn backup_is_for_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("data"), folder.path().join("deep/backup"));
+        drop(sqlite::migrate(&from).unwrap());
+        std::fs::create_dir_all(from.join("files/ab")).unwrap();
+        for name in ["secret.key", "files/ab/cd"] {
+            std::fs::write(from.join(name), name).unwrap();
+            let open = std::fs::Permissions::from_mode(0o644);
+            std::fs::set_permissions(from.join(name), open).unwrap();
+        }
+        copy(&from, Some(&from.join(FILES)), &to).unwrap();
+        for (name, mode) in [
+            ("", 0o700),
+            ("parlor.db", 0o600),
+            ("secret.key", 0o600),
+            ("files", 0o700),
+            ("files/ab", 0o700),
+            ("files/ab/cd", 0o600),
+        ] {
+            let found = std::fs::metadata(to.join(name)).unwrap().permissions().mode() & 0o777;
+            assert_eq!(found, mode, "{name}");
+        }
+        assert_eq!(std::fs::read_to_string(to.join("files/ab/cd")).unwrap(), "files/ab/cd");
+    }
 }
