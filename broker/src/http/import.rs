@@ -20,7 +20,8 @@ use parlor_domain::naming::check_slug;
 use parlor_protocol::code::{Code, FieldError};
 use parlor_protocol::http::{ImportReport, Scope};
 use parlor_protocol::id::RoomId;
-use parlor_store::record::{ImportEnd, ImportRefused, NewImport, RoomRecord};
+use parlor_store::StoreError;
+use parlor_store::record::{ImportEnd, ImportRefused, NewImport};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::oneshot;
@@ -131,27 +132,33 @@ async fn run(
     let mut lines = Lines::new(chunks, limits.import.get(), limits.request_timeout);
     let room = RoomId(node.clock.new_id());
     let draining = node.lifecycle.draining();
-    let outcome = tokio::select! {
+    let read = tokio::select! {
         biased;
-        outcome = import(&node, &caller, &query, room, &mut lines) => outcome,
+        read = read(&node, &caller, &query, room, &mut lines) => read,
         () = draining.cancelled() => Err(stopped()),
     };
-    if outcome.is_err() {
-        lines.discard().await;
-        if !query.dry_run {
-            take_back(&node, room).await;
+    let outcome = match read {
+        // Also while the node stops: whoever has sent all of it is told what became of it.
+        Ok((reader, end)) => conclude(&node, &caller, &query, reader, end).await,
+        Err(refusal) => {
+            lines.discard().await;
+            Err(refusal)
         }
+    };
+    if outcome.is_err() && !query.dry_run {
+        take_back(&node, room).await;
     }
     outcome
 }
 
-async fn import(
+/// Reads a file to its end, and writes all but the end of it.
+async fn read(
     node: &Arc<Node>,
     caller: &Caller,
     query: &ImportQuery,
     room: RoomId,
     lines: &mut Lines,
-) -> Outcome<ImportReport> {
+) -> Outcome<(Reader, ImportEnd)> {
     let people = People::mapped(node, &query.map).await?;
     let mut reader = Reader::new(Arc::clone(node), room, caller.user.clone(), people);
     if !query.dry_run {
@@ -171,11 +178,25 @@ async fn import(
         let detail = "is missing: the file was cut, its last line must be of the type `end`";
         return Err(refuse(lines.number() + 1, "type", "cut", detail));
     };
+    Ok((reader, end))
+}
+
+async fn conclude(
+    node: &Node,
+    caller: &Caller,
+    query: &ImportQuery,
+    reader: Reader,
+    end: ImportEnd,
+) -> Outcome<ImportReport> {
     let room = if query.dry_run {
         None
     } else {
-        let room = finish(node, end).await?;
-        Some(show_room(node, room.id, caller.user.id).await?)
+        finish(node, end).await?;
+        // What is only needed for taking it back.
+        clear(node, reader.room).await;
+        let shown = show_room(node, reader.room, caller.user.id).await;
+        let unseen = |_| Refusal::unavailable("The room was made, but cannot be shown now.");
+        Some(shown.map_err(unseen)?)
     };
     Ok(ImportReport {
         dry_run: query.dry_run,
@@ -196,13 +217,23 @@ async fn write(reader: &mut Reader, dry_run: bool, due: bool) -> Outcome<()> {
 }
 
 /// Makes the room visible. A short name that is taken gets a number.
-async fn finish(node: &Node, end: ImportEnd) -> Outcome<RoomRecord> {
+async fn finish(node: &Node, end: ImportEnd) -> Outcome<()> {
     let slug = end.slug.clone();
     for number in 1..=SLUGS {
         let end = ImportEnd { slug: numbered(&slug, number), ..end.clone() };
-        match node.store.finish_import(end).await? {
-            Err(ImportRefused::Slug) => {}
-            finished => return finished.map_err(refused),
+        let room = end.room;
+        match node.store.finish_import(end).await {
+            Ok(Err(ImportRefused::Slug)) => {}
+            Ok(finished) => return finished.map(drop).map_err(refused),
+            // It may be finished for all that. If not, it never is.
+            Err(error) => {
+                let given_up = node.store.give_up_import(room).await;
+                return if given_up.is_ok_and(|given_up| !given_up) {
+                    Ok(())
+                } else {
+                    Err(error.into())
+                };
+            }
         }
     }
     Err(refused(ImportRefused::Slug))
@@ -221,7 +252,14 @@ fn numbered(slug: &str, number: u32) -> String {
 
 fn refused(refused: ImportRefused) -> Refusal {
     match refused {
-        ImportRefused::Gone => Refusal::unavailable("The import took too long and was taken back."),
+        ImportRefused::Gone => Refusal::unavailable(
+            "Nothing came of the file for too long, so it was given up; import it again.",
+        ),
+        ImportRefused::Person => Refusal::new(
+            Code::Conflict,
+            "Somebody whom the map or the file names was erased in the meantime, or is not here for \
+             good; import the file again without them.",
+        ),
         ImportRefused::Username | ImportRefused::Slug => Refusal::new(
             Code::Conflict,
             "A name was taken by someone else in the meantime; import the file again.",
@@ -232,16 +270,35 @@ fn refused(refused: ImportRefused) -> Refusal {
     }
 }
 
+/// Gives an import up and takes back what it brought.
 async fn take_back(node: &Node, room: RoomId) {
-    if let Err(error) = node.store.abandon_import(room).await {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "an import that was not finished is taken back later"
-        );
+    match node.store.give_up_import(room).await {
+        Ok(_) => clear(node, room).await,
+        Err(error) => tell_of_rest(&error),
     }
 }
 
-/// Takes back imports whose processes have died.
+/// Clears what is left of an import, step by step. A node that stops leaves the rest to the next one.
+async fn clear(node: &Node, room: RoomId) {
+    let draining = node.lifecycle.draining();
+    loop {
+        match node.store.clear_import(room).await {
+            Ok(true) if !draining.is_cancelled() => {}
+            Ok(_) => return,
+            Err(error) => return tell_of_rest(&error),
+        }
+    }
+}
+
+fn tell_of_rest(error: &StoreError) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "what is left of an import is cleared later"
+    );
+}
+
+/// Takes back imports whose processes have died, and clears what is left of others. At the start of a
+/// process that is alone all of them were given up.
 pub(crate) async fn sweep(node: Arc<Node>) {
     let idle = node.config.limits.import_idle;
     let draining = node.lifecycle.draining();
@@ -256,7 +313,7 @@ pub(crate) async fn sweep(node: Arc<Node>) {
         match node.store.list_idle_imports(idle).await {
             Ok(imports) => {
                 for room in imports {
-                    tracing::info!(%room, "an import that was not finished is taken back");
+                    tracing::info!(%room, "an import that has ended is cleared");
                     take_back(&node, room).await;
                 }
             }

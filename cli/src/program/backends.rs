@@ -57,8 +57,8 @@ pub(crate) async fn open(
         opened.store.release_all_leases().await?;
         opened.store.release_webhooks().await?;
         for room in opened.store.list_idle_imports(Duration::ZERO).await? {
-            tracing::info!(%room, "an import that was not finished is taken back");
-            opened.store.abandon_import(room).await?;
+            // What it brought is taken back while the server runs.
+            opened.store.give_up_import(room).await?;
         }
     }
     let selection = select_providers(&config.llm).await?;

@@ -143,6 +143,11 @@ macro_rules! store_conformance {
                 finished_room_is_one_like_any_other,
                 part_that_is_written_again_is_written_once,
                 import_that_is_taken_back_leaves_nothing,
+                import_that_was_given_up_takes_nothing_more,
+                large_import_is_taken_back_in_steps_between_which_others_write,
+                person_of_an_import_who_is_in_another_room_stays,
+                whoever_is_erased_while_a_file_is_read_ends_its_import,
+                name_that_is_held_for_somebody_is_taken,
                 name_that_is_taken_stops_an_import,
                 reactions_are_listed_in_their_order,
             });

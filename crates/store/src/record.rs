@@ -14,7 +14,7 @@ pub use files::{
     UploadState,
 };
 pub use imports::{
-    ImportEnd, ImportPart, ImportRefused, ImportedMember, ImportedReaction, NewImport,
+    ImportEnd, ImportPart, ImportRefused, ImportState, ImportedMember, ImportedReaction, NewImport,
     ReactionRecord,
 };
 pub use integrations::{

@@ -6,7 +6,7 @@ use parlor_protocol::room::{NotificationLevel, Role, RoomKind};
 use parlor_protocol::user::{ServerRole, UserKind, Visibility};
 
 use crate::people::ProgramKind;
-use crate::record::UploadState;
+use crate::record::{ImportState, UploadState};
 
 /// An enum that is stored as a word.
 pub(crate) trait Word: Sized {
@@ -43,6 +43,7 @@ words! {
     RoomKind { Public = "public", Private = "private", Direct = "direct", }
     UploadState { Open = "open", Ready = "ready", Attached = "attached", }
     ProgramKind { Integration = "integration", Webhook = "webhook", Command = "command", }
+    ImportState { Reading = "reading", GivenUp = "given_up", Finished = "finished", }
     Role { Member = "member", Moderator = "moderator", Owner = "owner", }
     NotificationLevel { All = "all", Mentions = "mentions", None = "none", }
     Trigger { Mention = "mention", Always = "always", Direct = "direct", Never = "never", }

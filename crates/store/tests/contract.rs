@@ -8,6 +8,8 @@ mod sqlite_crash;
 mod sqlite_epoch;
 #[path = "contract/sqlite_files.rs"]
 mod sqlite_files;
+#[path = "contract/sqlite_imports.rs"]
+mod sqlite_imports;
 #[path = "contract/sqlite_writer.rs"]
 mod sqlite_writer;
 

@@ -16,6 +16,8 @@ unused! { Imports:
     fn begin_import(NewImport) -> Result<()>;
     fn write_import(RoomId, ImportPart) -> Result<std::result::Result<(), ImportRefused>>;
     fn finish_import(ImportEnd) -> Result<std::result::Result<RoomRecord, ImportRefused>>;
-    fn abandon_import(RoomId) -> Result<()>;
+    fn give_up_import(RoomId) -> Result<bool>;
+    fn clear_import(RoomId) -> Result<bool>;
+    fn is_name_taken(&str) -> Result<bool>;
     fn list_idle_imports(Duration) -> Result<Vec<RoomId>>;
 }

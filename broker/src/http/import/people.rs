@@ -43,6 +43,8 @@ pub(super) struct People {
     /// The accounts that the administrator has named for people of the file, until they come.
     mapped: HashMap<String, Known>,
     by_id: HashMap<UserId, Known>,
+    /// Who of them were here before.
+    pub(super) existing: Vec<UserId>,
     names: HashSet<String>,
     /// The next number for accounts of this file whose names begin alike.
     numbers: HashMap<String, u32>,
@@ -59,6 +61,10 @@ impl People {
             let Some((old, new)) = pair.split_once('=') else {
                 return Err(wrong("has the form old=new,old=new"));
             };
+            let is_erased = |name: &str| name.to_lowercase().starts_with(ERASED_PREFIX);
+            if is_erased(old) || is_erased(new) {
+                return Err(Refusal::field("map", "erased", "names a user who was erased"));
+            }
             let Some(account) = node.store.find_user_by_name(new).await? else {
                 return Err(Refusal::field("map", "unknown", "names a user who is not here"));
             };
@@ -117,6 +123,7 @@ impl People {
                 return Err(refuse(line, "kind", "contradiction", detail));
             }
             self.note(&username, &known.here.username, true);
+            self.existing.push(known.here.id);
             self.by_id.insert(id, known);
             return Ok(None);
         }
@@ -140,7 +147,7 @@ impl People {
         }
     }
 
-    /// Finds a name that nobody has.
+    /// Finds a name that nobody has, and that is not held for anybody.
     async fn find_name(&mut self, node: &Node, username: &str) -> Outcome<String> {
         let base = base(username);
         let next = self.numbers.entry(base.clone()).or_insert(1);
@@ -151,7 +158,7 @@ impl People {
                 1 => format!("{base}{SUFFIX}"),
                 _ => format!("{base}{SUFFIX}-{number}"),
             };
-            if node.store.find_user_by_name(&name).await?.is_none() {
+            if !node.store.is_name_taken(&name).await? {
                 return Ok(name);
             }
         }

@@ -280,6 +280,7 @@ impl Reader {
             created_at: room.created_at,
             last_seq: self.seq,
             members: std::mem::take(&mut self.members),
+            existing: std::mem::take(&mut self.people.existing),
         })
     }
 

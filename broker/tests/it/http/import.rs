@@ -8,6 +8,7 @@ use super::api::{Answer, Api};
 use crate::harness::TestNode;
 
 mod broken;
+mod meanwhile;
 
 use self::broken::broken;
 
@@ -254,6 +255,8 @@ async fn only_administrators_import_and_only_they_say_who_somebody_is() {
         ("ada", "invalid"),
         ("ada=eve,bob=eve", "invalid"),
         ("ada=eve,ada=root", "invalid"),
+        ("ada=deleted-eve", "erased"),
+        ("Deleted-ada=eve", "erased"),
     ] {
         let refused = import(&root, &format!("?map={map}"), good.clone()).await;
         assert_eq!(refused.fields(), [("map".to_owned(), code.to_owned())], "{map}");

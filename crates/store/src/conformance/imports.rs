@@ -14,9 +14,10 @@ use uuid::Uuid;
 use super::Factory;
 use super::world::World;
 use crate::append::Intent;
+use crate::people::NewErasure;
 use crate::record::{
     ImportEnd, ImportPart, ImportRefused, ImportedMember, ImportedReaction, NewImport, NewUser,
-    Window,
+    ProfileChange, Window,
 };
 
 /// A room of a file in the making.
@@ -123,8 +124,18 @@ impl File {
             created_at: self.message.created_at,
             last_seq: 6,
             members: vec![member(self.ada.id, Role::Member), member(self.zoe.id, Role::Owner)],
+            existing: vec![self.ada.id],
         }
     }
+}
+
+/// Clears all that is left of an import, and returns in how many steps.
+async fn clear(world: &World, room: RoomId) -> usize {
+    let mut steps = 1;
+    while world.store().clear_import(room).await.unwrap() {
+        steps += 1;
+    }
+    steps
 }
 
 fn reference(user: &NewUser) -> UserRef {
@@ -227,9 +238,14 @@ pub async fn finished_room_is_one_like_any_other(factory: &dyn Factory) {
         let told = tail.commits.iter().flat_map(|commit| &commit.rooms);
         assert!(told.into_iter().any(|told| *told == (file.room, 6)));
     }
-    assert_eq!(store.list_idle_imports(Duration::ZERO).await.unwrap(), []);
-    store.abandon_import(file.room).await.unwrap();
-    assert!(store.find_room(&file.room.into(), file.ada.id).await.unwrap().is_some());
+    // Before and after what is remembered of the import was cleared.
+    for _ in 0..2 {
+        assert!(!store.give_up_import(file.room).await.unwrap(), "it was finished");
+        clear(&world, file.room).await;
+        assert!(store.find_room(&file.room.into(), file.ada.id).await.unwrap().is_some());
+        assert!(store.find_user_by_name("zoe").await.unwrap().is_some());
+        assert_eq!(store.list_idle_imports(Duration::ZERO).await.unwrap(), []);
+    }
 }
 
 pub async fn part_that_is_written_again_is_written_once(factory: &dyn Factory) {
@@ -248,8 +264,10 @@ pub async fn import_that_is_taken_back_leaves_nothing(factory: &dyn Factory) {
     let file = File::begin(&world).await;
     let store = world.store();
     store.write_import(file.room, file.part()).await.unwrap().unwrap();
-    store.abandon_import(file.room).await.unwrap();
-    store.abandon_import(file.room).await.unwrap();
+    for _ in 0..2 {
+        assert!(store.give_up_import(file.room).await.unwrap());
+        clear(&world, file.room).await;
+    }
 
     assert_eq!(store.find_room(&file.room.into(), file.ada.id).await.unwrap(), None);
     assert_eq!(store.find_user_by_name("zoe").await.unwrap(), None);
@@ -266,6 +284,164 @@ pub async fn import_that_is_taken_back_leaves_nothing(factory: &dyn Factory) {
     let import = NewImport { room: file.room, importer: file.ada.id, at: world.now() };
     store.begin_import(import).await.unwrap();
     store.write_import(file.room, file.part()).await.unwrap().unwrap();
+}
+
+pub async fn import_that_was_given_up_takes_nothing_more(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let file = File::begin(&world).await;
+    let store = world.store();
+    store.write_import(file.room, file.part()).await.unwrap().unwrap();
+    // Whoever reads the file has only paused.
+    assert!(store.give_up_import(file.room).await.unwrap());
+    loop {
+        let late = ImportPart { number: 2, ..ImportPart::default() };
+        let refused = store.write_import(file.room, late).await.unwrap();
+        assert_eq!(refused.unwrap_err(), ImportRefused::Gone);
+        let refused = store.finish_import(file.end("den")).await.unwrap();
+        assert_eq!(refused.unwrap_err(), ImportRefused::Gone);
+        let listed = store.list_idle_imports(Duration::from_hours(1)).await.unwrap();
+        if !store.clear_import(file.room).await.unwrap() {
+            break;
+        }
+        // Whoever has begun to take it back may have died.
+        assert_eq!(listed, [file.room]);
+    }
+    assert_eq!(store.list_idle_imports(Duration::ZERO).await.unwrap(), []);
+}
+
+/// More than one step takes back of anything.
+const MANY: u64 = 5_100;
+
+pub async fn large_import_is_taken_back_in_steps_between_which_others_write(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let file = File::begin(&world).await;
+    let store = world.store();
+    let elsewhere = world.room(RoomKind::Private, &file.ada, &[]).await;
+    store.write_import(file.room, file.part()).await.unwrap().unwrap();
+    for (number, first) in (2..).zip((10..10 + MANY).step_by(500)) {
+        let people: Vec<NewUser> = (first..first + 500)
+            .map(|n| NewUser {
+                email: None,
+                password_hash: None,
+                ..world.new_user(&format!("zoe{n}"))
+            })
+            .collect();
+        let said =
+            |(n, author): (u64, &NewUser)| message(file.room, n, &reference(author), "hi", &world);
+        let messages: Vec<Message> = (first..).zip(&people).map(said).collect();
+        let told = |said: &Message| {
+            file.event(said.seq, None, EventBody::MessageCreated(Box::new(said.clone())))
+        };
+        let events = messages.iter().map(told).collect();
+        let part = ImportPart { number, people, events, messages, reactions: Vec::new() };
+        store.write_import(file.room, part).await.unwrap().unwrap();
+    }
+
+    assert!(store.give_up_import(file.room).await.unwrap());
+    let mut steps = 0;
+    while store.clear_import(file.room).await.unwrap() {
+        steps += 1;
+        world.said(elsewhere, &file.ada, "on").await;
+    }
+    // Of messages, mentions, and people at least.
+    assert!(steps >= 6, "{steps}");
+    assert_eq!(world.store().find_user_by_name("zoe10").await.unwrap(), None);
+    assert_eq!(world.store().find_user_by_name("zoe5109").await.unwrap(), None);
+    assert_eq!(store.find_room(&file.room.into(), file.ada.id).await.unwrap(), None);
+    assert!(world.seq(elsewhere).await > steps);
+}
+
+pub async fn person_of_an_import_who_is_in_another_room_stays(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let file = File::begin(&world).await;
+    let store = world.store();
+    let elsewhere = world.room(RoomKind::Private, &file.ada, &[]).await;
+    let left = world.room(RoomKind::Private, &file.ada, &[]).await;
+    let people = ["yan", "xia"].map(|name| NewUser {
+        email: None,
+        password_hash: None,
+        ..world.new_user(name)
+    });
+    let [yan, xia] = people.clone();
+    let part =
+        ImportPart { people: [vec![file.zoe.clone()], people.to_vec()].concat(), ..file.part() };
+    store.write_import(file.room, part).await.unwrap().unwrap();
+    // An administrator has let them in for a while.
+    for person in [yan.id, xia.id] {
+        store.set_user_access(person, Some(true), None, world.now()).await.unwrap();
+    }
+    world.add(elsewhere, &file.ada, Intent::Invite { user: yan.id }).await;
+    // The log of the room names someone who was there and went.
+    world.add(left, &file.ada, Intent::Invite { user: xia.id }).await;
+    world.add(left, &file.ada, Intent::Kick { user: xia.id }).await;
+    for person in [yan.id, xia.id] {
+        store.set_user_access(person, Some(false), None, world.now()).await.unwrap().unwrap();
+    }
+
+    assert!(store.give_up_import(file.room).await.unwrap());
+    clear(&world, file.room).await;
+    assert_eq!(store.find_user_by_name("zoe").await.unwrap(), None);
+    for (name, room) in [("yan", elsewhere), ("xia", left)] {
+        assert!(store.find_user_by_name(name).await.unwrap().is_some(), "{name}");
+        let events = store.read_events(room, 0, 10).await.unwrap();
+        let named = |event: &Event| matches!(&event.body, EventBody::MemberJoined(joined) if joined.user.username == name);
+        assert!(events.iter().any(named), "{name}");
+    }
+}
+
+pub async fn whoever_is_erased_while_a_file_is_read_ends_its_import(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let file = File::begin(&world).await;
+    store.write_import(file.room, file.part()).await.unwrap().unwrap();
+    // Somebody who comes with an import is nobody yet, as far as others are concerned.
+    let other = RoomId(Uuid::new_v4());
+    let import = NewImport { room: other, importer: file.ada.id, at: world.now() };
+    store.begin_import(import).await.unwrap();
+    let early = ImportEnd {
+        room: other,
+        last_seq: 0,
+        existing: vec![file.ada.id, file.zoe.id],
+        ..file.end("early")
+    };
+    let refused = store.finish_import(early.clone()).await.unwrap();
+    assert_eq!(refused.unwrap_err(), ImportRefused::Person);
+
+    let erase = async |user: UserId, username: &str| {
+        let username = username.to_owned();
+        let erasure = NewErasure { user, username, redact: true, at: world.now() };
+        store.erase_account(erasure).await.unwrap().unwrap();
+    };
+    erase(file.ada.id, "deleted-ada").await;
+    assert_eq!(store.list_past_rooms(file.zoe.id).await.unwrap(), [], "it is no room yet");
+    let refused = store.finish_import(file.end("den")).await.unwrap();
+    assert_eq!(refused.unwrap_err(), ImportRefused::Person);
+    // The same holds for those that the file has brought itself.
+    erase(file.zoe.id, "deleted-zoe").await;
+    let end = ImportEnd { existing: Vec::new(), ..file.end("den") };
+    let refused = store.finish_import(end).await.unwrap();
+    assert_eq!(refused.unwrap_err(), ImportRefused::Person);
+    assert!(store.give_up_import(file.room).await.unwrap());
+    clear(&world, file.room).await;
+    assert_eq!(store.list_messages(file.room, Window::After(0), 10).await.unwrap(), []);
+}
+
+pub async fn name_that_is_held_for_somebody_is_taken(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let file = File::begin(&world).await;
+    let bob = world.user("bob").await;
+    let rename = ProfileChange { username: Some("rob".to_owned()), ..ProfileChange::default() };
+    store.update_profile(bob.id, rename).await.unwrap().unwrap().unwrap();
+    for (name, taken) in
+        [("ada", true), ("rob", true), ("bob", true), ("Bob", true), ("zoe", false)]
+    {
+        assert_eq!(store.is_name_taken(name).await.unwrap(), taken, "{name}");
+    }
+    let zoe = NewUser { username: "bob".to_owned(), ..file.zoe.clone() };
+    let part = ImportPart { people: vec![zoe], ..file.part() };
+    let refused = store.write_import(file.room, part).await.unwrap();
+    assert_eq!(refused.unwrap_err(), ImportRefused::Username);
 }
 
 pub async fn name_that_is_taken_stops_an_import(factory: &dyn Factory) {

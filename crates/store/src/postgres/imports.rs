@@ -1,6 +1,6 @@
 //! Rooms that come from files.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,18 +10,35 @@ use parlor_protocol::message::Message;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::codec::{Word as _, code_word, count, id, integer, millis, time, value};
+use super::codec::{Word as _, code_word, count, id, integer, millis, sought, time, value, word};
 use super::fault::{Fault, Outcome};
 use super::pools::Server;
 use super::query::{self, Params};
 use super::sql::{imports as sql, rooms as rooms_sql};
-use super::transaction::{reading, writing};
+use super::transaction::{committing, reading, writing};
 use super::{PostgresStore, commit_log, events, rooms, rows};
 use crate::contract::{Imports, Result};
 use crate::record::{
-    ImportEnd, ImportPart, ImportRefused, ImportedReaction, NewImport, NewUser, ReactionRecord,
-    RoomRecord,
+    ImportEnd, ImportPart, ImportRefused, ImportState, ImportedReaction, NewImport, NewUser,
+    ReactionRecord, RoomRecord,
 };
+
+/// Rows of a log that one step takes back.
+const STEP: i64 = 5_000;
+/// Accounts that one step takes back: for each, a dozen tables are asked.
+const PEOPLE_STEP: i64 = 500;
+/// How long the end of an import may take. What it does grows with the members of the room only, and
+/// nobody waits for it: it writes to the room that nobody sees, and holds nothing of others but that
+/// the accounts stay.
+const FINISH_LIMIT: Duration = Duration::from_mins(1);
+/// What is taken back of an import that was given up, in this order, before the accounts.
+const GIVEN_UP: [&str; 5] = [
+    rooms_sql::PURGE_REACTIONS,
+    rooms_sql::PURGE_MENTIONS,
+    rooms_sql::PURGE_MESSAGES,
+    rooms_sql::PURGE_EVENTS,
+    sql::FORGET_SOME_AUTHORS,
+];
 
 #[async_trait]
 impl Imports for PostgresStore {
@@ -67,15 +84,27 @@ impl Imports for PostgresStore {
         if end.members.len() > self.options.room_members as usize {
             return Ok(Err(ImportRefused::TooManyMembers));
         }
-        writing!(self, |tx, repeated| finish(tx, &end, repeated).await)
+        let limit = self.options.append_deadline.max(FINISH_LIMIT);
+        writing!(self, within limit, |tx, repeated| finish(tx, &end, repeated, limit).await)
     }
 
-    async fn abandon_import(&self, room: RoomId) -> Result<()> {
-        let removed: Result<bool> = writing!(self, |tx| take_back(tx, room).await);
-        if removed? {
-            self.purge_rooms(&[room]).await;
+    async fn give_up_import(&self, room: RoomId) -> Result<bool> {
+        writing!(self, |tx| give_up(tx, room).await)
+    }
+
+    async fn clear_import(&self, room: RoomId) -> Result<bool> {
+        let state: Result<Option<ImportState>> =
+            reading!(self, |conn| find_state(conn, room).await);
+        match state? {
+            None | Some(ImportState::Reading) => Ok(false),
+            Some(ImportState::Finished) => self.clear_finished(room).await,
+            Some(ImportState::GivenUp) => self.clear_given_up(room).await,
         }
-        Ok(())
+    }
+
+    async fn is_name_taken(&self, username: &str) -> Result<bool> {
+        let username = sought(username);
+        reading!(self, |conn| query::exists(conn, sql::NAME_TAKEN, &[&username]).await)
     }
 
     async fn list_idle_imports(&self, idle: Duration) -> Result<Vec<RoomId>> {
@@ -124,6 +153,9 @@ async fn write(
         events::insert(tx, &logged).await?;
     }
     insert_messages(tx, room, &part.messages).await?;
+    let authors: BTreeSet<Uuid> = part.messages.iter().map(|said| said.sender.id.0).collect();
+    let authors: Vec<Uuid> = authors.into_iter().collect();
+    query::execute(tx, sql::NOTE_AUTHORS, &[&room.0, &authors]).await?;
     insert_reactions(tx, room, &part.reactions).await?;
     query::execute(tx, sql::RENEW, &[&room.0, &integer(part.number)]).await?;
     Ok(Ok(()))
@@ -235,12 +267,19 @@ async fn finish(
     tx: &Server,
     end: &ImportEnd,
     repeated: bool,
+    limit: Duration,
 ) -> Outcome<std::result::Result<RoomRecord, ImportRefused>> {
     let room = end.room;
     if find_parts(tx, room).await?.is_none() {
         // An earlier attempt may have finished it.
         let found = if repeated { rows::find_room(tx, room).await? } else { None };
         return Ok(found.ok_or(ImportRefused::Gone));
+    }
+    let existing: Vec<Uuid> = end.existing.iter().map(|person| person.0).collect();
+    let here: Vec<Uuid> =
+        query::list(tx, sql::LOCK_HERE, &[&existing], |row| value(row, 0)).await?;
+    if here.len() < existing.len() || query::exists(tx, sql::HAS_ERASED, &[&room.0]).await? {
+        return Ok(Err(ImportRefused::Person));
     }
     if query::exists(tx, rooms_sql::SLUG_TAKEN, &[&end.slug]).await? {
         return Ok(Err(ImportRefused::Slug));
@@ -275,19 +314,77 @@ async fn finish(
         })
         .collect();
     let rows = serde_json::to_string(&rows)?;
+    query::execute(tx, sql::LET_STATEMENTS_TAKE, &[&limit.as_millis().to_string()]).await?;
     query::execute(tx, sql::INSERT_MEMBERS, &[&room.0, &rows, &last_seq]).await?;
-    query::execute(tx, sql::NOTE_PAST_MEMBERS, &[&room.0]).await?;
-    query::execute(tx, sql::END_IMPORT, &[&room.0]).await?;
+    query::execute(tx, sql::FINISH_IMPORT, &[&room.0]).await?;
     commit_log::tell_of_rooms(tx, vec![(room, end.last_seq)]).await?;
     Ok(Ok(rows::find_room(tx, room).await?.ok_or(Fault::Contradiction("rooms lost a row"))?))
 }
 
-/// Takes an import back that was not finished; `false` when there is none.
-async fn take_back(tx: &Server, room: RoomId) -> Outcome<bool> {
-    if find_parts(tx, room).await?.is_none() {
+impl PostgresStore {
+    async fn clear_finished(&self, room: RoomId) -> Result<bool> {
+        let removed: Result<u64> = committing!(self, |conn| {
+            query::execute(conn, sql::FORGET_SOME_PEOPLE, &[&room.0, &STEP]).await
+        });
+        if removed? > 0 {
+            return Ok(true);
+        }
+        committing!(self, |conn| {
+            query::execute(conn, sql::END_IMPORT, &[&room.0]).await.map(|_| false)
+        })
+    }
+
+    async fn clear_given_up(&self, room: RoomId) -> Result<bool> {
+        for step in GIVEN_UP {
+            let removed: Result<u64> =
+                committing!(self, |conn| query::execute(conn, step, &[&room.0, &STEP]).await);
+            if removed? > 0 {
+                return Ok(true);
+            }
+        }
+        let removed: Result<bool> = writing!(self, |tx| delete_people(tx, room).await);
+        if removed? {
+            return Ok(true);
+        }
+        let removed: Result<bool> = writing!(self, |tx| remove(tx, room).await);
+        if removed? {
+            self.purge_rooms(&[room]).await;
+        }
+        Ok(false)
+    }
+}
+
+async fn find_state(conn: &Server, room: RoomId) -> Outcome<Option<ImportState>> {
+    query::find(conn, sql::FIND_STATE, &[&room.0], |row| word(row, 0)).await
+}
+
+async fn give_up(tx: &Server, room: RoomId) -> Outcome<bool> {
+    query::execute(tx, sql::GIVE_UP, &[&room.0]).await?;
+    Ok(match find_state(tx, room).await? {
+        Some(state) => state != ImportState::Finished,
+        None => rows::find_room(tx, room).await?.is_none(),
+    })
+}
+
+/// Removes some of the accounts that an import has brought, but for those that somebody has brought
+/// into another room in the meantime. `false` when there were none left.
+async fn delete_people(tx: &Server, room: RoomId) -> Outcome<bool> {
+    if !query::exists(tx, sql::LOCK_GIVEN_UP, &[&room.0]).await? {
         return Ok(false);
     }
-    query::execute(tx, sql::DELETE_PEOPLE, &[&room.0]).await?;
+    let params: Params<'_> = &[&room.0, &PEOPLE_STEP];
+    let people: Vec<Uuid> =
+        query::list(tx, sql::LIST_SOME_PEOPLE, params, |row| value(row, 0)).await?;
+    query::execute(tx, sql::DELETE_PEOPLE, &[&people]).await?;
+    query::execute(tx, sql::FORGET_PEOPLE, &[&people]).await?;
+    Ok(!people.is_empty())
+}
+
+/// Removes the room, of which nothing else is left; `false` when another one has done it.
+async fn remove(tx: &Server, room: RoomId) -> Outcome<bool> {
+    if !query::exists(tx, sql::LOCK_GIVEN_UP, &[&room.0]).await? {
+        return Ok(false);
+    }
     rooms::remove(tx, &[room]).await?;
     Ok(true)
 }

@@ -100,6 +100,15 @@ impl PostgresStore {
         self.attempts(of, self.options.append_deadline)
     }
 
+    /// Begins to write what may take longer than what somebody waits for.
+    pub(super) fn writes_within(
+        &self,
+        of: Use,
+        limit: Duration,
+    ) -> Result<Attempts<'_>, StoreError> {
+        self.attempts(of, limit)
+    }
+
     fn attempts(&self, of: Use, limit: Duration) -> Result<Attempts<'_>, StoreError> {
         Ok(Attempts {
             _inside: self.gate.enter()?,
@@ -268,12 +277,22 @@ macro_rules! reading {
 
 /// Writes in one transaction: `writing!(store, |tx, repeated| …)` with an expression that gives an
 /// `Outcome`. `repeated` tells whether the same work may have been kept by an earlier attempt.
+/// `writing!(store, within limit, |tx, repeated| …)` has a limit of its own.
 macro_rules! writing {
     ($store:expr, |$tx:ident| $work:expr) => {
         writing!($store, |$tx, _repeated| $work)
     };
-    ($store:expr, |$tx:ident, $repeated:ident| $work:expr) => {{
-        let mut attempts = $store.writes($crate::postgres::pools::Use::Writes)?;
+    ($store:expr, |$tx:ident, $repeated:ident| $work:expr) => {
+        writing!(@with $store.writes($crate::postgres::pools::Use::Writes)?, |$tx, $repeated| $work)
+    };
+    ($store:expr, within $limit:expr, |$tx:ident, $repeated:ident| $work:expr) => {
+        writing!(
+            @with $store.writes_within($crate::postgres::pools::Use::Writes, $limit)?,
+            |$tx, $repeated| $work
+        )
+    };
+    (@with $attempts:expr, |$tx:ident, $repeated:ident| $work:expr) => {{
+        let mut attempts = $attempts;
         loop {
             let $repeated = attempts.repeated();
             let outcome = attempts.run(async {

@@ -35,6 +35,17 @@ pub struct NewImport {
     pub at: Timestamp,
 }
 
+/// What becomes of an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportState {
+    /// Its file is being read.
+    Reading,
+    /// What it brought is taken back, and nothing comes of it any more.
+    GivenUp,
+    /// The room is there.
+    Finished,
+}
+
 /// A part of a file, as it is stored.
 #[derive(Debug, Clone, Default)]
 pub struct ImportPart {
@@ -86,6 +97,8 @@ pub struct ImportEnd {
     pub last_seq: u64,
     /// Its members. Everything counts as read by them.
     pub members: Vec<ImportedMember>,
+    /// Whoever of the file was here before: they have to be here still.
+    pub existing: Vec<UserId>,
 }
 
 /// A member of a room of a file.
@@ -106,9 +119,12 @@ pub struct ImportedMember {
 /// Why a part of a file, or its end, is not written. Nothing of it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ImportRefused {
-    /// The import was taken back, because it was thought to be dead.
-    #[error("the import was taken back")]
+    /// The import was given up, because it was thought to be dead.
+    #[error("the import was given up")]
     Gone,
+    /// Somebody of the file was erased, or came with another import that was not finished.
+    #[error("somebody of the file is not here any more")]
+    Person,
     /// The name of one of the accounts is taken.
     #[error("a user name is taken")]
     Username,

@@ -1,5 +1,6 @@
 //! Rooms that come from files.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,19 +10,27 @@ use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::append::insert_event;
-use super::codec::{Word as _, bytes, code_word, count, id, integer, millis, time};
+use super::codec::{Word as _, bytes, code_word, count, id, integer, millis, time, word};
 use super::fault::{Fault, Outcome};
 use super::search::keeper;
 use super::sql::{imports as sql, messages, reading, rooms, users};
 use super::{SqliteStore, query, rows};
 use crate::contract::{Imports, Result};
 use crate::record::{
-    ImportEnd, ImportPart, ImportRefused, ImportedReaction, NewImport, NewUser, ReactionRecord,
-    RoomRecord,
+    ImportEnd, ImportPart, ImportRefused, ImportState, ImportedReaction, NewImport, NewUser,
+    ReactionRecord, RoomRecord,
 };
 
 /// Rows that one step takes back.
 const STEP: u32 = 1_000;
+/// What is taken back of an import that was given up, in this order, before the accounts.
+const GIVEN_UP: [&str; 5] = [
+    sql::DELETE_SOME_REACTIONS,
+    sql::DELETE_SOME_MENTIONS,
+    sql::DELETE_SOME_MESSAGES,
+    sql::DELETE_SOME_EVENTS,
+    sql::FORGET_SOME_AUTHORS,
+];
 
 #[async_trait]
 impl Imports for SqliteStore {
@@ -89,18 +98,30 @@ impl Imports for SqliteStore {
         .await
     }
 
-    async fn abandon_import(&self, room: RoomId) -> Result<()> {
-        for step in [sql::DELETE_SOME_REACTIONS, sql::DELETE_SOME_MESSAGES, sql::DELETE_SOME_EVENTS]
-        {
-            let take_back = move |conn: &Connection| {
-                if find_parts(conn, room)?.is_none() {
-                    return Ok(0);
-                }
-                Ok(query::execute(conn, step, params![room.0.as_bytes(), STEP])?)
-            };
-            while self.write_many(STEP as usize, take_back).await? > 0 {}
+    async fn give_up_import(&self, room: RoomId) -> Result<bool> {
+        let rules = std::sync::Arc::clone(&self.rules);
+        self.write(move |conn| {
+            query::execute(conn, sql::GIVE_UP, [room.0.as_bytes()])?;
+            Ok(match find_state(conn, room)? {
+                Some(state) => state != ImportState::Finished,
+                None => rows::find_room(conn, room, &rules.epoch)?.is_none(),
+            })
+        })
+        .await
+    }
+
+    async fn clear_import(&self, room: RoomId) -> Result<bool> {
+        let cleared = self.write_many(STEP as usize, move |conn| clear(conn, room)).await?;
+        if cleared == Cleared::AllButPeople {
+            self.check_open()?;
+            self.writer.write_unchecked(move |conn| delete_people(conn, room)).await?;
         }
-        self.write(move |conn| take_back(conn, room)).await
+        Ok(cleared != Cleared::All)
+    }
+
+    async fn is_name_taken(&self, username: &str) -> Result<bool> {
+        let username = username.to_owned();
+        self.read(move |conn| Ok(query::exists(conn, sql::NAME_TAKEN, [username])?)).await
     }
 
     async fn list_idle_imports(&self, idle: Duration) -> Result<Vec<RoomId>> {
@@ -111,7 +132,11 @@ impl Imports for SqliteStore {
 }
 
 fn find_parts(conn: &Connection, room: RoomId) -> rusqlite::Result<Option<u64>> {
-    query::find(conn, sql::FIND, [room.0.as_bytes()], |row| count(row, 0))
+    query::find(conn, sql::FIND_PARTS, [room.0.as_bytes()], |row| count(row, 0))
+}
+
+fn find_state(conn: &Connection, room: RoomId) -> rusqlite::Result<Option<ImportState>> {
+    query::find(conn, sql::FIND_STATE, [room.0.as_bytes()], |row| word(row, 0))
 }
 
 fn write(
@@ -136,8 +161,13 @@ fn write(
     for event in &part.events {
         insert_event(conn, event)?;
     }
+    let mut authors = HashSet::new();
     for message in &part.messages {
         insert_message(conn, room, message)?;
+        authors.insert(message.sender.id);
+    }
+    for author in authors {
+        query::execute(conn, sql::NOTE_AUTHOR, params![room.0.as_bytes(), author.0.as_bytes()])?;
     }
     for reaction in &part.reactions {
         let ImportedReaction { message_seq, seq, emoji, user } = reaction;
@@ -217,6 +247,14 @@ fn finish(conn: &Connection, end: &ImportEnd) -> Outcome<std::result::Result<(),
     if find_parts(conn, end.room)?.is_none() {
         return Ok(Err(ImportRefused::Gone));
     }
+    for person in &end.existing {
+        if !query::exists(conn, sql::IS_HERE, [person.0.as_bytes()])? {
+            return Ok(Err(ImportRefused::Person));
+        }
+    }
+    if query::exists(conn, sql::HAS_ERASED, [key])? {
+        return Ok(Err(ImportRefused::Person));
+    }
     if query::exists(conn, rooms::SLUG_TAKEN, [&end.slug])? {
         return Ok(Err(ImportRefused::Slug));
     }
@@ -246,21 +284,59 @@ fn finish(conn: &Connection, end: &ImportEnd) -> Outcome<std::result::Result<(),
         let row = params![key, user, role, member.bot, joined_at, muted_until, last_seq];
         query::execute(conn, sql::INSERT_MEMBER, row)?;
     }
-    query::execute(conn, sql::NOTE_PAST_MEMBERS, [key])?;
-    query::execute(conn, sql::END_IMPORT, [key])?;
+    query::execute(conn, sql::FINISH_IMPORT, [key])?;
     Ok(Ok(()))
 }
 
-/// Takes back what is left of an import that was not finished.
-fn take_back(conn: &Connection, room: RoomId) -> Outcome<()> {
+/// What a step has left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cleared {
+    Some,
+    AllButPeople,
+    All,
+}
+
+/// Carries out one step, as large as may be.
+fn clear(conn: &Connection, room: RoomId) -> Outcome<Cleared> {
     let key = room.0.as_bytes();
-    if find_parts(conn, room)?.is_none() {
+    let steps: &[&str] = match find_state(conn, room)? {
+        None | Some(ImportState::Reading) => return Ok(Cleared::All),
+        Some(ImportState::Finished) => &[sql::FORGET_SOME_PEOPLE],
+        Some(ImportState::GivenUp) => &GIVEN_UP,
+    };
+    for step in steps {
+        if query::execute(conn, step, params![key, STEP])? > 0 {
+            return Ok(Cleared::Some);
+        }
+    }
+    if query::exists(conn, sql::HAS_PEOPLE, [key])? {
+        return Ok(Cleared::AllButPeople);
+    }
+    if find_state(conn, room)? == Some(ImportState::Finished) {
+        query::execute(conn, sql::END_IMPORT, [key])?;
+    } else {
+        query::execute(conn, rooms::DELETE, [key])?;
+    }
+    Ok(Cleared::All)
+}
+
+/// Removes some of the accounts that an import has brought.
+///
+/// Runs without the checks of foreign keys: each would look for one account in the whole history,
+/// which has no index for that. What an account can have that cannot log in is looked for instead;
+/// somebody who was brought into another room in the meantime stays.
+fn delete_people(conn: &Connection, room: RoomId) -> Outcome<()> {
+    if find_state(conn, room)? != Some(ImportState::GivenUp) {
         return Ok(());
     }
-    let people: Vec<UserId> = query::list(conn, sql::LIST_PEOPLE, [key], |row| id(row, 0))?;
-    query::execute(conn, rooms::DELETE, [key])?;
+    let some = params![room.0.as_bytes(), STEP];
+    let people: Vec<UserId> = query::list(conn, sql::LIST_SOME_PEOPLE, some, |row| id(row, 0))?;
     for person in people {
-        query::execute(conn, sql::DELETE_PERSON, [person.0.as_bytes()])?;
+        let person = [person.0.as_bytes()];
+        if query::execute(conn, sql::DELETE_PERSON, person)? > 0 {
+            query::execute(conn, sql::DELETE_BANS, person)?;
+        }
+        query::execute(conn, sql::FORGET_PERSON, person)?;
     }
     Ok(())
 }

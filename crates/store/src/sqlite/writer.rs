@@ -80,6 +80,8 @@ where
 
 enum Letter {
     Write(Box<dyn Write>),
+    /// Without the checks of foreign keys, as a commit of its own.
+    Unchecked(Box<dyn Write>),
     Close(oneshot::Sender<()>),
 }
 
@@ -110,6 +112,7 @@ impl std::fmt::Debug for Letter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Write(_) => "Write",
+            Self::Unchecked(_) => "Unchecked",
             Self::Close(_) => "Close",
         })
     }
@@ -148,12 +151,34 @@ impl Writer {
         weight: usize,
         work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.send(weight, work, Letter::Write).await
+    }
+
+    /// The same without the checks of foreign keys, as a commit of its own: `work` answers for it that
+    /// nothing refers to what it removes, and nothing goes with it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: if the future is dropped the work may still be done.
+    pub(super) async fn write_unchecked<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.send(BATCH_MAX, work, Letter::Unchecked).await
+    }
+
+    async fn send<T: Send + 'static>(
+        &self,
+        weight: usize,
+        work: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
+        letter: fn(Box<dyn Write>) -> Letter,
+    ) -> Result<T, StoreError> {
         if self.shared.read_only.load(Ordering::Acquire) {
             return Err(Fault::ReadOnly.into());
         }
         let (reply, answer) = oneshot::channel();
         let command = Command { work: Some(work), done: None, reply, weight };
-        self.queue.try_send(Letter::Write(Box::new(command))).map_err(|error| match error {
+        self.queue.try_send(letter(Box::new(command))).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Overloaded,
             TrySendError::Disconnected(_) => StoreError::Unavailable(None),
         })?;
@@ -198,19 +223,25 @@ struct Thread {
 
 impl Thread {
     fn run(mut self, queue: &Receiver<Letter>) {
+        // What came after a batch and is not for it.
+        let mut next = None;
         loop {
-            let letter = if self.conn.is_some() {
-                queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                queue.recv_timeout(PROBE_EVERY)
+            let letter = match next.take() {
+                Some(letter) => Ok(letter),
+                None if self.conn.is_some() => {
+                    queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
+                }
+                None => queue.recv_timeout(PROBE_EVERY),
             };
             match letter {
                 Ok(Letter::Write(first)) => {
-                    let (batch, close) = gather(first, queue);
+                    let batch;
+                    (batch, next) = gather(first, queue);
                     self.commit(batch);
-                    if let Some(done) = close {
-                        return self.end(Some(done));
-                    }
+                    self.checkpoint_when_due();
+                }
+                Ok(Letter::Unchecked(write)) => {
+                    self.commit_unchecked(write);
                     self.checkpoint_when_due();
                 }
                 Ok(Letter::Close(done)) => return self.end(Some(done)),
@@ -244,6 +275,22 @@ impl Thread {
                     write.answer(Err(result.err().unwrap_or_else(|| fault.clone())));
                 }
             }
+        }
+    }
+
+    fn commit_unchecked(&mut self, write: Box<dyn Write>) {
+        if let Some(conn) = &self.conn
+            && let Err(fault) = check_foreign_keys(conn, false)
+        {
+            write.answer(Err(fault));
+            return;
+        }
+        self.commit(vec![write]);
+        if let Some(conn) = &self.conn
+            && let Err(fault) = check_foreign_keys(conn, true)
+        {
+            // The next connection checks them.
+            self.stop_writing(&fault);
         }
     }
 
@@ -314,11 +361,12 @@ impl Thread {
     }
 }
 
-/// Takes what is queued already; the wait for more is the commit before.
+/// Takes what is queued already, up to what is not for the same commit; the wait for more is the commit
+/// before.
 fn gather(
     first: Box<dyn Write>,
     queue: &Receiver<Letter>,
-) -> (Vec<Box<dyn Write>>, Option<oneshot::Sender<()>>) {
+) -> (Vec<Box<dyn Write>>, Option<Letter>) {
     let mut weight = first.weight();
     let mut batch = vec![first];
     while weight < BATCH_MAX {
@@ -327,7 +375,7 @@ fn gather(
                 weight += write.weight();
                 batch.push(write);
             }
-            Ok(Letter::Close(done)) => return (batch, Some(done)),
+            Ok(letter) => return (batch, Some(letter)),
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
         }
     }
@@ -389,6 +437,17 @@ pub(super) fn in_savepoint<T, E: From<rusqlite::Error>>(
         query::execute(conn, sql::RELEASE, [])?;
     }
     result
+}
+
+/// Has foreign keys checked, or not. Only outside a transaction; within one it would do nothing.
+fn check_foreign_keys(conn: &Connection, checked: bool) -> Outcome<()> {
+    conn.pragma_update(None, "foreign_keys", checked)?;
+    let is_checked: bool = conn.pragma_query_value(None, "foreign_keys", |row| row.get(0))?;
+    if is_checked == checked {
+        Ok(())
+    } else {
+        Err(Fault::Contradiction("foreign keys are checked when they should not be, or not at all"))
+    }
 }
 
 fn roll_back(conn: &Connection) {

@@ -13,7 +13,20 @@ statements! {
     BEGIN_IMPORT = "INSERT INTO imports (room, renewed_at) VALUES ($1, now_ms()) \
                     ON CONFLICT (room) DO NOTHING";
     /// Nobody else writes to the import, or takes it back, until the end of the transaction.
-    LOCK = "SELECT parts FROM imports WHERE room = $1 FOR UPDATE";
+    LOCK = "SELECT parts FROM imports WHERE room = $1 AND state = 'reading' FOR UPDATE";
+    FIND_STATE = "SELECT state FROM imports WHERE room = $1";
+    LOCK_GIVEN_UP = "SELECT 1 FROM imports WHERE room = $1 AND state = 'given_up' FOR UPDATE";
+    GIVE_UP = "UPDATE imports SET state = 'given_up' WHERE room = $1 AND state = 'reading'";
+    NAME_TAKEN = "SELECT 1 FROM users WHERE lower(username) = lower($1 COLLATE \"C\") \
+                  UNION ALL SELECT 1 FROM former_names WHERE name = lower($1 COLLATE \"C\") \
+                  AND until > now_ms()";
+    /// Those of some people who are here, and do not only come with a file that is not read to its
+    /// end. Nobody erases them until the end of the transaction.
+    LOCK_HERE = "SELECT u.id FROM users u WHERE u.id = ANY($1) AND u.erased_at IS NULL AND NOT EXISTS \
+                 (SELECT 1 FROM import_people p JOIN imports i ON i.room = p.room \
+                 WHERE p.user_id = u.id AND i.state <> 'finished') FOR SHARE OF u";
+    HAS_ERASED = "SELECT 1 FROM import_people p JOIN users u ON u.id = p.user_id \
+                  WHERE p.room = $1 AND u.erased_at IS NOT NULL LIMIT 1";
     RENEW = "UPDATE imports SET parts = $2, renewed_at = now_ms() WHERE room = $1";
     NAMES_TAKEN = "SELECT 1 FROM users u JOIN unnest($1::text[]) AS n (name) \
                    ON lower(u.username) = n.name COLLATE \"C\" \
@@ -50,11 +63,29 @@ statements! {
                       SELECT $1, user_id, role, bot, joined_at, muted_until, $3 \
                       FROM json_to_recordset($2::text::json) AS n (user_id uuid, role text, \
                       bot boolean, joined_at bigint, muted_until bigint)";
-    NOTE_PAST_MEMBERS = "INSERT INTO past_members (user_id, room) \
-                         SELECT DISTINCT m.sender, m.room FROM messages m WHERE m.room = $1 \
-                         AND NOT EXISTS (SELECT 1 FROM members n \
-                         WHERE n.room = m.room AND n.user_id = m.sender) ON CONFLICT DO NOTHING";
-    END_IMPORT = "DELETE FROM imports WHERE room = $1";
-    DELETE_PEOPLE = "DELETE FROM users WHERE id IN (SELECT user_id FROM import_people WHERE room = $1)";
-    LIST_IDLE = "SELECT room FROM imports WHERE renewed_at <= now_ms() - $1";
+    /// Whoever has written in the room may not be a member of it.
+    NOTE_AUTHORS = "INSERT INTO past_members (user_id, room) SELECT unnest($2::uuid[]), $1 \
+                    ON CONFLICT DO NOTHING";
+    /// For one transaction.
+    LET_STATEMENTS_TAKE = "SELECT set_config('statement_timeout', $1, true)";
+    FINISH_IMPORT = "UPDATE imports SET state = 'finished' WHERE room = $1";
+    FORGET_SOME_PEOPLE = "DELETE FROM import_people WHERE user_id = ANY(ARRAY( \
+                          SELECT user_id FROM import_people WHERE room = $1 LIMIT $2))";
+    END_IMPORT = "DELETE FROM imports WHERE room = $1 AND state = 'finished'";
+    FORGET_SOME_AUTHORS = "DELETE FROM past_members WHERE room = $1 AND user_id = ANY(ARRAY( \
+                           SELECT user_id FROM past_members WHERE room = $1 LIMIT $2))";
+    LIST_SOME_PEOPLE = "SELECT user_id FROM import_people WHERE room = $1 LIMIT $2";
+    FORGET_PEOPLE = "DELETE FROM import_people WHERE user_id = ANY($1)";
+    /// Accounts that have done nothing, because they cannot log in, and that are in no room.
+    DELETE_PEOPLE = "DELETE FROM users u WHERE u.id = ANY($1) AND NOT u.active \
+                     AND u.password_hash IS NULL AND u.erased_at IS NULL \
+                     AND NOT EXISTS (SELECT 1 FROM members m WHERE m.user_id = u.id) \
+                     AND NOT EXISTS (SELECT 1 FROM past_members m WHERE m.user_id = u.id) \
+                     AND NOT EXISTS (SELECT 1 FROM bots b WHERE b.user_id = u.id) \
+                     AND NOT EXISTS (SELECT 1 FROM integrations i WHERE i.user_id = u.id) \
+                     AND NOT EXISTS (SELECT 1 FROM former_names f WHERE f.user_id = u.id) \
+                     AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id) \
+                     AND NOT EXISTS (SELECT 1 FROM personal_tokens t WHERE t.user_id = u.id) \
+                     AND NOT EXISTS (SELECT 1 FROM attachments a WHERE a.owner = u.id)";
+    LIST_IDLE = "SELECT room FROM imports WHERE state <> 'reading' OR renewed_at <= now_ms() - $1";
 }

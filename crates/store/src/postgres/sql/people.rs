@@ -23,7 +23,10 @@ statements! {
     FINISH_ERASURE = "DELETE FROM erasures WHERE user_id = $1";
     FORGET_SESSIONS = "DELETE FROM sessions WHERE user_id = $1";
     FORGET_TOKENS = "DELETE FROM personal_tokens WHERE user_id = $1";
-    LIST_PAST_ROOMS = "SELECT room FROM past_members WHERE user_id = $1 ORDER BY room";
+    /// But not of a file that is still being read.
+    LIST_PAST_ROOMS = "SELECT p.room FROM past_members p WHERE p.user_id = $1 AND NOT EXISTS \
+                       (SELECT 1 FROM imports i WHERE i.room = p.room AND i.state <> 'finished') \
+                       ORDER BY p.room";
     FORGET_PAST_ROOM = "DELETE FROM past_members WHERE user_id = $1 AND room = $2";
     /// A quotation mark in a text has a backslash before it, so no text is taken for a name. What was
     /// redacted has a space after the colon.

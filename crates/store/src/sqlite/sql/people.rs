@@ -22,7 +22,10 @@ statements! {
     FINISH_ERASURE = "DELETE FROM erasures WHERE user = ?1";
     FORGET_SESSIONS = "DELETE FROM sessions WHERE user = ?1";
     FORGET_TOKENS = "DELETE FROM personal_tokens WHERE user = ?1";
-    LIST_PAST_ROOMS = "SELECT room FROM past_members WHERE user = ?1 ORDER BY room";
+    /// But not of a file that is still being read.
+    LIST_PAST_ROOMS = "SELECT p.room FROM past_members p WHERE p.user = ?1 AND NOT EXISTS \
+                       (SELECT 1 FROM imports i WHERE i.room = p.room AND i.state <> 'finished') \
+                       ORDER BY p.room";
     FORGET_PAST_ROOM = "DELETE FROM past_members WHERE user = ?1 AND room = ?2";
     /// A quotation mark in a text has a backslash before it, so no text is taken for a name.
     LIST_NAMING_EVENTS = "SELECT seq, data FROM events WHERE room = ?1 AND seq > ?2 AND seq <= ?3 \
