@@ -58,6 +58,14 @@ impl Reader {
             return Err(refuse(number, "seq", "order", "is not after that of the message before"));
         }
         self.check_state(number, &line)?;
+        for (field, at) in [
+            ("created_at", Some(line.created_at)),
+            ("edited_at", line.edited_at),
+            ("redacted_at", line.redacted_at),
+            ("pinned.at", line.pinned.as_ref().map(|pin| pin.at)),
+        ] {
+            at.map_or(Ok(()), |at| self.check_past(number, field, at))?;
+        }
         let file_id = line.id;
         let (seq, attachments) = (line.seq, line.attachments.len() as u64);
         let message = self.to_message(number, line)?;
@@ -196,6 +204,7 @@ impl Reader {
 
     pub(super) fn read_version(&mut self, number: u64, line: FileVersion) -> Outcome<()> {
         let FileVersion { message, body, at } = line;
+        self.check_past(number, "at", at)?;
         let body = match body {
             // The caption of a file came later.
             body if body.is_empty() => body,
@@ -219,6 +228,7 @@ impl Reader {
 
     pub(super) fn read_reaction(&mut self, number: u64, line: FileReaction) -> Outcome<()> {
         let FileReaction { message, emoji, by, at } = line;
+        self.check_past(number, "at", at)?;
         check_emoji(&emoji).map_err(|refused| at_line(number, Refusal::name("emoji", refused)))?;
         let user = self.person(number, "by", by)?.here.clone();
         let current = belonging(&mut self.current, number, message)?;

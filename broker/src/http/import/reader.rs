@@ -36,6 +36,9 @@ const PART_EVENTS: usize = 500;
 /// Bytes of lines that are written at once.
 const PART_BYTES: usize = 1 << 20;
 
+/// How far the clock of another server may be ahead: an hour.
+const AHEAD_MS: i64 = 3_600_000;
+
 /// What an earlier message may be named for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Earlier {
@@ -155,6 +158,7 @@ impl Reader {
             let field = "room.settings.slow_mode_seconds";
             return Err(refuse(number, field, "range", &detail));
         }
+        self.check_past(number, "room.created_at", room.created_at)?;
         let room = FileRoom { name: checked, topic, ..room };
         let state = RoomState {
             slug: room.slug.clone(),
@@ -193,6 +197,7 @@ impl Reader {
         if member.role == Role::Owner && here.kind != UserKind::User {
             return Err(refuse(number, "role", "forbidden", "is not for a bot or a program"));
         }
+        self.check_past(number, "joined_at", member.joined_at)?;
         self.counts.members += 1;
         // Someone who can use it.
         self.has_owner |= member.role == Role::Owner && active;
@@ -282,6 +287,15 @@ impl Reader {
             members: std::mem::take(&mut self.members),
             existing: std::mem::take(&mut self.people.existing),
         })
+    }
+
+    /// Refuses a time that is still to come, but for clocks that differ.
+    pub(super) fn check_past(&self, number: u64, field: &str, at: Timestamp) -> Outcome<()> {
+        let latest = self.node.now().as_millis().saturating_add(AHEAD_MS);
+        if at.as_millis() <= latest {
+            return Ok(());
+        }
+        Err(refuse(number, field, "future", "is in the future"))
     }
 
     /// Finds someone whom the file has named.

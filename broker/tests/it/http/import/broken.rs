@@ -13,7 +13,55 @@ pub(super) type Broken = (&'static str, &'static str, String);
 
 /// Returns all of them.
 pub(super) fn broken() -> Vec<Broken> {
-    [whole(), people(), messages(), parts()].concat()
+    [whole(), people(), messages(), parts(), times()].concat()
+}
+
+/// Times that are still to come.
+fn times() -> Vec<Broken> {
+    const LATER: &str = "2999-01-01T00:00:00.000Z";
+    let room = json!({"slug": "den", "name": "Den", "kind": "private", "created_at": LATER});
+    let pinned = json!({"pinned": {"by": ADA, "at": LATER}});
+    let removed = json!({"body": "", "redacted_at": LATER});
+    let edited = with(message(3, ADA, "x"), json!({"edits": 1, "edited_at": TIME}));
+    vec![
+        (
+            "room of the future",
+            "line 1: room.created_at",
+            replaced(1, with(header(), json!({"room": room}))),
+        ),
+        (
+            "member of the future",
+            "line 5: joined_at",
+            replaced(5, with(member(BOB, "member"), json!({"joined_at": LATER}))),
+        ),
+        (
+            "message of the future",
+            "line 9: created_at",
+            third(with(message(3, ADA, "x"), json!({"created_at": LATER}))),
+        ),
+        (
+            "edited in the future",
+            "line 9: edited_at",
+            third(with(edited.clone(), json!({"edited_at": LATER}))),
+        ),
+        ("removed in the future", "line 9: redacted_at", third(with(message(3, ADA, ""), removed))),
+        ("pinned in the future", "line 9: pinned.at", third(with(message(3, ADA, "x"), pinned))),
+        (
+            "text of the future",
+            "line 10: at",
+            of(vec![
+                message(1, ADA, "hi"),
+                message(2, BOB, "ho"),
+                edited,
+                with(version(3, "w"), json!({"at": LATER})),
+            ]),
+        ),
+        (
+            "reaction of the future",
+            "line 9: at",
+            third(with(reaction(2, "👍", BOB), json!({"at": LATER}))),
+        ),
+    ]
 }
 
 /// A room without messages with another line in place of one.
