@@ -368,7 +368,7 @@ pub async fn person_of_an_import_who_is_in_another_room_stays(factory: &dyn Fact
     store.write_import(file.room, part).await.unwrap().unwrap();
     // An administrator has let them in for a while.
     for person in [yan.id, xia.id] {
-        store.set_user_access(person, Some(true), None, world.now()).await.unwrap();
+        store.set_user_access(person, Some(true), None, world.now()).await.unwrap().unwrap();
     }
     world.add(elsewhere, &file.ada, Intent::Invite { user: yan.id }).await;
     // The log of the room names someone who was there and went.

@@ -1,6 +1,7 @@
 //! What is left of those who leave for good, and what they take with them.
 
 use parlor_client::SearchQuery;
+use parlor_protocol::http::CreateUploadRequest;
 use parlor_testkit::process::Parlor;
 use tokio::task::JoinSet;
 
@@ -278,7 +279,8 @@ pub(super) async fn download_has_everything_of_oneself_and_nothing_else(place: P
     let bio = PatchMeRequest { bio: Some("my bio".to_owned()), ..PatchMeRequest::default() };
     ada.http.patch_me(&bio).await.unwrap();
     script(&stage, &ada, "my-token").await;
-    ada.http.create_upload("draft.txt", 5).await.unwrap();
+    let unsent = CreateUploadRequest { name: "draft.txt".to_owned(), bytes: 5, client_id: None };
+    ada.http.create_upload(&unsent).await.unwrap();
     ada.create_room("own", &[]).await;
     let hook = ada.http.create_integration("own", "Nightly").await.unwrap();
     let secret = hook.path.rsplit('/').next().unwrap().to_owned();
