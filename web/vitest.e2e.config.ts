@@ -5,8 +5,10 @@ export default defineConfig({
   test: {
     include: ['tests/e2e/**/*.test.ts'],
     environment: 'node',
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    // A busy machine needs more than the usual second.
+    expect: { poll: { timeout: 20_000 } },
     maxWorkers: 2,
   },
 });

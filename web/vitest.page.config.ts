@@ -5,8 +5,10 @@ export default defineConfig({
   test: {
     include: ['tests/page/**/*.test.ts'],
     environment: 'node',
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    // A busy machine needs more than the usual second.
+    expect: { poll: { timeout: 20_000 } },
     fileParallelism: false,
   },
 });

@@ -16,7 +16,7 @@ use parlor_testkit::process::{PASSWORD, Parlor, binary};
 use tokio::{process::Command, time::timeout};
 
 /// They take about one minute on two idle cores.
-const PATIENCE: Duration = Duration::from_mins(8);
+const PATIENCE: Duration = Duration::from_mins(20);
 /// The password of everybody in the journeys (`web/tests/browser.ts`).
 const VISITORS_PASSWORD: &str = "correct horse battery";
 /// A part of a message that one of them writes.

@@ -22,8 +22,14 @@ async fn cancel_closes_the_providers_connection_and_keeps_the_text() {
     world.add_bot("guide", |_| {}).await;
     let fake = FakeLlm::start().await;
     fake.set_script(endless());
-    // Only the bus can be as quick as this test wants it.
-    let config = BotWorkerConfig { renew_every: Duration::from_secs(3), ..quick() };
+    // Only the bus can be as quick as this test wants it: a checkpoint tells of it, too.
+    let rarely = Duration::from_secs(20);
+    let config = BotWorkerConfig {
+        lease: rarely * 3,
+        checkpoint_every: rarely,
+        renew_every: rarely,
+        ..quick()
+    };
     let worker = world.start_with(config, fake_providers(&fake));
     let mut observer = world.observe();
     let trigger = world.say("@guide hi").await;
@@ -33,7 +39,7 @@ async fn cancel_closes_the_providers_connection_and_keeps_the_text() {
     world.cancel(reply).await;
     let ending = observer.ending().await;
 
-    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
     assert_eq!(ending.status, MessageStatus::Cancelled);
     assert!(ending.body.starts_with("1 "), "{}", ending.body);
     assert!(ending.usage.estimated && ending.usage.completion_tokens > 0);
@@ -77,7 +83,7 @@ async fn worker_that_no_bus_reaches_stops_soon(world: World) {
     until_no_job(&world).await;
 
     // It looks once a second; the rest is for a busy machine.
-    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < Duration::from_secs(15), "{:?}", asked.elapsed());
     let reply = world.replies(trigger).await.remove(0);
     assert_eq!((reply.status, reply.body.as_str()), (MessageStatus::Cancelled, "so far"));
     worker.crash().await;

@@ -31,7 +31,7 @@ async fn what_is_not_finished_within_the_limit_is_handed_over(world: World) {
     first.ended().await;
 
     let took = asked.elapsed();
-    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(3), "{took:?}");
+    assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(15), "{took:?}");
     assert!(observer.catch_up().await.completed.is_empty());
     assert!(first.metrics().contains("outcome=\"released\"} 1"));
     let streaming = world.store.list_streaming(world.room).await.unwrap();

@@ -88,7 +88,7 @@ async fn turn_that_cannot_renew_its_lease_falls_silent_when_it_ends() {
     let puppet = Puppet::new();
     let store = FlakyStore::new(&world.store);
     store.fail_renewals(&[Fault::Unavailable; 1_000]);
-    let config = BotWorkerConfig { lease: Duration::from_secs(1), ..quick() };
+    let config = BotWorkerConfig { lease: Duration::from_secs(4), ..quick() };
     let mut worker = world.start_on(store, config, puppet.providers());
     let mut observer = world.observe();
     world.say("@guide hi").await;

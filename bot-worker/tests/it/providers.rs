@@ -18,8 +18,8 @@ async fn ending_of(behaviour: Behaviour) -> (MessageCompleted, String) {
     fake.set_script(Script::says("one two three four").behaving(behaviour));
     let mut config = quick();
     if silent {
-        config.time_limits.first_token = Duration::from_secs(1);
-        config.time_limits.between_tokens = Duration::from_secs(1);
+        config.time_limits.first_token = Duration::from_secs(3);
+        config.time_limits.between_tokens = Duration::from_secs(3);
     }
     let worker = world.start_with(config, fake_providers(&fake));
     let mut observer = world.observe();
@@ -70,7 +70,7 @@ async fn provider_that_hangs_is_given_up() {
 
     assert_eq!(ending.status, MessageStatus::Failed);
     assert_eq!(sentence(&ending).0, Code::ProviderUnavailable);
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < Duration::from_secs(20));
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ async fn failing_provider_does_not_hold_up_another_bot() {
     fake.set_script_for("slow", Script::says("x").behaving(Behaviour::Hang));
     fake.set_script_for("good", Script::says("here I am"));
     let mut config = quick();
-    config.time_limits.first_token = Duration::from_secs(2);
+    config.time_limits.first_token = Duration::from_secs(6);
     let worker = world.start_with(config, fake_providers(&fake));
     let mut observer = world.observe();
 

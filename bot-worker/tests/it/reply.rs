@@ -68,7 +68,7 @@ async fn first_text_is_told_at_once_and_what_follows_is_merged() {
     let world = World::new().await;
     world.add_bot("guide", |_| {}).await;
     let puppet = Puppet::new();
-    let cork = Duration::from_millis(300);
+    let cork = Duration::from_secs(2);
     let worker = world.start_with(BotWorkerConfig { cork, ..quick() }, puppet.providers());
     let mut observer = world.observe();
     world.say("@guide hi").await;

@@ -18,7 +18,7 @@ over_each_store!(
 async fn worker_that_stood_still_for_longer_than_its_lease_says_nothing_more(world: World) {
     world.add_bot("guide", |_| {}).await;
     let (zombie, heir) = (Puppet::new(), Puppet::new());
-    let config = BotWorkerConfig { lease: Duration::from_secs(2), ..quick() };
+    let config = BotWorkerConfig { lease: Duration::from_secs(4), ..quick() };
     let store = FlakyStore::new(&world.store);
     let flaky: Arc<FlakyStore> = Arc::clone(&store);
     let mut first = world.start_in_thread(flaky, config, zombie.providers());
@@ -28,7 +28,7 @@ async fn worker_that_stood_still_for_longer_than_its_lease_says_nothing_more(wor
     old_call.text("old").await;
     let reply = observer.streaming().await;
 
-    store.fail_renewals(&[Fault::Stall(Duration::from_secs(5))]);
+    store.fail_renewals(&[Fault::Stall(Duration::from_secs(10))]);
     store.stalled().await;
     // It waits in the zombie's hands when that comes to itself.
     old_call.text(" and stale").await;

@@ -47,6 +47,13 @@ fn soak() -> Option<Duration> {
     Some(Duration::from_mins(if minutes == 1 { 10 } else { minutes }))
 }
 
+/// How long deliveries may take while something is away, when they took so long before. A soak has
+/// the machine for itself.
+fn delay_bound(before: Duration) -> Duration {
+    let least = Duration::from_millis(if soak().is_some() { 300 } else { 2_000 });
+    (before * 5).max(least)
+}
+
 /// Tells whoever looks at the output of a test.
 #[expect(clippy::print_stdout, reason = "reports are for people")]
 fn tell(what: &str) {

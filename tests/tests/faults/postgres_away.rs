@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// All is well so long after Postgres is back.
-const HEALS: Duration = Duration::from_secs(15);
+const HEALS: Duration = Duration::from_secs(40);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restart_of_postgres_costs_no_connection_and_no_acknowledged_message() {

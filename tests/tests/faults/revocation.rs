@@ -17,10 +17,12 @@ use parlor_testkit::{
 };
 use tokio::time::Instant;
 
-use crate::{MACHINE, stage};
+use crate::{MACHINE, soak, stage};
 
-/// Every node knows so long after the answer.
-const KNOWN: Duration = Duration::from_secs(1);
+/// Every node knows so long after the answer. A soak has the machine for itself.
+fn known() -> Duration {
+    Duration::from_secs(if soak().is_some() { 1 } else { 5 })
+}
 
 /// Opens a connection to every broker that follows the room.
 async fn follow_everywhere(cluster: &Cluster, user: &User) -> Vec<Socket> {
@@ -36,13 +38,13 @@ async fn follow_everywhere(cluster: &Cluster, user: &User) -> Vec<Socket> {
 /// Reads until the server says that the login has ended.
 async fn is_closed(socket: &mut Socket, answered_at: Instant) {
     loop {
-        match socket.next_before(answered_at + KNOWN).await {
+        match socket.next_before(answered_at + known()).await {
             Some(Incoming::Frame(_)) => {}
             Some(Incoming::Ended(ended)) => {
                 assert_eq!(ended.code(), Some(CloseCode::SessionRevoked.as_u16()), "{ended:?}");
                 return;
             }
-            None => panic!("the connection is still open {KNOWN:?} after the answer"),
+            None => panic!("the connection is still open {:?} after the answer", known()),
         }
     }
 }
@@ -50,7 +52,7 @@ async fn is_closed(socket: &mut Socket, answered_at: Instant) {
 /// Reads until the event that says that this user is out.
 async fn is_out(socket: &mut Socket, name: &str, answered_at: Instant) {
     loop {
-        match socket.next_before(answered_at + KNOWN).await {
+        match socket.next_before(answered_at + known()).await {
             Some(Incoming::Frame(frame)) => {
                 if let Frame::Event(event) = *frame
                     && let EventBody::MemberLeft(change) = event.body
@@ -60,7 +62,7 @@ async fn is_out(socket: &mut Socket, name: &str, answered_at: Instant) {
                 }
             }
             Some(Incoming::Ended(ended)) => panic!("the connection ended: {ended:?}"),
-            None => panic!("{name} is not out {KNOWN:?} after the answer"),
+            None => panic!("{name} is not out {:?} after the answer", known()),
         }
     }
 }

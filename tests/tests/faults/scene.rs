@@ -111,7 +111,7 @@ impl Scene {
         }
         let places = scene.places.clone();
         let all_follow = || places.iter().all(|place| place.state().following_since.is_some());
-        until("everyone follows", Duration::from_secs(20), async || all_follow()).await;
+        until("everyone follows", Duration::from_mins(1), async || all_follow()).await;
         scene
     }
 

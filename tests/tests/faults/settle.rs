@@ -14,16 +14,22 @@ use parlor_testkit::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{LOOK_EVERY, actor::Place, room::Room, stage::LEASE};
+use crate::{LOOK_EVERY, actor::Place, room::Room, soak, stage::LEASE};
 
-/// Everyone has every event so long after the last fault.
-const EVENTS_CONVERGE: Duration = Duration::from_secs(2);
-/// Every reply has ended so long after the last fault, and after the last call.
-const REPLIES_CONVERGE: Duration = LEASE.saturating_add(Duration::from_secs(5));
 /// Everyone is shown as they are so long after the last fault.
 const PRESENCE_CONVERGES: Duration = Duration::from_secs(90);
 /// A whole log is read in this time.
 const READ: Duration = Duration::from_secs(15);
+
+/// Everyone has every event so long after the last fault. A soak has the machine for itself.
+fn events_converge() -> Duration {
+    Duration::from_secs(if soak().is_some() { 2 } else { 10 })
+}
+
+/// Every reply has ended so long after the last fault, and after the last call.
+fn replies_converge() -> Duration {
+    LEASE + Duration::from_secs(if soak().is_some() { 5 } else { 15 })
+}
 
 /// Waits until everyone is connected and nothing is under way.
 pub(crate) async fn rest(places: &[Place], patience: Duration) {
@@ -76,7 +82,7 @@ pub(crate) async fn events(
         }
         sleep(Duration::from_millis(5)).await;
     }
-    slow(room, "events", slowest, EVENTS_CONVERGE);
+    slow(room, "events", slowest, events_converge());
     slowest
 }
 
@@ -114,7 +120,7 @@ pub(crate) async fn replies(
         sleep(Duration::from_millis(100)).await;
     }
     let took = from.elapsed();
-    slow(room, "replies", took, REPLIES_CONVERGE);
+    slow(room, "replies", took, replies_converge());
     took
 }
 

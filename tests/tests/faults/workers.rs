@@ -139,7 +139,7 @@ async fn reply_is_stopped_from_another_node() {
 
     let elsewhere = call.owner.through(cluster.addr(2));
     elsewhere.http.cancel_reply("den", call.reply).await.unwrap();
-    let completed = ended(&mut call.socket, Duration::from_secs(2)).await;
+    let completed = ended(&mut call.socket, TAKE_OVER).await;
 
     assert_eq!(completed.message, call.reply);
     assert_eq!(completed.status, MessageStatus::Cancelled);

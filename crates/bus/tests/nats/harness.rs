@@ -27,8 +27,8 @@ pub(crate) fn options(nats: &Nats) -> NatsOptions {
     NatsOptions {
         url: nats.url(),
         release_after: Duration::from_millis(200),
-        ping_interval: Duration::from_millis(300),
-        connect_timeout: Duration::from_secs(1),
+        ping_interval: Duration::from_secs(1),
+        connect_timeout: Duration::from_secs(3),
         ..NatsOptions::default()
     }
 }

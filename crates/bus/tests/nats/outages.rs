@@ -83,7 +83,7 @@ async fn black_hole_is_noticed_and_so_is_its_end() {
         let started = Instant::now();
         there.wait_status(BusStatus::Away).await;
         // Three times the interval between two pings.
-        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
 
         proxy.set_mode(Mode::Pass);
         // Connections that were in the hole do not come back to life.

@@ -85,10 +85,11 @@ async fn nobody_who_writes_is_known_at_once() {
     reader.follow(room(1)).await;
 
     let started = Instant::now();
-    for _ in 0..20 {
+    // Waiting for an answer would take 15 s together.
+    for _ in 0..100 {
         assert!(reader.bus.list_streaming(room(1)).await.is_empty());
     }
-    assert!(started.elapsed() < Duration::from_secs(2), "the server says that nobody is there");
+    assert!(started.elapsed() < Duration::from_secs(10), "the server says that nobody is there");
 }
 
 #[tokio::test]

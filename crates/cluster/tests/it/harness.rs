@@ -18,18 +18,21 @@ pub(crate) const BOB: UserId = UserId(Uuid::from_u128(2));
 /// Longer than any healthy step.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long Redis may take for an answer.
-pub(crate) const LIMIT: Duration = Duration::from_millis(250);
+pub(crate) const LIMIT: Duration = Duration::from_secs(1);
 /// From one look to the next.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Short times, so that tests need not wait long.
+/// Short times, so that tests need not wait long, but longer than a busy machine stands still.
 pub(crate) const TIMES: PresenceOptions = PresenceOptions {
     idle_after: Duration::from_mins(5),
-    expire: Duration::from_millis(1_500),
-    refresh: Duration::from_millis(300),
-    grace: Duration::from_millis(500),
+    expire: Duration::from_millis(4_500),
+    refresh: Duration::from_millis(900),
+    grace: Duration::from_millis(1_500),
     active_every: Duration::from_secs(10),
 };
+
+/// Everything that could happen by itself has happened.
+pub(crate) const SETTLED: Duration = TIMES.grace.saturating_add(TIMES.refresh.saturating_mul(3));
 
 /// One node.
 pub(crate) struct Node {

@@ -1,7 +1,5 @@
 //! Presence while Redis is away, cut off or has forgotten everything.
 
-use std::time::Duration;
-
 use parlor_cluster::{ClusterStatus, Presence as _};
 use parlor_protocol::user::PresenceStatus;
 use parlor_testkit::services::Redis;
@@ -9,12 +7,9 @@ use parlor_testkit::tcp_proxy::{Mode, TcpProxy};
 use tokio::time::sleep;
 
 use crate::harness::{
-    ADA, BOB, Node, TIMES, offline, online, sweep, sweep_for, sweep_until_change, until, upstream,
-    url_of,
+    ADA, BOB, Node, SETTLED, TIMES, offline, online, sweep, sweep_for, sweep_until_change, until,
+    upstream, url_of,
 };
-
-/// Everything that could happen by itself has happened.
-const SETTLED: Duration = Duration::from_millis(1_500);
 
 /// Waits until Redis knows of a user what a node that does not have them is told.
 async fn until_known(node: &Node, status: PresenceStatus) {
@@ -95,7 +90,7 @@ async fn who_leaves_while_redis_is_away_is_not_there_when_it_is_back() {
     assert_eq!(sweep_until_change(&[&a]).await, [offline(ADA)]);
     redis.resume();
     // What others are told again does no harm; that they come back would.
-    let told = sweep_for(&[&a, &b], SETTLED * 3).await;
+    let told = sweep_for(&[&a, &b], SETTLED + TIMES.expire).await;
     assert_eq!(b.status(ADA).await, PresenceStatus::Offline);
     assert!(told.iter().all(|told| *told == offline(ADA)), "{told:?}");
 }

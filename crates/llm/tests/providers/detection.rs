@@ -62,6 +62,6 @@ async fn an_ollama_that_hangs_does_not_hold_up_the_start() {
     let selection = choose_with(&at(&fake), |probe| probe).await;
 
     assert_eq!(selection.default, "demo");
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < Duration::from_secs(20));
     assert!(selection.reason.starts_with("Ollama does not answer at OLLAMA_HOST."));
 }

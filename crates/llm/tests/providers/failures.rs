@@ -113,7 +113,7 @@ async fn a_reply_that_goes_on_too_long_ends_at_the_total_limit() {
         let fake = FakeLlm::start().await;
         let pause = Duration::from_millis(20);
         fake.set_script(Script::says("").with_delay(pause).behaving(Behaviour::Endless));
-        let limits = TimeLimits { total: Duration::from_secs(1), ..TimeLimits::default() };
+        let limits = TimeLimits { total: Duration::from_secs(3), ..TimeLimits::default() };
 
         let outcome = read(call(&provider(kind, &fake), ONE_ATTEMPT, limits)).await;
 

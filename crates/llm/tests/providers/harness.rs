@@ -78,7 +78,7 @@ pub(crate) fn impatient_at_first() -> TimeLimits {
 
 /// Gives up soon if a further token does not come.
 pub(crate) fn impatient_between() -> TimeLimits {
-    TimeLimits { between_tokens: Duration::from_secs(1), ..TimeLimits::default() }
+    TimeLimits { between_tokens: Duration::from_secs(3), ..TimeLimits::default() }
 }
 
 /// How a reply went.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parlor_protocol::event::{Event, EventBody};
@@ -272,12 +272,18 @@ async fn writers_do_not_notice_that_their_connections_were_ended() {
     let server = Postgres::start().await;
     let nodes = [Arc::new(open(&server.url()).await), Arc::new(open(&server.url()).await)];
     let town = Arc::new(Town::build(&nodes[0], 2).await);
+    let n_cut = Arc::new(AtomicUsize::new(0));
     let mut writers = JoinSet::new();
     for writer in 0..4 {
         let (store, town) = (Arc::clone(&nodes[writer % 2]), Arc::clone(&town));
+        let n_cut = Arc::clone(&n_cut);
         writers.spawn(async move {
             let mut acknowledged = Vec::new();
-            for n in 0..150 {
+            for n in 0_usize.. {
+                // However fast the machine is, connections are ended meanwhile.
+                if n >= 150 && n_cut.load(Ordering::Relaxed) > 10 {
+                    break;
+                }
                 let room = town.rooms[n % 2];
                 // Half of them have no id of the client's: their own id has to do.
                 let client_id = (n % 4 < 2).then(|| format!("{writer} {n}"));
@@ -291,6 +297,7 @@ async fn writers_do_not_notice_that_their_connections_were_ended() {
                 });
                 let ids: Vec<MessageId> = ids.collect();
                 let answers = soon(repeated(&store, batch)).await;
+                assert_eq!(answers.len(), 2);
                 for (id, answer) in ids.into_iter().zip(&answers) {
                     assert_eq!(message_of(event_of(answer)), id);
                     acknowledged.push((room, id, event_of(answer).seq));
@@ -300,18 +307,16 @@ async fn writers_do_not_notice_that_their_connections_were_ended() {
         });
     }
 
-    let mut n_cut = 0;
     let mut acknowledged = Vec::new();
     while !writers.is_empty() {
-        n_cut += server.cut_connections();
+        n_cut.fetch_add(server.cut_connections(), Ordering::Relaxed);
         sleep(Duration::from_millis(60)).await;
         while let Some(done) = writers.try_join_next() {
             acknowledged.extend(done.unwrap());
         }
     }
 
-    assert!(n_cut > 10, "{n_cut}");
-    assert_eq!(acknowledged.len(), 4 * 150 * 2);
+    assert!(acknowledged.len() >= 4 * 150 * 2, "{}", acknowledged.len());
     let mut n_messages = 0;
     for room in &town.rooms {
         let positions = check_log(&nodes[0], *room).await;
@@ -320,7 +325,7 @@ async fn writers_do_not_notice_that_their_connections_were_ended() {
             assert_eq!(positions.get(message), Some(seq));
         }
     }
-    assert_eq!(n_messages, 4 * 150 * 2, "nothing is there that was not asked for");
+    assert_eq!(n_messages, acknowledged.len(), "nothing is there that was not asked for");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -333,12 +338,16 @@ async fn what_is_not_idempotent_is_done_once_while_connections_are_ended() {
     let id = about.id;
     store.append(vec![publish(room, town.ada, about)]).await.unwrap();
     let before = store.find_head(room).await.unwrap().unwrap().seq;
-    let done = Arc::new(AtomicBool::new(false));
+    let n_cut = Arc::new(AtomicUsize::new(0));
     let writer = {
-        let (store, town, done) = (Arc::clone(&store), Arc::clone(&town), Arc::clone(&done));
+        let (store, town, n_cut) = (Arc::clone(&store), Arc::clone(&town), Arc::clone(&n_cut));
         tokio::spawn(async move {
             let mut told: Vec<Event> = Vec::new();
-            for n in 0..200 {
+            for n in 0_usize.. {
+                // However fast the machine is, connections are ended meanwhile.
+                if n >= 200 && n_cut.load(Ordering::Relaxed) > 10 {
+                    break;
+                }
                 // Done twice, each of these would add another event or be refused.
                 let intents = [
                     Intent::React { message: id, emoji: "👍".to_owned(), add: n % 2 == 0 },
@@ -363,21 +372,19 @@ async fn what_is_not_idempotent_is_done_once_while_connections_are_ended() {
                     }
                 }
             }
-            done.store(true, Ordering::Relaxed);
             told
         })
     };
 
-    let mut n_cut = 0;
-    while !done.load(Ordering::Relaxed) && !writer.is_finished() {
-        n_cut += server.cut_connections();
+    while !writer.is_finished() {
+        n_cut.fetch_add(server.cut_connections(), Ordering::Relaxed);
         sleep(Duration::from_millis(40)).await;
     }
 
     let told = writer.await.unwrap();
-    assert!(n_cut > 10, "{n_cut}");
-    let stored = store.read_events(room, before, 10_000).await.unwrap();
-    assert_eq!(stored.len(), 800);
+    assert!(told.len() >= 800, "{}", told.len());
+    let stored = store.read_events(room, before, 1_000_000).await.unwrap();
+    assert_eq!(stored.len(), told.len());
     for (stored, told) in stored.iter().zip(&told) {
         assert_eq!((stored.seq, stored.body.kind()), (told.seq, told.body.kind()));
     }
@@ -389,11 +396,12 @@ async fn acknowledged_messages_survive_the_death_of_the_server() {
     let limits = PostgresOptions {
         append_deadline: Duration::from_millis(400),
         pool_wait: Duration::from_millis(400),
-        connect_timeout: Duration::from_millis(400),
+        connect_timeout: Duration::from_secs(2),
         ..options(&server.url())
     };
+    // A store with more patience: nothing is tried yet.
+    let town = Arc::new(Town::build(&open(&server.url()).await, 2).await);
     let store = Arc::new(PostgresStore::open(limits).await.unwrap());
-    let town = Arc::new(Town::build(&store, 2).await);
     let stop = Arc::new(AtomicBool::new(false));
     let mut writers = JoinSet::new();
     for writer in 0..4 {
@@ -479,11 +487,7 @@ async fn commit_that_did_not_reach_the_standby_is_not_acknowledged() {
     let writers = intents.map(|intent| {
         let (store, actor) = (Arc::clone(&store), town.ada);
         let wish = Append { room, actor, at: at(), intent };
-        tokio::spawn(async move {
-            let r = soon(store.append(vec![wish])).await;
-            eprintln!("RESULT {r:?}");
-            r
-        })
+        tokio::spawn(async move { soon(store.append(vec![wish])).await })
     });
     // An operator who ends the wait makes the server call it a success, with a warning.
     let cancel = "SELECT count(*) FILTER (WHERE pg_cancel_backend(pid)) FROM pg_stat_activity \
