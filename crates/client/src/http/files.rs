@@ -117,7 +117,7 @@ impl Http {
     }
 
     /// Begins an upload; when the answer is lost, the same one again.
-    async fn begin_upload(
+    pub(super) async fn begin_upload(
         &self,
         name: &str,
         bytes: u64,

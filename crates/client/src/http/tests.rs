@@ -5,6 +5,7 @@ use parlor_protocol::http::PublishRequest;
 use serde_json::json;
 
 use super::*;
+use crate::backoff::Backoff;
 use crate::fake::{FakeServer, ROOM, soon, tokens, user};
 use crate::http::messages::{ExportFormat, MessageQuery};
 use crate::http::rooms::RoomQuery;
@@ -220,4 +221,35 @@ async fn export_is_streamed() {
     let (request, text) = tokio::join!(server.answer(200, "", json!("# General")), soon(read));
     assert!(request.starts_with("GET /v1/rooms/general/export?format=markdown "), "{request}");
     assert_eq!(text, b"\"# General\"");
+}
+
+#[tokio::test]
+async fn upload_whose_beginning_was_not_answered_begins_again_under_the_same_key() {
+    let server = FakeServer::bind().await;
+    let http = server.http();
+    let upload = json!({
+        "id": ROOM, "name": "notes.txt", "bytes": 5, "offset": 0,
+        "expires_at": "2026-01-01T00:00:00Z",
+    });
+    let serve = async {
+        let mut keys = Vec::new();
+        for (status, body) in [(503, problem(Code::Unavailable)), (502, json!("?")), (200, upload)]
+        {
+            let request = server.answer(status, "", body).await;
+            let (_, body) = request.split_once("\r\n\r\n").unwrap();
+            let body: Value = serde_json::from_str(body).unwrap();
+            keys.push(body["client_id"].as_str().unwrap().to_owned());
+        }
+        keys
+    };
+    let instant = std::time::Duration::from_millis(1);
+    let mut backoff = Backoff::new(instant, instant);
+    let (keys, begun) = tokio::join!(serve, soon(http.begin_upload("notes.txt", 5, &mut backoff)));
+    assert_eq!(begun.unwrap().id.to_string(), ROOM);
+    assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    assert!(backoff.is_fresh());
+
+    let refused = server.answer(409, "", problem(Code::Conflict));
+    let (_, begun) = tokio::join!(refused, soon(http.begin_upload("notes.txt", 5, &mut backoff)));
+    assert_eq!(begun.unwrap_err().code(), Some(Code::Conflict), "that is not repeated");
 }
