@@ -22,8 +22,9 @@ use parlor_store::record::{
     UserConflict, Window,
 };
 use parlor_store::{
-    Append, AppendRefused, Appended, Bots, Intent, Jobs, Log, Many, Operations, QueuedJob, Rooms,
-    Sessions, Store, StoreError, Tail, TailPage, TailPosition, Users,
+    Append, AppendRefused, Appended, Bots, ChangePage, ChangePosition, Changes, Intent, Jobs, Log,
+    Many, Operations, QueuedJob, Rooms, Sessions, Store, StoreError, Tail, TailPage, TailPosition,
+    Users,
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -280,6 +281,10 @@ unused! { Tail:
     fn read_tail(&TailPosition, u32) -> Result<TailPage>;
     fn list_heads(&[RoomId]) -> Result<Vec<(RoomId, Head)>>;
     fn prune_tail(Duration) -> Result<u64>;
+}
+
+unused! { Changes:
+    fn read_changes(Option<&ChangePosition>) -> Result<ChangePage>;
 }
 
 unused! { Users:

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 pub mod bots;
+pub mod changes;
 pub mod crowds;
 pub mod erasure;
 pub mod files;
@@ -282,6 +283,14 @@ macro_rules! store_conformance {
                 login_ends_when_idle_and_at_its_absolute_end,
                 oldest_logins_make_room_for_a_new_one,
                 logout_ends_one_login_or_all_others,
+            });
+            $crate::store_conformance!(@tests $factory, changes {
+                changed_account_is_told,
+                changed_room_and_membership_are_told,
+                what_comes_and_goes_otherwise_is_told,
+                talk_is_no_change,
+                many_memberships_are_told_as_one,
+                position_that_means_nothing_is_everything,
             });
             $crate::store_conformance!(@tests $factory, tail {
                 heads_of_rooms_are_listed_without_those_that_do_not_exist,

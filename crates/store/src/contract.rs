@@ -1,5 +1,6 @@
 //! The contract of a store. See the crate's documentation for what every method guarantees.
 
+mod changes;
 mod crowds;
 mod files;
 mod imports;
@@ -8,6 +9,7 @@ mod reading;
 mod tokens;
 mod webhooks;
 
+pub use changes::Changes;
 pub use crowds::Crowds;
 pub use files::Files;
 pub use imports::Imports;
@@ -63,6 +65,7 @@ pub trait Store:
     + Reading
     + Many
     + Tail
+    + Changes
     + Search
     + Jobs
     + Bots
@@ -89,6 +92,7 @@ impl<T> Store for T where
         + Reading
         + Many
         + Tail
+        + Changes
         + Search
         + Jobs
         + Bots

@@ -8,6 +8,7 @@
 //! `conformance` is the specification as tests; every backend runs it unchanged.
 
 pub mod append;
+pub mod changes;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod contract;
@@ -23,9 +24,10 @@ pub mod tail;
 mod word;
 
 pub use append::{Append, AppendRefused, Appended, Intent, NewMessage, QueuedJob, ReplyEnd};
+pub use changes::{Change, ChangePage, ChangePosition};
 pub use contract::{
-    Bots, Files, Imports, Integrations, Jobs, Log, MANY_MAX, Many, Operations, Reading, Rooms,
-    Sessions, Store, Tail, Tokens, Users, Webhooks,
+    Bots, Changes, Files, Imports, Integrations, Jobs, Log, MANY_MAX, Many, Operations, Reading,
+    Rooms, Sessions, Store, Tail, Tokens, Users, Webhooks,
 };
 pub use error::StoreError;
 pub use moderation::Moderation;

@@ -8,6 +8,7 @@ mod access;
 mod address;
 mod append;
 mod bots;
+mod changes;
 mod codec;
 mod commit_log;
 mod connection;

@@ -6,6 +6,7 @@
 mod append;
 mod backup;
 mod bots;
+mod changes;
 mod codec;
 mod crowds;
 mod fault;
@@ -43,6 +44,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rusqlite::Connection;
 
 pub use self::backup::back_up;
+use self::changes::Notices;
 use self::fault::Outcome;
 use self::open::DataFolder;
 pub use self::open::OpenError;
@@ -99,6 +101,7 @@ pub struct SqliteStore {
     readers: Readers,
     searcher: Searcher,
     rules: Arc<Rules>,
+    notices: Arc<Notices>,
     closed: AtomicBool,
     reads: AtomicU64,
 }
@@ -120,13 +123,16 @@ impl SqliteStore {
             (0..readers.max(1)).map(|_| folder.connect_reader()).collect::<Result<Vec<_>, _>>()?;
         let readers = Readers::start(connections, queue)?;
         let searcher = Searcher::start(folder.connect_reader()?)?;
-        let writer = Writer::start(conn, folder, queue)?;
+        changes::watch(&conn).map_err(|error| folder.sorted(error))?;
+        let notices = Arc::new(Notices::default());
+        let writer = Writer::start(conn, folder, queue, Arc::clone(&notices))?;
         let rules = Rules { epoch, max_hops, room_members };
         Ok(Self {
             writer,
             readers,
             searcher,
             rules: Arc::new(rules),
+            notices,
             closed: AtomicBool::new(false),
             reads: AtomicU64::new(0),
         })

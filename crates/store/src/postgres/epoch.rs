@@ -8,6 +8,7 @@
 //! A connection keeps the epoch that it began with: a server changes its timeline only by leaving
 //! recovery, and servers in recovery are not used.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use deadpool_postgres::ClientWrapper;
@@ -23,17 +24,31 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x5b0a_1c7e_8f34_4d09_9a5e_2f6d_c3b1_7e8
 
 /// The newest epoch that was seen.
 #[derive(Debug, Default)]
-pub(super) struct Epoch(RwLock<Arc<str>>);
+pub(super) struct Epoch {
+    newest: RwLock<Arc<str>>,
+    /// How many connections were made.
+    connections: AtomicU64,
+}
 
 impl Epoch {
     /// Returns it.
     pub(super) fn get(&self) -> Arc<str> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.newest.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns the number of the newest connection.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Returns the number of a connection that was made just now.
+    pub(super) fn next_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::SeqCst) + 1
     }
 
     /// Notes what a new connection has read.
     pub(super) fn set(&self, epoch: &Arc<str>) {
-        let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.newest.write().unwrap_or_else(PoisonError::into_inner);
         if **seen == **epoch {
             return;
         }

@@ -41,12 +41,24 @@ pub(super) struct Server {
     client: ClientWrapper,
     epoch: Arc<str>,
     doubt: Doubt,
+    number: u64,
+    made: Arc<Epoch>,
 }
 
 impl Server {
     /// Returns the identity of the logs of this very server.
     pub(super) fn epoch(&self) -> &Arc<str> {
         &self.epoch
+    }
+
+    /// Returns the number of the connection: later ones have larger numbers.
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Returns the number of the newest connection.
+    pub(super) fn newest(&self) -> u64 {
+        self.made.connections()
     }
 
     /// Tells whether the server did not wait for its standby with a commit since the last question.
@@ -86,9 +98,11 @@ impl managed::Manager for Connector {
     async fn create(&self) -> Result<Server, Fault> {
         let (client, doubt) =
             connection::connect(&self.config, &self.tls).await.map_err(Fault::Connect)?;
+        // Not before it is there: a server that crashes ends it.
+        let number = self.epoch.next_connection();
         let epoch = epoch::read(&client).await?;
         self.epoch.set(&epoch);
-        Ok(Server { client, epoch, doubt })
+        Ok(Server { client, epoch, doubt, number, made: Arc::clone(&self.epoch) })
     }
 
     async fn recycle(&self, server: &mut Server, _: &Metrics) -> managed::RecycleResult<Fault> {

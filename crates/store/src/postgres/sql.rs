@@ -12,6 +12,7 @@ macro_rules! statements {
 
 pub(in crate::postgres) mod append;
 pub(in crate::postgres) mod bots;
+pub(in crate::postgres) mod changes;
 pub(in crate::postgres) mod crowds;
 pub(in crate::postgres) mod files;
 pub(in crate::postgres) mod imports;
@@ -50,6 +51,7 @@ mod tests {
             super::bots::ALL,
             super::files::ALL,
             super::integrations::ALL,
+            super::changes::ALL,
             super::crowds::ALL,
             super::imports::ALL,
             super::jobs::ALL,

@@ -52,6 +52,7 @@ impl Tail for PostgresStore {
 
     async fn prune_tail(&self, keep: Duration) -> Result<u64> {
         self.purge_left_over().await?;
+        self.prune_changes().await?;
         let keep = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
         let params: Params<'_> = &[&keep, &PRUNE_STEP];
         let mut pruned = 0;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::changes;
 use super::fault::{Fault, Outcome};
 use super::incarnation;
 use super::query;
@@ -154,6 +155,7 @@ impl DataFolder {
     pub(super) fn connect_writer(&self) -> Result<Connection, OpenError> {
         let conn = self.connect_first()?;
         self.set_up_writer(&conn)?;
+        changes::watch(&conn).map_err(|error| self.sorted(error))?;
         Ok(conn)
     }
 

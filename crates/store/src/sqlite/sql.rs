@@ -11,6 +11,7 @@ macro_rules! statements {
 }
 
 pub(in crate::sqlite) mod bots;
+pub(in crate::sqlite) mod changes;
 pub(in crate::sqlite) mod crowds;
 pub(in crate::sqlite) mod files;
 pub(in crate::sqlite) mod imports;
@@ -42,11 +43,13 @@ mod tests {
         crate::sqlite::schema::migrate(folder.path()).unwrap();
         let conn = Connection::open(folder.path().join(DATABASE)).unwrap();
         keeper::add_function(&conn).unwrap();
+        crate::sqlite::changes::watch(&conn).unwrap();
 
         let groups = [
             super::bots::ALL,
             super::files::ALL,
             super::integrations::ALL,
+            super::changes::ALL,
             super::crowds::ALL,
             super::imports::ALL,
             super::jobs::ALL,

@@ -18,6 +18,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::changes::{self, Noted, Notices};
 use super::fault::{Fault, Outcome};
 use super::open::{DataFolder, OpenError};
 use super::query;
@@ -124,6 +125,7 @@ impl Writer {
         conn: Connection,
         folder: DataFolder,
         queue: usize,
+        notices: Arc<Notices>,
     ) -> Result<Self, OpenError> {
         let (sender, receiver) = sync_channel(queue);
         let shared = Arc::new(Shared::default());
@@ -133,6 +135,7 @@ impl Writer {
             shared: Arc::clone(&shared),
             since_checkpoint: 0,
             keeper: Keeper::default(),
+            notices,
         };
         std::thread::Builder::new()
             .name("parlor-writer".to_owned())
@@ -219,6 +222,7 @@ struct Thread {
     shared: Arc<Shared>,
     since_checkpoint: usize,
     keeper: Keeper,
+    notices: Arc<Notices>,
 }
 
 impl Thread {
@@ -258,7 +262,7 @@ impl Thread {
         };
         self.since_checkpoint += batch.iter().map(|write| write.weight()).sum::<usize>();
         let n_commands = batch.len() as u64;
-        match commit_batch(conn, &mut self.keeper, batch) {
+        match commit_batch(conn, &mut self.keeper, &self.notices, batch) {
             Ok(answers) => {
                 self.shared.commits.fetch_add(1, Ordering::Relaxed);
                 self.shared.commands.fetch_add(n_commands, Ordering::Relaxed);
@@ -389,6 +393,7 @@ type Answers = Vec<(Box<dyn Write>, Outcome<()>)>;
 fn commit_batch(
     conn: &Connection,
     keeper: &mut Keeper,
+    notices: &Notices,
     batch: Vec<Box<dyn Write>>,
 ) -> Result<Answers, (Fault, Answers)> {
     let mut answers: Answers = Vec::with_capacity(batch.len());
@@ -411,11 +416,17 @@ fn commit_batch(
             return Err((fault, answers));
         }
     }
-    if let Err(fault) = keeper.settle(conn) {
-        roll_back(conn);
-        return Err((fault, answers));
-    }
-    if let Err(error) = query::execute(conn, sql::COMMIT, []) {
+    let noted = match keeper.settle(conn).and_then(|()| changes::take(conn)) {
+        Ok(noted) => noted,
+        Err(fault) => {
+            roll_back(conn);
+            return Err((fault, answers));
+        }
+    };
+    let committed = query::execute(conn, sql::COMMIT, []);
+    // It may be kept although it failed.
+    notices.tell(if committed.is_ok() { noted } else { Noted::Everything });
+    if let Err(error) = committed {
         roll_back(conn);
         return Err((Fault::Commit(Arc::new(error)), answers));
     }

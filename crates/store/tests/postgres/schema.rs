@@ -126,3 +126,40 @@ async fn step_that_was_left_out_or_is_of_elsewhere_is_noticed() {
         );
     }
 }
+
+/// Whoever adds a column decides here whether a change of it is told to those who remember.
+#[tokio::test]
+async fn every_column_is_told_or_silent() {
+    let server = server();
+    open(&server.create_database("told_columns")).await;
+    let silent = "SELECT a.attrelid::regclass::text || '.' || a.attname FROM pg_attribute a \
+                  WHERE a.attrelid IN ('users'::regclass, 'rooms'::regclass, 'members'::regclass) \
+                  AND a.attnum > 0 AND NOT a.attisdropped AND NOT EXISTS ( \
+                  SELECT 1 FROM pg_trigger t WHERE t.tgrelid = a.attrelid \
+                  AND t.tgname LIKE '%told' AND t.tgtype & 16 <> 0 \
+                  AND a.attnum = ANY (t.tgattr::int2[])) ORDER BY 1";
+    let silent = server.sql("told_columns", silent);
+    let silent: Vec<&str> = silent.split_whitespace().collect();
+    let expected = [
+        "members.bot",
+        "members.joined_at",
+        "members.name",
+        "members.notifications",
+        "members.read_seq",
+        "members.room",
+        "members.user_id",
+        "rooms.bots_mark",
+        "rooms.client_id",
+        "rooms.creator",
+        "rooms.id",
+        "rooms.last_seq",
+        "rooms.member_count",
+        "rooms.participants",
+        "rooms.reset_through",
+        "users.erased_at",
+        "users.id",
+        "users.last_seen",
+        "users.password_hash",
+    ];
+    assert_eq!(silent, expected);
+}
