@@ -16,12 +16,13 @@ use parlor_protocol::code::Code;
 use parlor_protocol::http::{CommandAnswer, CommandHelp, Scope};
 use parlor_protocol::id::{MessageId, RoomId, RoomRef, UserId};
 use parlor_protocol::time::Timestamp;
-use parlor_store::record::{Account, RoomAccess, RoomRecord};
+use parlor_store::record::Account;
 use parlor_store::{Append, Appended, Intent, NewMessage};
 
 use crate::http::{find_in_room, find_user};
 use crate::node::{Caller, Node};
 use crate::rate::AddressKey;
+use crate::reads::known::{Access, KnownRoom};
 use crate::refusal::{Outcome, Refusal};
 
 mod program;
@@ -106,7 +107,7 @@ impl Asked {
         }
     }
 
-    fn authorize(&self, access: &RoomAccess, action: Action) -> Outcome<()> {
+    fn authorize(&self, access: &Access, action: Action) -> Outcome<()> {
         Ok(authorize(access.room.facts(), access.membership, action, self.node.now())?)
     }
 
@@ -128,7 +129,7 @@ impl Asked {
         self.charge("change", self.node.rate.change.check(&self.caller.user.id))
     }
 
-    async fn help(&self, room: &RoomRecord, about: Option<&str>) -> Outcome<CommandAnswer> {
+    async fn help(&self, room: &KnownRoom, about: Option<&str>) -> Outcome<CommandAnswer> {
         let wanted = |name: &str| about.is_none_or(|about| about == name);
         let builtins = slash::BUILTINS.iter().filter(|builtin| wanted(builtin.name));
         let mut items: Vec<CommandHelp> = builtins
@@ -153,14 +154,14 @@ impl Asked {
         }
     }
 
-    async fn say(&self, room: &RoomRecord, text: &str) -> Outcome<CommandAnswer> {
+    async fn say(&self, room: &KnownRoom, text: &str) -> Outcome<CommandAnswer> {
         self.charge_message(room.id)?;
         let body = self.check_text(text)?;
         let message = self.message(body, self.client_id.clone());
         written(self.append(room.id, self.caller.user.id, Intent::Emote(message)).await?)
     }
 
-    async fn change_topic(&self, access: &RoomAccess, topic: &str) -> Outcome<CommandAnswer> {
+    async fn change_topic(&self, access: &Access, topic: &str) -> Outcome<CommandAnswer> {
         self.charge_change()?;
         self.caller.check_scope(Scope::Rooms)?;
         self.authorize(access, Action::Update)?;
@@ -174,7 +175,7 @@ impl Asked {
 
     async fn change_member(
         &self,
-        access: &RoomAccess,
+        access: &Access,
         change: Change,
         name: &str,
     ) -> Outcome<CommandAnswer> {

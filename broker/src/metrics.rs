@@ -8,7 +8,8 @@ pub use programs::ProgramMetrics;
 
 pub use files::FileMetrics;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 /// Seconds from 100 µs to 10 s.
@@ -104,6 +105,21 @@ pub struct RoomMetrics {
 pub struct ReadMetrics {
     /// Questions that one call to the store answers, by kind.
     pub batch: HistogramVec,
+    /// What is remembered of what was read.
+    pub cache: CacheMetrics,
+}
+
+/// What a node remembers of accounts, rooms and memberships.
+#[derive(Debug, Clone)]
+pub struct CacheMetrics {
+    /// Lookups by kind and by whether the answer was remembered.
+    pub lookups: IntCounterVec,
+    /// What was forgotten because it had changed, by kind.
+    pub changes: IntCounterVec,
+    /// What is remembered, by kind.
+    pub entries: IntGaugeVec,
+    /// Checks of what is remembered, by outcome.
+    pub checks: IntCounterVec,
 }
 
 /// Group commits.
@@ -168,6 +184,7 @@ impl Metrics {
                     &SIZES,
                     &["kind"],
                 )?,
+                cache: CacheMetrics::new(&register)?,
             },
             committer: CommitterMetrics {
                 batch: register.histogram(
@@ -341,6 +358,33 @@ impl RelayMetrics {
             shared_reads: register.counter(
                 "parlor_relay_shared_reads_total",
                 "Reads of events that were not made, because the same one was under way.",
+            )?,
+        })
+    }
+}
+
+impl CacheMetrics {
+    fn new(register: &Register<'_>) -> prometheus::Result<Self> {
+        Ok(Self {
+            lookups: register.counters(
+                "parlor_cache_lookups_total",
+                "Accounts and rooms that were looked for in memory, by kind and outcome.",
+                &["kind", "outcome"],
+            )?,
+            changes: register.counters(
+                "parlor_cache_changes_total",
+                "Changes that made something in memory out of date, by kind.",
+                &["kind"],
+            )?,
+            entries: register.gauges(
+                "parlor_cache_entries",
+                "Accounts, rooms and memberships in memory.",
+                &["kind"],
+            )?,
+            checks: register.counters(
+                "parlor_cache_checks_total",
+                "Questions to the store for what has changed, by outcome.",
+                &["outcome"],
             )?,
         })
     }

@@ -6,16 +6,17 @@ use std::time::Duration;
 use parlor_auth::{AccessRefused, AccessTokens, CLOCK_LEEWAY, Mark, PasswordHasher, RefreshTokens};
 use parlor_bus::{Bus, Control};
 use parlor_cluster::{Presence, Revocations, SharedLimits, Tickets, Transition};
+use parlor_domain::log::Head;
 use parlor_llm::Providers;
 use parlor_protocol::code::Code;
 use parlor_protocol::frame::StreamingReply;
 use parlor_protocol::id::{RoomId, RoomRef, SessionId, UserId};
 use parlor_protocol::limits::Limits;
 use parlor_protocol::time::Timestamp;
-use parlor_protocol::user::{ServerRole, User, UserRef};
+use parlor_protocol::user::{ServerRole, UserRef};
 use parlor_runtime::{Clock, Config, Lifecycle};
 use parlor_store::Store;
-use parlor_store::record::{Checkpoint, RoomAccess};
+use parlor_store::record::Checkpoint;
 use tokio::sync::Semaphore;
 
 use crate::admission::Admission;
@@ -29,6 +30,7 @@ use crate::presence::PresenceNews;
 use crate::presence::last_seen::LastSeen;
 use crate::rate::RateLimits;
 use crate::reads::EventReads;
+use crate::reads::known::Access;
 use crate::reads::lookups::Lookups;
 use crate::refusal::{Outcome, Refusal};
 use crate::setup::SetupToken;
@@ -180,16 +182,26 @@ impl Node {
         if !account.active {
             return Err(ended());
         }
-        let User { role, .. } = account.user;
+        let role = account.user.role;
         let user = account.user.to_ref();
         Ok(Caller { user, role, session, grant: Grant::Login, expires_at })
     }
 
     /// Finds a room and the caller's membership; rooms that the caller may not know of are not
     /// there.
-    pub async fn find_room(&self, room: &RoomRef, user: UserId) -> Outcome<RoomAccess> {
+    pub async fn find_room(&self, room: &RoomRef, user: UserId) -> Outcome<Access> {
         let access = self.lookups.find_room(room, user).await?;
         access.ok_or_else(|| Refusal::not_found("room"))
+    }
+
+    /// The same, with the state of the room's log; the membership is not older than that.
+    pub async fn find_room_and_head(
+        &self,
+        room: &RoomRef,
+        user: UserId,
+    ) -> Outcome<(Access, Head)> {
+        let found = self.lookups.find_room_and_head(room, user).await?;
+        found.ok_or_else(|| Refusal::not_found("room"))
     }
 
     /// Returns the replies of a room that are being written, with their text so far: what this node

@@ -5,6 +5,8 @@
 //! the same events. They share one read, so that the store sees rooms, not clients.
 
 pub(crate) mod batch;
+mod checks;
+pub mod known;
 pub mod lookups;
 
 use std::collections::HashMap;

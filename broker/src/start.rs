@@ -33,7 +33,7 @@ use crate::presence::PresenceNews;
 use crate::presence::last_seen::LastSeen;
 use crate::rate::RateLimits;
 use crate::reads::EventReads;
-use crate::reads::lookups::Lookups;
+use crate::reads::lookups::{LookupOptions, Lookups};
 use crate::relay::Relay;
 use crate::setup::SetupToken;
 use crate::tls::{Tls, TlsError};
@@ -280,7 +280,12 @@ fn make_parts(
     for worker in workers {
         spawn(&mut tasks.committing, lifecycle, worker.run());
     }
-    let (lookups, workers) = Lookups::new(store, limits.reads_per_second, &metrics.reads.batch);
+    let options = LookupOptions {
+        per_second: limits.reads_per_second,
+        remembered: limits.cache_entries,
+        checks_per_second: limits.cache_checks_per_second,
+    };
+    let (lookups, workers) = Lookups::new(store, options, &metrics.reads);
     spawn(&mut tasks.relaying, lifecycle, workers.run());
     let shared = metrics.relay.shared_reads.clone();
     let (reads, worker) =

@@ -8,12 +8,13 @@ use parlor_protocol::id::RoomId;
 use parlor_protocol::room::RoomKind;
 use parlor_protocol::user::UserRef;
 use parlor_store::Intent;
-use parlor_store::record::{CommandRecord, RoomRecord};
+use parlor_store::record::CommandRecord;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Asked, written};
 use crate::outgoing::Call;
+use crate::reads::known::KnownRoom;
 use crate::refusal::{Outcome, Refusal};
 
 /// What another program is asked.
@@ -54,7 +55,7 @@ impl Asked {
     /// Asks the program that answers a registered command.
     pub(super) async fn ask(
         &self,
-        room: &RoomRecord,
+        room: &KnownRoom,
         command: &CommandRecord,
         text: &str,
     ) -> Outcome<CommandAnswer> {

@@ -18,7 +18,7 @@ use parlor_protocol::code::Code;
 use parlor_protocol::http::Scope;
 use parlor_protocol::id::RoomRef;
 use parlor_protocol::message::Message;
-use parlor_store::record::{RoomRecord, Window};
+use parlor_store::record::Window;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -26,6 +26,7 @@ use super::endpoint::{Endpoint, JSON};
 use super::extract::{InPath, InQuery};
 use super::view::find_room;
 use crate::node::{Caller, Node};
+use crate::reads::known::KnownRoom;
 use crate::refusal::{Outcome, Refusal};
 
 const JSONL: &str = "application/jsonl";
@@ -146,7 +147,7 @@ enum Stage {
 struct Export {
     node: Arc<Node>,
     caller: Caller,
-    room: RoomRecord,
+    room: Arc<KnownRoom>,
     form: Readable,
     after: u64,
     stage: Stage,

@@ -21,6 +21,7 @@ use super::endpoint::Endpoint;
 use super::extract::InQuery;
 use super::view::find_room;
 use crate::node::{Caller, Node};
+use crate::reads::known::KnownRoom;
 use crate::refusal::{Outcome, Refusal};
 
 /// Messages that a command shows.
@@ -208,7 +209,9 @@ async fn show(node: &Node, caller: &Caller, hits: Vec<SearchHit>) -> Outcome<Vec
 async fn find_shown(node: &Node, caller: &Caller, room: RoomId) -> Outcome<Option<FoundRoom>> {
     match find_room(node, caller, &room.into(), Action::Read).await {
         Ok((room, _)) => {
-            Ok(Some(FoundRoom { id: room.id, slug: room.slug, name: room.name, kind: room.kind }))
+            let KnownRoom { id, slug, name, kind, .. } = &*room;
+            let (slug, name) = (slug.clone(), name.clone());
+            Ok(Some(FoundRoom { id: *id, slug, name, kind: *kind }))
         }
         Err(refusal) if matches!(refusal.code, Code::NotFound | Code::NotAMember) => Ok(None),
         Err(refusal) => Err(refusal),

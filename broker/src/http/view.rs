@@ -1,13 +1,16 @@
 //! What of the store's records a caller may see, and how rooms and users are found.
 
+use std::sync::Arc;
+
 use parlor_domain::permission::{Action, Membership, Refused, authorize};
 use parlor_protocol::id::{RoomId, RoomRef, UserId};
 use parlor_protocol::room::Room;
 use parlor_protocol::user::{User, Visibility};
-use parlor_store::record::{Account, RoomAccess, RoomListing, RoomRecord};
+use parlor_store::record::{Account, RoomListing};
 use parlor_store::{Append, Appended, Intent};
 
 use crate::node::{Caller, Node};
+use crate::reads::known::{Access, KnownRoom};
 use crate::refusal::{Outcome, Refusal};
 
 /// Finds a room in which the caller may do `action`.
@@ -16,7 +19,7 @@ pub(super) async fn find_room(
     caller: &Caller,
     room: &RoomRef,
     action: Action,
-) -> Outcome<(RoomRecord, Membership)> {
+) -> Outcome<(Arc<KnownRoom>, Membership)> {
     let access = node.find_room(room, caller.user.id).await?;
     authorize(access.room.facts(), access.membership, action, node.now())?;
     // Nobody who is not a member is allowed anything.
@@ -37,7 +40,7 @@ pub(super) async fn find_visible_room(
     node: &Node,
     caller: &Caller,
     room: &RoomRef,
-) -> Outcome<RoomAccess> {
+) -> Outcome<Access> {
     let access = node.find_room(room, caller.user.id).await?;
     match authorize(access.room.facts(), access.membership, Action::Read, node.now()) {
         Err(refused @ Refused::Hidden) => Err(refused.into()),

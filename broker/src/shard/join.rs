@@ -9,7 +9,6 @@ use parlor_domain::permission::{Action, authorize};
 use parlor_protocol::command::Since;
 use parlor_protocol::frame::{Frame, Resync, Subscribed};
 use parlor_protocol::id::{RoomId, RoomRef, UserId};
-use parlor_store::record::RoomAccess;
 use tokio::sync::Notify;
 
 use super::conn::{Conn, MemberId, Subscription};
@@ -18,6 +17,7 @@ use super::outbox::Class;
 use super::room::{Feed, Phase, Replay};
 use super::run::Run;
 use super::{Member, Room, Shard, Sink, wire};
+use crate::reads::known::Access;
 use crate::refusal::{Outcome, Refusal};
 use crate::stream::{OpenStream, RoomStream, StreamQueue};
 
@@ -102,18 +102,18 @@ impl Shard {
         joiner: &Joiner,
         room: &RoomRef,
         since: Option<&Since>,
-    ) -> Outcome<(RoomAccess, Joined)> {
+    ) -> Outcome<(Access, Joined)> {
         let mut older: Vec<(u64, Bytes)> = Vec::new();
         for _ in 0..ATTEMPTS {
-            let access = self.node.find_room(room, joiner.user).await?;
+            let (access, head) = self.node.find_room_and_head(room, joiner.user).await?;
+            let seq = head.seq;
             authorize(access.room.facts(), access.membership, Action::Read, self.node.now())?;
             let id = access.room.id;
-            self.make_ready(id, access.room.head.seq).await?;
-            match self.try_attach(joiner, &access, since, &older)? {
+            self.make_ready(id, seq).await?;
+            match self.try_attach(joiner, &access, seq, since, &older)? {
                 Attached::Yes(joined) => return Ok((access, joined)),
                 Attached::NeedsOlder { after } => {
-                    let through = access.room.head.seq;
-                    let events = self.node.reads.read(id, after, through, AT_ONCE).await?;
+                    let events = self.node.reads.read(id, after, seq, AT_ONCE).await?;
                     older = events.iter().map(|event| (event.seq, wire::event(event))).collect();
                 }
                 Attached::NotYet => {}
@@ -225,7 +225,8 @@ impl Shard {
     fn try_attach(
         &self,
         joiner: &Joiner,
-        access: &RoomAccess,
+        access: &Access,
+        seen: u64,
         since: Option<&Since>,
         older: &[(u64, Bytes)],
     ) -> Outcome<Attached> {
@@ -234,10 +235,7 @@ impl Shard {
         let Some(room) = rooms.get_mut(&access.room.id) else { return Ok(Attached::NotYet) };
         let feed = &room.feed;
         // The membership was read before this position: read it again if someone has left since.
-        if feed.phase() != Phase::Live
-            || !feed.is_current(access.room.head.seq)
-            || feed.delivered() < access.room.head.seq
-        {
+        if feed.phase() != Phase::Live || !feed.is_current(seen) || feed.delivered() < seen {
             return Ok(Attached::NotYet);
         }
         self.check_subscriptions(joiner, access.room.id)?;
@@ -283,7 +281,7 @@ impl Shard {
             joiner.sink.push(Class::Durable, json);
         }
         let catching_up = catching_up.map(|after| (after, self.next_member()));
-        room.learn(access.room.head.seq, access.room.facts());
+        room.learn(seen, access.room.facts());
         let Some(membership) = access.membership else { return Ok(Attached::NotYet) };
         let member = Member {
             user: joiner.user,

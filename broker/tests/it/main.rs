@@ -17,6 +17,7 @@ mod http;
 mod nodes;
 mod presence;
 mod regressions;
+mod remembered;
 mod session;
 mod storm;
 mod subscribe;

@@ -15,21 +15,21 @@ use tokio::time::sleep;
 use crate::harness::{TestClient, TestNode};
 
 /// Two nodes that cannot talk to each other, and the server that they share.
-struct Pair {
-    postgres: Postgres,
-    here: TestNode,
-    there: TestNode,
+pub(crate) struct Pair {
+    pub(crate) postgres: Postgres,
+    pub(crate) here: TestNode,
+    pub(crate) there: TestNode,
 }
 
 impl Pair {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let postgres = Postgres::start().await;
         let here = node(&postgres).await;
         let there = node(&postgres).await;
         Self { postgres, here, there }
     }
 
-    async fn stop(self, clients: impl IntoIterator<Item = TestClient>) {
+    pub(crate) async fn stop(self, clients: impl IntoIterator<Item = TestClient>) {
         // Else the nodes would wait for them to close.
         drop(clients.into_iter().collect::<Vec<_>>());
         tokio::join!(self.here.stop(), self.there.stop());

@@ -61,7 +61,7 @@ async fn refresh(
     };
     let account = node.lookups.find_user(session.user).await?.filter(|account| account.active);
     let account = account.ok_or_else(over)?;
-    Ok(Json(issue(&node, account.user, session.id, successor)))
+    Ok(Json(issue(&node, account.user.clone(), session.id, successor)))
 }
 
 fn over() -> Refusal {

@@ -16,7 +16,7 @@ use parlor_protocol::room_file::{
     FileVersion, Header, Line, Person, VERSION,
 };
 use parlor_protocol::user::UserRef;
-use parlor_store::record::{ReactionRecord, RoomRecord, Window};
+use parlor_store::record::{ReactionRecord, Window};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 use super::{PAGE, check_login};
 use crate::http::view::find_room;
 use crate::node::{Caller, Node};
+use crate::reads::known::KnownRoom;
 use crate::refusal::Refusal;
 
 /// Bytes that are sent at once.
@@ -55,7 +56,7 @@ impl From<parlor_store::StoreError> for Broken {
 pub(super) fn begin(
     node: Arc<Node>,
     caller: Caller,
-    room: RoomRecord,
+    room: Arc<KnownRoom>,
 ) -> mpsc::Receiver<io::Result<Bytes>> {
     let (pieces, taken) = mpsc::channel(2);
     let lifecycle = node.lifecycle.clone();
@@ -80,7 +81,7 @@ pub(super) fn begin(
 struct Export {
     node: Arc<Node>,
     caller: Caller,
-    room: RoomRecord,
+    room: Arc<KnownRoom>,
     out: Out,
 }
 

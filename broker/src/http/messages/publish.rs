@@ -15,7 +15,6 @@ use parlor_protocol::http::{PublishAndReply, PublishRequest, Scope};
 use parlor_protocol::id::{MessageId, RoomRef};
 use parlor_protocol::message::Message;
 use parlor_protocol::signal::SignalFamily;
-use parlor_store::record::RoomRecord;
 use parlor_store::{Appended, Intent, NewMessage};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -29,6 +28,7 @@ use crate::http::endpoint::{EVENT_STREAM, Endpoint};
 use crate::http::extract::{IdempotencyKey, InPath, InQuery, JsonBody};
 use crate::http::view::{append, find_room};
 use crate::node::{Caller, Node};
+use crate::reads::known::KnownRoom;
 use crate::refusal::{Outcome, Refusal};
 use crate::shard::intents::Intents;
 use crate::stream::ShardHandle;
@@ -125,7 +125,7 @@ async fn publish(
 async fn write(
     node: &Node,
     caller: &Caller,
-    room: &RoomRecord,
+    room: &KnownRoom,
     new: NewMessage,
 ) -> Outcome<(StatusCode, Message, Calls)> {
     let appended = append(node, room.id, caller.user.id, Intent::Publish(new));
