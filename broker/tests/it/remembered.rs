@@ -12,7 +12,7 @@ use parlor_protocol::http::PatchRoomSettings;
 use parlor_protocol::id::{RoomId, RoomRef};
 use parlor_protocol::room::Role;
 use parlor_protocol::time::Timestamp;
-use parlor_protocol::user::ServerRole;
+use parlor_protocol::user::{ServerRole, UserRef};
 use parlor_store::Intent;
 use parlor_store::postgres::{PostgresOptions, PostgresStore};
 use parlor_store::record::ProfileChange;
@@ -151,15 +151,17 @@ async fn changed_account_counts_on_the_other_node_at_once() {
     let room = here.room("tea", &[&ada]).await;
     let crowd = Crowd::gather(there, &[&ada, &ada], room);
     for round in 0..ROUNDS {
-        let name = format!("ada{round}");
+        // Few names, since those one had are kept for oneself.
+        let (username, name) = (format!("ada{}", round % 2), format!("Ada {round}"));
         let change = ProfileChange {
-            username: Some(name.clone()),
+            username: Some(username.clone()),
             display_name: Some(name.clone()),
             ..ProfileChange::default()
         };
         here.store().update_profile(ada.id, change).await.unwrap().unwrap().unwrap();
         let caller = identify(there.node(), &ada).await.unwrap();
-        assert_eq!((&caller.user.username, &caller.user.display_name), (&name, &name));
+        let UserRef { username: found, display_name, .. } = &caller.user;
+        assert_eq!((found, display_name), (&username, &name));
         for role in [ServerRole::Admin, ServerRole::User] {
             let now = here.node().now();
             here.store().set_user_access(ada.id, None, Some(role), now).await.unwrap().unwrap();

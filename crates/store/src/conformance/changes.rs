@@ -146,7 +146,7 @@ pub async fn changed_account_is_told(factory: &dyn Factory) {
     }
 
     let mut bot = store.find_bot("guide").await.unwrap().unwrap();
-    bot.user.display_name = "Signpost".to_owned();
+    "Signpost".clone_into(&mut bot.user.display_name);
     store.update_bot(bot).await.unwrap().unwrap();
     memory.expect(Change::User(guide.id)).await;
     store.delete_bot(guide.id, world.now()).await.unwrap().unwrap();
