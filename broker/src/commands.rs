@@ -211,7 +211,7 @@ impl Asked {
     }
 
     /// Checks who may change a member, before anything is told of whether there is such a user.
-    fn check_change(&self, access: &RoomAccess, change: Change) -> Outcome<()> {
+    fn check_change(&self, access: &Access, change: Change) -> Outcome<()> {
         let action = match change {
             Change::Invite => Action::Invite,
             Change::Kick | Change::Ban(_) | Change::Mute(_) => {
