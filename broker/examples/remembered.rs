@@ -37,6 +37,9 @@ const ROOMS: usize = 16;
 /// How often each of the two is measured, in turn.
 const TURNS: usize = 3;
 
+/// Something of it, as it is shown.
+type Figure = fn(&Cost) -> f64;
+
 /// What one turn has cost.
 #[derive(Debug, Clone, Copy, Default)]
 struct Cost {
@@ -93,7 +96,6 @@ async fn measure(
     let [without, with] = costs.map(|costs| middle(&costs));
     println!("{name}, {rate} requests in a second for {seconds} s, the median of {TURNS} turns:");
     println!("| | nothing remembered | remembered | ratio |\n| --- | ---: | ---: | ---: |");
-    type Figure = fn(&Cost) -> f64;
     let figures: [(&str, Figure); 6] = [
         ("p50, ms", |cost| cost.p50.as_secs_f64() * 1e3),
         ("p99, ms", |cost| cost.p99.as_secs_f64() * 1e3),
@@ -142,8 +144,8 @@ async fn turn(
     Cost {
         p50: at(50),
         p99: at(99),
-        here: after.here - before.2.here,
-        server: after.server - before.2.server,
+        here: after.here.saturating_sub(before.2.here),
+        server: after.server.saturating_sub(before.2.server),
         reads: node.store().reads() - before.0,
         checks: ok.get() - before.1,
     }
