@@ -62,7 +62,8 @@ async fn answer_that_was_on_its_way_when_something_changed_is_not_remembered() {
         known.hear(&told(vec![change, Change::Member(room, id)]).await);
         known.learn_user(asked, &ada);
         known.learn_access(asked, id, &tea);
-        assert_eq!(known.user(id).is_some(), change != Change::User(id), "{change:?}");
+        // Others may share a place with it.
+        assert!(change != Change::User(id) || known.user(id).is_none());
         assert_eq!(known.access(&room.into(), id), None, "{change:?}");
         known.forget_all();
     }
