@@ -57,7 +57,8 @@ impl Checks {
                 Ok(asked.iter().map(|()| good).collect())
             })
         });
-        let (questions, worker) = Batched::new(call, 1, per_second, size);
+        // There is but one question, so no call is ever full.
+        let (questions, worker) = Batched::new(call, 2, per_second, size);
         (Self { questions, resting }, worker)
     }
 

@@ -88,6 +88,15 @@ async fn what_is_remembered_costs_no_read() {
 }
 
 #[tokio::test]
+async fn those_who_ask_at_once_share_a_check() {
+    let node = Node::new(10).await;
+    futures_util::future::join_all((0..200).map(|_| node.name())).await;
+    let checks = node.metrics.cache.checks.with_label_values(&["ok"]).get();
+    // One begins alone, and one beside it; the others gather.
+    assert!(checks <= 4, "{checks} checks");
+}
+
+#[tokio::test]
 async fn nothing_is_remembered_where_that_is_not_wanted() {
     let node = Node::new(0).await;
     let reads = node.store.reads();
