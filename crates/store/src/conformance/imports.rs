@@ -343,8 +343,8 @@ pub async fn large_import_is_taken_back_in_steps_between_which_others_write(fact
         steps += 1;
         world.said(elsewhere, &file.ada, "on").await;
     }
-    // Of messages, mentions, and people at least.
-    assert!(steps >= 6, "{steps}");
+    // More than one for messages, mentions, events, authors and people.
+    assert!(steps > 15, "{steps}");
     assert_eq!(world.store().find_user_by_name("zoe10").await.unwrap(), None);
     assert_eq!(world.store().find_user_by_name("zoe5109").await.unwrap(), None);
     assert_eq!(store.find_room(&file.room.into(), file.ada.id).await.unwrap(), None);
