@@ -380,6 +380,7 @@ class Operations(abc.ABC):
         file: str,
         name: str,
         *,
+        user: str,
         signature: str,
         expires: int,
         range: str | None = None,
@@ -388,7 +389,7 @@ class Operations(abc.ABC):
         return self._download(
             "GET",
             f"/v1/files/{quote(file)}/{quote(name)}",
-            query={"expires": expires, "signature": signature},
+            query={"expires": expires, "signature": signature, "user": user},
             headers={"Range": range},
         )
 
@@ -1035,13 +1036,21 @@ class Operations(abc.ABC):
         )
         return answer
 
-    async def create_upload(self, *, name: str, bytes: int) -> t.Upload:
+    async def create_upload(
+        self,
+        *,
+        name: str,
+        bytes: int,
+        idempotency_key: str | None = None,
+        client_id: str | None = None,
+    ) -> t.Upload:
         """POST /v1/uploads: Begin to upload a file."""
         answer: t.Upload = await self._call(
             "POST",
             "/v1/uploads",
             type_of('t.Upload'),
-            body={"bytes": bytes, "name": name},
+            headers={"Idempotency-Key": idempotency_key},
+            body={"bytes": bytes, "client_id": client_id, "name": name},
         )
         return answer
 

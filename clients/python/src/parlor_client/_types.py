@@ -423,6 +423,8 @@ class CreateUploadRequest:
 
     bytes: int
     """Its size in bytes."""
+    client_id: str | None = None
+    """Makes a repeated request give the same upload again; also as `Idempotency-Key`."""
     name: str
     """The file's name."""
 

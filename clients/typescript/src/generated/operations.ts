@@ -287,7 +287,7 @@ export interface Operations {
   /** Download an attachment */
   'GET /v1/files/{file}/{name}': {
     path: { file: string; name: string };
-    query: { expires: number; signature: string };
+    query: { expires: number; signature: string; user: string };
     body: undefined;
     answer: Response;
   };

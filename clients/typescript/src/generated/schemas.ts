@@ -508,6 +508,8 @@ export interface CreateTokenRequest {
 export interface CreateUploadRequest {
   /** Its size in bytes. */
   bytes: number;
+  /** Makes a repeated request give the same upload again; also as `Idempotency-Key`. */
+  client_id?: string | null;
   /** The file's name. */
   name: string;
 }
