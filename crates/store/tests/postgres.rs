@@ -10,6 +10,8 @@
 
 #[path = "postgres/crash.rs"]
 mod crash;
+#[path = "postgres/cuts.rs"]
+mod cuts;
 #[path = "postgres/epoch.rs"]
 mod epoch;
 #[path = "postgres/faults.rs"]

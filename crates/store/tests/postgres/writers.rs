@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parlor_protocol::event::{Event, EventBody};
@@ -23,14 +23,14 @@ use uuid::Uuid;
 use super::{at, database, open, options, person, soon};
 
 /// Two people and some rooms that both are in.
-struct Town {
-    ada: UserId,
-    bob: UserId,
-    rooms: Vec<RoomId>,
+pub(super) struct Town {
+    pub(super) ada: UserId,
+    pub(super) bob: UserId,
+    pub(super) rooms: Vec<RoomId>,
 }
 
 impl Town {
-    async fn build(store: &PostgresStore, rooms: usize) -> Self {
+    pub(super) async fn build(store: &PostgresStore, rooms: usize) -> Self {
         let ada = store.create_user(person("ada")).await.unwrap().unwrap().user.id;
         let bob = store.create_user(person("bob")).await.unwrap().unwrap().user.id;
         let mut made = Vec::new();
@@ -77,7 +77,7 @@ pub(super) fn publish(room: RoomId, actor: UserId, message: NewMessage) -> Appen
     Append { room, actor, at: at(), intent: Intent::Publish(message) }
 }
 
-fn event_of(answer: &Result<Appended, AppendRefused>) -> &Event {
+pub(super) fn event_of(answer: &Result<Appended, AppendRefused>) -> &Event {
     match answer {
         Ok(Appended::New { events, .. }) => &events[0],
         Ok(Appended::Repeat { event }) => event,
@@ -85,13 +85,13 @@ fn event_of(answer: &Result<Appended, AppendRefused>) -> &Event {
     }
 }
 
-fn message_of(event: &Event) -> MessageId {
+pub(super) fn message_of(event: &Event) -> MessageId {
     event.body.message().unwrap()
 }
 
 /// Checks that a room's log is dense and that each message and each client id is there once, and
 /// returns the positions of the messages.
-async fn check_log(store: &PostgresStore, room: RoomId) -> HashMap<MessageId, u64> {
+pub(super) async fn check_log(store: &PostgresStore, room: RoomId) -> HashMap<MessageId, u64> {
     let events = store.read_events(room, 0, 1_000_000).await.unwrap();
     let head = store.find_head(room).await.unwrap().unwrap();
     let seqs: Vec<u64> = events.iter().map(|event| event.seq).collect();
@@ -110,7 +110,7 @@ async fn check_log(store: &PostgresStore, room: RoomId) -> HashMap<MessageId, u6
     positions
 }
 
-fn renamed(name: &str) -> Intent {
+pub(super) fn renamed(name: &str) -> Intent {
     Intent::Update { name: Some(name.to_owned()), topic: None, archived: None, settings: None }
 }
 
@@ -254,7 +254,7 @@ async fn id_that_is_taken_is_a_repeat_or_refused() {
 }
 
 /// Repeats a batch with the same ids until it is answered, as a caller does.
-async fn repeated(
+pub(super) async fn repeated(
     store: &PostgresStore,
     batch: Vec<Append>,
 ) -> Vec<Result<Appended, AppendRefused>> {
@@ -264,129 +264,6 @@ async fn repeated(
             Err(StoreError::Unavailable(_) | StoreError::UnknownOutcome) => {}
             Err(other) => panic!("{other:?}"),
         }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn writers_do_not_notice_that_their_connections_were_ended() {
-    let server = Postgres::start().await;
-    let nodes = [Arc::new(open(&server.url()).await), Arc::new(open(&server.url()).await)];
-    let town = Arc::new(Town::build(&nodes[0], 2).await);
-    let n_cut = Arc::new(AtomicUsize::new(0));
-    let mut writers = JoinSet::new();
-    for writer in 0..4 {
-        let (store, town) = (Arc::clone(&nodes[writer % 2]), Arc::clone(&town));
-        let n_cut = Arc::clone(&n_cut);
-        writers.spawn(async move {
-            let mut acknowledged = Vec::new();
-            for n in 0_usize.. {
-                // However fast the machine is, connections are ended meanwhile.
-                if n >= 150 && n_cut.load(Ordering::Relaxed) > 10 {
-                    break;
-                }
-                let room = town.rooms[n % 2];
-                // Half of them have no id of the client's: their own id has to do.
-                let client_id = (n % 4 < 2).then(|| format!("{writer} {n}"));
-                let batch = vec![
-                    publish(room, town.ada, message(client_id, "hello")),
-                    publish(room, town.bob, message(None, "hello")),
-                ];
-                let ids = batch.iter().map(|append| match &append.intent {
-                    Intent::Publish(message) => message.id,
-                    _ => unreachable!(),
-                });
-                let ids: Vec<MessageId> = ids.collect();
-                let answers = soon(repeated(&store, batch)).await;
-                assert_eq!(answers.len(), 2);
-                for (id, answer) in ids.into_iter().zip(&answers) {
-                    assert_eq!(message_of(event_of(answer)), id);
-                    acknowledged.push((room, id, event_of(answer).seq));
-                }
-            }
-            acknowledged
-        });
-    }
-
-    let mut acknowledged = Vec::new();
-    while !writers.is_empty() {
-        n_cut.fetch_add(server.cut_connections(), Ordering::Relaxed);
-        sleep(Duration::from_millis(60)).await;
-        while let Some(done) = writers.try_join_next() {
-            acknowledged.extend(done.unwrap());
-        }
-    }
-
-    assert!(acknowledged.len() >= 4 * 150 * 2, "{}", acknowledged.len());
-    let mut n_messages = 0;
-    for room in &town.rooms {
-        let positions = check_log(&nodes[0], *room).await;
-        n_messages += positions.len();
-        for (_, message, seq) in acknowledged.iter().filter(|(of, ..)| of == room) {
-            assert_eq!(positions.get(message), Some(seq));
-        }
-    }
-    assert_eq!(n_messages, acknowledged.len(), "nothing is there that was not asked for");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_idempotent_is_done_once_while_connections_are_ended() {
-    let server = Postgres::start().await;
-    let store = Arc::new(open(&server.url()).await);
-    let town = Arc::new(Town::build(&store, 1).await);
-    let room = town.rooms[0];
-    let about = message(None, "about");
-    let id = about.id;
-    store.append(vec![publish(room, town.ada, about)]).await.unwrap();
-    let before = store.find_head(room).await.unwrap().unwrap().seq;
-    let n_cut = Arc::new(AtomicUsize::new(0));
-    let writer = {
-        let (store, town, n_cut) = (Arc::clone(&store), Arc::clone(&town), Arc::clone(&n_cut));
-        tokio::spawn(async move {
-            let mut told: Vec<Event> = Vec::new();
-            for n in 0_usize.. {
-                // However fast the machine is, connections are ended meanwhile.
-                if n >= 200 && n_cut.load(Ordering::Relaxed) > 10 {
-                    break;
-                }
-                // Done twice, each of these would add another event or be refused.
-                let intents = [
-                    Intent::React { message: id, emoji: "👍".to_owned(), add: n % 2 == 0 },
-                    renamed(&format!("name {n}")),
-                    Intent::Kick { user: town.bob },
-                    Intent::Invite { user: town.bob },
-                ];
-                let wish = |intent| Append { room, actor: town.ada, at: at(), intent };
-                let batch: Vec<Append> = intents.map(wish).into();
-                let answers = loop {
-                    match soon(store.append(batch.clone())).await {
-                        Ok(answers) => break answers,
-                        // Nothing was kept, as it says.
-                        Err(StoreError::Unavailable(_)) => {}
-                        Err(other) => panic!("{other:?}"),
-                    }
-                };
-                for answer in answers {
-                    match answer {
-                        Ok(Appended::New { events, .. }) => told.extend(events),
-                        other => panic!("done twice or not at all: {other:?}"),
-                    }
-                }
-            }
-            told
-        })
-    };
-
-    while !writer.is_finished() {
-        n_cut.fetch_add(server.cut_connections(), Ordering::Relaxed);
-        sleep(Duration::from_millis(40)).await;
-    }
-
-    let told = writer.await.unwrap();
-    assert!(told.len() >= 800, "{}", told.len());
-    let stored = store.read_events(room, before, 1_000_000).await.unwrap();
-    assert_eq!(stored.len(), told.len());
-    for (stored, told) in stored.iter().zip(&told) {
-        assert_eq!((stored.seq, stored.body.kind()), (told.seq, told.body.kind()));
     }
 }
 
