@@ -106,7 +106,8 @@ async fn measure(
     ];
     for (what, figure) in figures {
         let (without, with) = (figure(&without), figure(&with));
-        println!("| {what} | {without:.2} | {with:.2} | {:.2} |", with / without);
+        let ratio = if without > 0.0 { format!("{:.2}", with / without) } else { String::new() };
+        println!("| {what} | {without:.2} | {with:.2} | {ratio} |");
     }
     tokio::join!(forgets.stop(), remembers.stop());
 }
