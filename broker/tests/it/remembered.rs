@@ -9,13 +9,13 @@ use parlor_broker::reads::known::Access;
 use parlor_broker::refusal::Outcome;
 use parlor_domain::permission::Membership;
 use parlor_protocol::http::PatchRoomSettings;
-use parlor_protocol::id::{RoomId, RoomRef};
+use parlor_protocol::id::{RoomId, RoomRef, UserId};
 use parlor_protocol::room::Role;
 use parlor_protocol::time::Timestamp;
-use parlor_protocol::user::{ServerRole, UserRef};
+use parlor_protocol::user::{ServerRole, UserKind, UserRef};
 use parlor_store::Intent;
 use parlor_store::postgres::{PostgresOptions, PostgresStore};
-use parlor_store::record::ProfileChange;
+use parlor_store::record::{NewUser, ProfileChange};
 use tokio::task::JoinSet;
 
 use crate::harness::{TestNode, TestUser};
@@ -148,6 +148,18 @@ async fn changed_account_counts_on_the_other_node_at_once() {
     let pair = Pair::start().await;
     let (here, there) = (&pair.here, &pair.there);
     let mut ada = here.user("ada").await;
+    // The last administrator could not be changed at will.
+    let root = NewUser {
+        id: UserId(here.node().clock.new_id()),
+        username: "root".to_owned(),
+        display_name: "root".to_owned(),
+        kind: UserKind::User,
+        email: None,
+        password_hash: Some("of no password".to_owned()),
+        role: ServerRole::Admin,
+        at: here.node().now(),
+    };
+    here.store().create_user(root).await.unwrap().unwrap();
     let room = here.room("tea", &[&ada]).await;
     let crowd = Crowd::gather(there, &[&ada, &ada], room);
     for round in 0..ROUNDS {

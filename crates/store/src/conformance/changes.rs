@@ -15,7 +15,7 @@ use crate::append::Intent;
 use crate::changes::{Change, ChangePosition};
 use crate::people::NewErasure;
 use crate::record::{
-    Account, ImportEnd, NewImport, NewIntegration, ProfileChange, RoomAccess, RoomRecord,
+    Account, ImportEnd, NewImport, NewIntegration, NewUser, ProfileChange, RoomAccess, RoomRecord,
 };
 
 /// Remembers some accounts, rooms and memberships, and believes what it is told.
@@ -119,6 +119,9 @@ pub async fn changed_account_is_told(factory: &dyn Factory) {
     let world = World::open(factory).await;
     let store = world.store();
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    // The last administrator could not be changed at will.
+    let root = NewUser { role: ServerRole::Admin, ..world.new_user("root") };
+    store.create_user(root).await.unwrap().unwrap();
     let guide = world.bot("guide", Trigger::Mention).await;
     let room = world.public(&ada, &[&bob, &guide]).await;
     let mut memory = Memory::new(&world, &[&ada, &bob, &guide], &[room]).await;
@@ -232,7 +235,7 @@ pub async fn what_comes_and_goes_otherwise_is_told(factory: &dyn Factory) {
         let import = NewImport { room, importer: ada.id, at: world.now() };
         store.begin_import(import).await.unwrap();
     }
-    let speaker = crate::record::NewUser {
+    let speaker = NewUser {
         kind: UserKind::Integration,
         email: None,
         password_hash: None,
