@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should fail")]
 
 mod backup;
+mod clients;
 mod commands;
 mod crash;
 mod cuts;

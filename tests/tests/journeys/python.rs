@@ -4,32 +4,22 @@
 //! breaks connections, and someone who kills the server.
 
 use std::{
-    collections::HashSet,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Output, Stdio},
-    time::Duration,
+    process::Stdio,
 };
 
-use parlor_protocol::message::Message;
 use parlor_testkit::{process::Parlor, tcp_proxy::TcpProxy};
-use tokio::{
-    process::{Child, Command},
-    time::timeout,
-};
+use tokio::process::{Child, Command};
 
 use crate::{
     MACHINE,
+    clients::{MESSAGES, PATIENCE, check_history, finish},
     cuts::cut_until_ended,
     soak_factor,
     stage::{Place, in_both_places},
     until,
 };
-
-/// How many messages are written at least while connections break.
-const MESSAGES: usize = 300;
-/// How long a file of tests may take, on a machine that does other things, too.
-const PATIENCE: Duration = Duration::from_mins(4);
 
 /// Returns the Python in which the client's requirements are installed.
 fn python() -> PathBuf {
@@ -57,24 +47,6 @@ fn begin(file: &str, server: SocketAddr) -> Child {
         .kill_on_drop(true)
         .spawn()
         .unwrap_or_else(|error| panic!("{} cannot be started: {error}", python().display()))
-}
-
-/// Checks that each message of a file of tests is there once.
-fn check_history(history: &[Message]) {
-    let bodies: HashSet<&str> = history.iter().map(|message| message.body.as_str()).collect();
-    assert_eq!(bodies.len(), history.len(), "a message is there twice");
-    let least = MESSAGES * soak_factor();
-    assert!(bodies.len() > least, "{} of more than {least}", bodies.len());
-    assert_eq!(history.last().unwrap().body, "the end");
-}
-
-/// Waits until a file of tests has ended, and fails as it did.
-async fn finish(running: Child) {
-    let patience = PATIENCE * u32::try_from(soak_factor()).unwrap();
-    let output = timeout(patience, running.wait_with_output()).await;
-    let Output { status, stdout, stderr } = output.expect("the tests end").unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    assert!(status.success(), "{status}\n{stdout}\n{stderr}");
 }
 
 async fn everyday(place: Place) {

@@ -4,25 +4,20 @@
 //! breaks connections, and someone who kills the server.
 
 use std::{
-    collections::HashSet,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Output, Stdio},
-    time::Duration,
+    process::Stdio,
 };
 
-use parlor_protocol::message::Message;
 use parlor_testkit::{
     process::{PASSWORD, Parlor},
     tcp_proxy::{Direction, Mode, TcpProxy},
 };
-use tokio::{
-    process::{Child, Command},
-    time::timeout,
-};
+use tokio::process::{Child, Command};
 
 use crate::{
     MACHINE,
+    clients::{MESSAGES, PATIENCE, check_history, finish},
     cuts::cut_until_ended,
     soak_factor,
     stage::{Builder, Place, Stage, in_both_places},
@@ -38,11 +33,6 @@ in_both_places! {
     slow_client_is_closed_and_resumes,
     client_that_missed_too_much_reads_the_rest,
 }
-
-/// How many messages are written at least while something breaks.
-const MESSAGES: usize = 300;
-/// How long a file of tests may take, on a machine that does other things, too.
-const PATIENCE: Duration = Duration::from_mins(4);
 
 fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../clients/typescript")
@@ -73,24 +63,6 @@ fn begin(file: &str, server: SocketAddr) -> Child {
         .kill_on_drop(true)
         .spawn()
         .unwrap_or_else(|error| panic!("the tests of clients/typescript need node: {error}"))
-}
-
-/// Checks that each message of a file of tests is there once.
-fn check_history(history: &[Message]) {
-    let bodies: HashSet<&str> = history.iter().map(|message| message.body.as_str()).collect();
-    assert_eq!(bodies.len(), history.len(), "a message is there twice");
-    let least = MESSAGES * soak_factor();
-    assert!(bodies.len() > least, "{} of more than {least}", bodies.len());
-    assert_eq!(history.last().unwrap().body, "the end");
-}
-
-/// Waits until a file of tests has ended, and fails as it did.
-async fn finish(running: Child) {
-    let patience = PATIENCE * u32::try_from(soak_factor()).unwrap();
-    let output = timeout(patience, running.wait_with_output()).await;
-    let Output { status, stdout, stderr } = output.expect("the tests end").unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    assert!(status.success(), "{status}\n{stdout}\n{stderr}");
 }
 
 async fn client_does_what_people_do(place: Place) {
