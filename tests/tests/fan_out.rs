@@ -79,7 +79,7 @@ async fn many_rooms_are_kept_busy_by_several_threads() {
 async fn readers_that_stall_are_cut_off_and_the_others_miss_nothing() {
     let measurement = measure(
         // Several times what the kernel keeps for a reader, which is 4 MiB.
-        "stalled --members 5 --senders 4 --stalled 20 --messages 100 --payload 15000 --durable \
+        "stalled --members 5 --senders 4 --stalled 20 --messages 200 --payload 15000 --durable \
          --duration 10",
     )
     .await;
