@@ -14,6 +14,30 @@ use uuid::Uuid;
 
 use super::{ADA, ROOM, at, open, settle};
 
+/// The columns that refer to accounts.
+const REFERRING: &[&str] = &[
+    "attachments.owner",
+    "bans.user",
+    "bot_jobs.bot",
+    "bots.owner",
+    "bots.user",
+    "erasures.user",
+    "events.actor",
+    "events.subject",
+    "former_names.user",
+    "integrations.creator",
+    "integrations.user",
+    "invites.creator",
+    "last_posts.user",
+    "members.user",
+    "messages.sender",
+    "past_members.user",
+    "personal_tokens.user",
+    "reactions.user",
+    "rooms.creator",
+    "sessions.user",
+    "webhooks.creator",
+];
 const IMPORTED: RoomId = RoomId(Uuid::from_u128(0x1000));
 
 fn person(number: u128) -> NewUser {
@@ -95,4 +119,24 @@ async fn nothing_refers_to_the_accounts_of_an_import_that_was_taken_back() {
         .collect::<Result<_, _>>()
         .unwrap();
     assert_eq!(left, ["zoe10", "zoe30"]);
+}
+
+/// Whoever lets another table refer to accounts decides here, and in `DELETE_PERSON`, what becomes of it.
+#[tokio::test]
+async fn what_refers_to_accounts_is_known_to_whoever_removes_them_unchecked() {
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path()).close().await;
+    let database = Connection::open(folder.path().join("parlor.db")).unwrap();
+    let referring: Vec<String> = database
+        .prepare(
+            "SELECT t.name || '.' || f.\"from\" FROM sqlite_schema t, \
+             pragma_foreign_key_list(t.name) f \
+             WHERE t.type = 'table' AND f.\"table\" = 'users' ORDER BY 1",
+        )
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(referring, REFERRING);
 }
