@@ -5,12 +5,15 @@
 //! before it: the driver puts both in their places in the order in which they came, and with a signal
 //! in hand the events are looked at once more.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use async_nats::{Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, SelectAll};
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::{Stream, StreamExt as _};
 use parlor_protocol::id::RoomId;
 use parlor_protocol::signal::SignalBody;
 use tokio::sync::mpsc;
@@ -28,6 +31,9 @@ use crate::memory::Origin;
 /// Events that are delivered before a signal without a break for others. More wait only after a
 /// stall, when a signal is of no use.
 const EVENTS_AT_ONCE: usize = 4_096;
+
+/// Looks at the events that pretended to have nothing, before they are believed.
+const LOOKS: usize = 64;
 
 /// The messages of one subject of one room. It ends when it is given up.
 pub(super) type Feed = BoxStream<'static, (RoomId, Message)>;
@@ -104,10 +110,9 @@ impl Incoming {
     /// the signals would come after a signal otherwise.
     fn take_events(&mut self) {
         for _ in 0..EVENTS_AT_ONCE {
-            // The runtime may pretend that nothing is there, so that others get their turn.
-            match unconstrained(self.events.next()).now_or_never() {
-                Some(Some((room, message))) => self.event(room, &message.payload),
-                Some(None) | None => return,
+            match next_now(&mut self.events) {
+                Some((room, message)) => self.event(room, &message.payload),
+                None => return,
             }
         }
     }
@@ -195,5 +200,82 @@ impl Incoming {
         if !matches!(reason, Bad::Unreadable(Unreadable::Version)) {
             tracing::debug!(?reason, "message from NATS is not used");
         }
+    }
+}
+
+/// Returns the next item of many streams if one is there now.
+///
+/// That a stream is pending does not say so: the runtime pretends that nothing is there, and
+/// [`SelectAll`] stops before it has looked at all of its streams, so that others get their turn.
+/// `SelectAll` wakes its task then, which tells the two apart.
+fn next_now<S: Stream + Unpin>(streams: &mut S) -> Option<S::Item> {
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut cx = Context::from_waker(&waker);
+    for _ in 0..LOOKS {
+        match pin!(unconstrained(streams.next())).poll(&mut cx) {
+            Poll::Ready(item) => return item,
+            Poll::Pending if woken.0.swap(false, Ordering::AcqRel) => {}
+            Poll::Pending => return None,
+        }
+    }
+    None
+}
+
+/// Remembers that somebody was woken.
+#[derive(Debug, Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream::{self, SelectAll};
+    use futures_util::{FutureExt as _, StreamExt as _};
+
+    use super::next_now;
+
+    /// Streams of which the first ones wake themselves as they are looked at, as they do when
+    /// something comes for them in that moment; only the last one has an item.
+    fn busy(streams: usize) -> SelectAll<stream::BoxStream<'static, usize>> {
+        let mut all = SelectAll::new();
+        for n in 0..streams {
+            let mut looks = 0;
+            all.push(
+                stream::poll_fn(move |cx| {
+                    looks += 1;
+                    if n + 1 == streams {
+                        return std::task::Poll::Ready((looks == 1).then_some(n));
+                    }
+                    if looks == 1 {
+                        cx.waker().wake_by_ref();
+                    }
+                    std::task::Poll::Pending
+                })
+                .boxed(),
+            );
+        }
+        all
+    }
+
+    #[test]
+    fn item_is_found_behind_streams_that_are_busy() {
+        let all = &mut busy(10);
+
+        assert_eq!(all.next().now_or_never(), None, "one look does not find it");
+        assert_eq!(next_now(&mut busy(10)), Some(9));
+    }
+
+    #[test]
+    fn nothing_is_found_where_nothing_is() {
+        let mut idle = busy(10);
+
+        assert_eq!(next_now(&mut idle), Some(9));
+        assert_eq!(next_now(&mut idle), None);
+        assert_eq!(next_now(&mut SelectAll::<stream::Empty<usize>>::new()), None);
     }
 }

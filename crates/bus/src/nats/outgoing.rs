@@ -1,7 +1,8 @@
 //! What waits to be sent.
 //!
-//! Two queues: a flood of signals neither delays nor displaces events. Publishing never waits; what
-//! finds no place is dropped and counted.
+//! Two queues: a flood of signals neither delays nor displaces events. A signal is never sent before
+//! an event that was queued before it. Publishing never waits; what finds no place is dropped and
+//! counted.
 
 use std::time::Duration;
 
@@ -97,16 +98,31 @@ impl Outgoing {
     }
 }
 
+impl Queues {
+    /// Waits for something to send and puts it into two empty lists. The events are to be sent
+    /// before the signals.
+    async fn receive(&mut self, events: &mut Vec<Item>, signals: &mut Vec<Item>) {
+        tokio::select! {
+            biased;
+            _ = self.durable.recv_many(events, EVENTS_AT_ONCE) => return,
+            _ = self.signals.recv_many(signals, SIGNALS_AT_ONCE) => {}
+        }
+        // An event, and a signal behind it, may have come between the two looks.
+        for _ in 0..self.durable.len() {
+            match self.durable.try_recv() {
+                Ok(event) => events.push(event),
+                Err(_) => return,
+            }
+        }
+    }
+}
+
 /// Hands to the driver what is queued, events first. Ends when the driver has.
 pub(super) async fn write(shared: &Shared, client: &Client, queues: &mut Queues) {
     let mut events = Vec::with_capacity(EVENTS_AT_ONCE);
     let mut signals = Vec::with_capacity(SIGNALS_AT_ONCE);
     loop {
-        tokio::select! {
-            biased;
-            _ = queues.durable.recv_many(&mut events, EVENTS_AT_ONCE) => {}
-            _ = queues.signals.recv_many(&mut signals, SIGNALS_AT_ONCE) => {}
-        }
+        queues.receive(&mut events, &mut signals).await;
         for item in events.drain(..).chain(signals.drain(..)) {
             if !hand_over(shared, client, item).await {
                 return;
@@ -142,4 +158,58 @@ async fn hand_over(shared: &Shared, client: &Client, item: Item) -> bool {
         Err(_) => shared.metrics.count_dropped(kind, Dropped::Slow),
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use parlor_protocol::id::RoomId;
+    use uuid::Uuid;
+
+    use super::{Item, queues};
+
+    /// Enough that both are queued between two looks some hundred times.
+    const PAIRS: u64 = 300_000;
+
+    fn number(wire: &Bytes) -> u64 {
+        u64::from_le_bytes(wire.as_ref().try_into().unwrap())
+    }
+
+    #[tokio::test]
+    async fn no_signal_is_sent_before_an_event_that_was_queued_before_it() {
+        let (outgoing, mut queues) = queues(64);
+        let room = RoomId(Uuid::from_u128(1));
+        let publisher = std::thread::spawn(move || {
+            for n in 0..PAIRS {
+                let wire = Bytes::copy_from_slice(&n.to_le_bytes());
+                // A signal follows only what found a place.
+                if outgoing.push(Item::Event { room, wire: wire.clone() }) {
+                    outgoing.push(Item::Signal { room, wire });
+                }
+            }
+        });
+
+        let mut begun = None;
+        let mut followed = 0;
+        let (mut events, mut signals) = (Vec::new(), Vec::new());
+        loop {
+            queues.receive(&mut events, &mut signals).await;
+            if events.is_empty() && signals.is_empty() {
+                break;
+            }
+            for item in events.drain(..).chain(signals.drain(..)) {
+                match item {
+                    Item::Event { wire, .. } => begun = Some(number(&wire)),
+                    Item::Signal { wire, .. } => {
+                        assert!(Some(number(&wire)) <= begun, "a signal before its event");
+                        followed += 1;
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+
+        assert!(followed > 0, "there were signals");
+        publisher.join().unwrap();
+    }
 }
