@@ -22,12 +22,12 @@ pub(crate) struct Node {
     waiting: VecDeque<Delivery>,
 }
 
-/// Options that notice everything soon.
+/// Options that release soon, and take no slow machine for an outage.
 pub(crate) fn options(nats: &Nats) -> NatsOptions {
     NatsOptions {
         url: nats.url(),
         release_after: Duration::from_millis(200),
-        ping_interval: Duration::from_secs(1),
+        ping_interval: PATIENCE,
         connect_timeout: Duration::from_secs(3),
         ..NatsOptions::default()
     }

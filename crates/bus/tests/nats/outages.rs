@@ -15,9 +15,14 @@ use crate::make::{room, said, typing};
 
 const DROPPED: &str = "parlor_bus_dropped_total";
 
+/// Options that notice soon that the server does not answer any more.
+fn watchful(nats: &Nats) -> NatsOptions {
+    NatsOptions { ping_interval: Duration::from_secs(1), ..options(nats) }
+}
+
 async fn through_proxy(nats: &Nats) -> (TcpProxy, NatsOptions) {
     let proxy = TcpProxy::start(SocketAddr::from((Ipv4Addr::LOCALHOST, nats.port()))).await;
-    let options = NatsOptions { url: format!("nats://{}", proxy.addr()), ..options(nats) };
+    let options = NatsOptions { url: format!("nats://{}", proxy.addr()), ..watchful(nats) };
     (proxy, options)
 }
 
@@ -98,8 +103,8 @@ async fn black_hole_is_noticed_and_so_is_its_end() {
 #[tokio::test]
 async fn frozen_server_is_noticed_and_so_is_its_waking() {
     let nats = Nats::start().await;
-    let here = Node::start(&nats).await;
-    let mut there = Node::start(&nats).await;
+    let here = Node::with(watchful(&nats)).await;
+    let mut there = Node::with(watchful(&nats)).await;
     there.follow(room(1)).await;
 
     nats.pause();
