@@ -1,4 +1,7 @@
 //! Logs to standard error, as text for people or as JSON for machines.
+//!
+//! A line that cannot be written, because the disk is full or whoever read it has ended, is lost;
+//! the program goes on.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -27,7 +30,11 @@ pub enum TelemetryError {
 pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder().parse(&config.filter)?;
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        // It would tell of a failed write on standard error, by a macro that panics when it fails.
+        .log_internal_errors(false);
     match config.format {
         LogFormat::Text => {
             let ansi = !plain && io::stderr().is_terminal();

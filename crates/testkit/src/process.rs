@@ -113,6 +113,11 @@ impl Parlor {
         self.output.log()
     }
 
+    /// Closes what it writes to, as a log collector does that ends before it.
+    pub async fn close_output(&self) {
+        self.output.close().await;
+    }
+
     /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.child.id().expect("the server runs")

@@ -18,6 +18,7 @@ mod follow;
 mod hopping;
 mod idempotence;
 mod large_room;
+mod logs;
 mod midstream;
 mod openapi;
 mod people;

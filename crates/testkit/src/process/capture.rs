@@ -10,7 +10,7 @@ use tokio::{
     process::Child,
     sync::watch,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Bytes of each stream that are kept; the rest is read and counted.
 const KEPT_MAX: usize = 32 << 20;
@@ -30,19 +30,33 @@ struct Text {
 pub(super) struct Capture {
     stdout: watch::Receiver<Text>,
     stderr: Arc<Mutex<Text>>,
+    tasks: TaskTracker,
+    close: CancellationToken,
 }
 
 impl Capture {
-    /// Reads both streams of a child to their ends.
+    /// Reads both streams of a child to their ends, or until they are closed.
     pub(super) fn of(child: &mut Child) -> Self {
         let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let (said, stdout) = watch::channel(Text::default());
         let stderr = Arc::new(Mutex::new(Text::default()));
         let logged = Arc::clone(&stderr);
-        let tasks = TaskTracker::new();
-        tasks.spawn(read(out, move |bytes| said.send_modify(|text| text.add(bytes))));
-        tasks.spawn(read(err, move |bytes| logged.lock().unwrap().add(bytes)));
-        Self { stdout, stderr }
+        let (tasks, close) = (TaskTracker::new(), CancellationToken::new());
+        let until_closed = || close.clone();
+        tasks.spawn(until_closed().run_until_cancelled_owned(read(out, move |bytes| {
+            said.send_modify(|text| text.add(bytes));
+        })));
+        tasks.spawn(until_closed().run_until_cancelled_owned(read(err, move |bytes| {
+            logged.lock().unwrap().add(bytes);
+        })));
+        Self { stdout, stderr, tasks, close }
+    }
+
+    /// Closes both streams, so that the process cannot write any more.
+    pub(super) async fn close(&self) {
+        self.close.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// Returns where the process listens, once it says so; nothing when it ends without.
