@@ -187,8 +187,9 @@ impl Node {
         Ok(Caller { user, role, session, grant: Grant::Login, expires_at })
     }
 
-    /// Finds a room and the caller's membership; rooms that the caller may not know of are not
-    /// there.
+    /// Finds a room and the caller's membership, also one that the caller may not know of: nothing of
+    /// it may be told before [`parlor_domain::permission::authorize`] was asked, not even by another
+    /// refusal than `not_found`.
     pub async fn find_room(&self, room: &RoomRef, user: UserId) -> Outcome<Access> {
         let access = self.lookups.find_room(room, user).await?;
         access.ok_or_else(|| Refusal::not_found("room"))

@@ -218,22 +218,35 @@ async fn put_member(
     // Whether the caller may know of the room is decided where the change is made: an invite can
     // open a room that was hidden.
     let room = node.find_room(&room, caller.user.id).await?.room;
-    let user = find_user(&node, &caller, &username).await;
-    let user = match user {
-        Ok(account) if account.active => account.user.id,
-        Ok(_) | Err(_) => {
+    let intent = match wanted(&node, &caller, &username, request).await {
+        Ok(intent) => intent,
+        Err(refusal) => {
             // Someone outside must not learn more of a hidden room than of one that is not there.
             find_room(&node, &caller, &room.id.into(), Action::Read).await?;
-            user?;
-            return Err(Refusal::not_found("user"));
+            return Err(refusal);
         }
     };
+    append(&node, room.id, caller.user.id, intent).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Returns what is to be done with somebody, if the caller's token allows it.
+async fn wanted(
+    node: &Node,
+    caller: &Caller,
+    username: &str,
+    request: PutMemberRequest,
+) -> Outcome<Intent> {
+    let account = find_user(node, caller, username).await?;
+    if !account.active {
+        return Err(Refusal::not_found("user"));
+    }
+    let user = account.user.id;
     let intent = intent(user == caller.user.id, user, request)?;
     if matches!(intent, Intent::SetRole { .. } | Intent::Mute { .. } | Intent::Ban { .. }) {
         caller.check_scope(Scope::Moderate)?;
     }
-    append(&node, room.id, caller.user.id, intent).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(intent)
 }
 
 fn intent(own: bool, user: UserId, request: PutMemberRequest) -> Outcome<Intent> {

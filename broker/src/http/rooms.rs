@@ -145,8 +145,14 @@ async fn create_room(
         max_owned: u32::try_from(node.config.limits.rooms_per_user).unwrap_or(u32::MAX),
     };
     let CreatedRoom { room, events } = create(&node, room, request.slug.is_some()).await?;
-    let status = if events.is_empty() { StatusCode::OK } else { StatusCode::CREATED };
-    node.bus.publish_events(events);
+    let status = if events.is_empty() {
+        // It was made before, and the caller may have left it or been put out of it since.
+        find_visible_room(&node, &caller, &room.id.into()).await?;
+        StatusCode::OK
+    } else {
+        node.bus.publish_events(events);
+        StatusCode::CREATED
+    };
     Ok((status, Json(show_room(&node, room.id, caller.user.id).await?)))
 }
 

@@ -191,6 +191,11 @@ impl Known {
         found
     }
 
+    /// Tells whether somebody is remembered as a member of a room.
+    pub(super) fn was_member(&self, room: RoomId, user: UserId) -> bool {
+        self.held().members.get(&(room, user)).is_some_and(Option::is_some)
+    }
+
     /// Remembers an account that the store was asked for at a moment.
     pub(super) fn learn_user(&self, asked: Moment, found: &Arc<KnownUser>) {
         let user = found.user.id;

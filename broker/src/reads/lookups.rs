@@ -132,6 +132,12 @@ impl Lookups {
         self.accesses.ask((room.clone(), user)).await
     }
 
+    /// Tells at once whether somebody was a member of a room not long ago, as far as this node
+    /// remembers. For what needs no certainty; it allows nothing.
+    pub fn was_member(&self, room: RoomId, user: UserId) -> bool {
+        self.memory.as_ref().is_some_and(|memory| memory.known.was_member(room, user))
+    }
+
     /// Returns a room and a membership if they are remembered and true.
     async fn recall(&self, room: &RoomRef, user: UserId) -> Option<Access> {
         self.checked().await?.access(room, user)

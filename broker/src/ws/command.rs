@@ -234,8 +234,10 @@ fn publish(context: &Context, id: Option<String>, room: RoomRef, draft: Draft) -
     };
     let address = context.address;
     let node = Arc::clone(node);
-    let known = room.id().or_else(|| followed(&context.conn, &room));
-    if let Some(room) = known {
+    // The budget of a room is for those who are in it.
+    let inside = followed(&context.conn, &room)
+        .or_else(|| room.id().filter(|room| node.lookups.was_member(*room, caller.user.id)));
+    if let Some(room) = inside {
         return match enqueue(&node, &caller, address, room, message) {
             Ok(pending) => {
                 context.shard.end_typing(room, &caller.user);
@@ -246,7 +248,7 @@ fn publish(context: &Context, id: Option<String>, room: RoomRef, draft: Draft) -
     }
     Action::Serial(Box::pin(async move {
         let outcome = async {
-            let room = node.find_room(&room, caller.user.id).await?.room.id;
+            let room = authorized(&node, &room, &caller, Deed::Read).await?;
             enqueue(&node, &caller, address, room, message)?.wait().await
         };
         Some(conclude(outcome.await, id))

@@ -1,6 +1,7 @@
 //! Rates of all actions, and that nobody who is busy keeps others waiting.
 
 use futures_util::SinkExt as _;
+use parlor_store::Intent;
 use reqwest::Method;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
@@ -134,4 +135,65 @@ async fn following_and_reading_are_limited_over_all_connections() {
     }
     drop((one, other));
     node.stop().await;
+}
+
+/// The rate of a room is for its members: who is outside neither uses it up nor learns by it
+/// that a room is there.
+#[tokio::test]
+async fn whoever_is_not_in_a_room_takes_nothing_of_its_rate() {
+    let node = TestNode::start_with(|config| {
+        config.limits.enabled = true;
+        config.limits.room_publish_per_second = 1;
+        config.limits.room_publish_burst = 3;
+        config.limits.publish_per_second = 1;
+        config.limits.publish_burst = 50;
+    })
+    .await;
+    let (ada, bob, eve) = (node.user("ada").await, node.user("bob").await, node.user("eve").await);
+    let room = node.room("den", &[&ada, &bob]).await;
+    let mut kicked = node.connect(&bob).await;
+    kicked.subscribe(room, None).await;
+    node.append(&ada, room, Intent::Kick { user: bob.id }).await;
+    let mut stranger = node.connect(&eve).await;
+
+    for outsider in [&mut kicked, &mut stranger] {
+        for place in [json!(room), json!("den")] {
+            for _ in 0..10 {
+                let publish = json!({"op": "publish", "room": place, "body": "let me in"});
+                let refused = outsider.request(publish).await;
+                assert_ne!(refused["code"], "rate_limited", "{refused}");
+            }
+        }
+    }
+
+    let mut writer = node.connect(&ada).await;
+    for _ in 0..3 {
+        let answer = writer.publish(room, "among us").await;
+        assert_eq!(answer["op"], "ok", "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_written_too_much_learns_nothing_of_hidden_rooms() {
+    let node = TestNode::start_with(|config| {
+        config.limits.enabled = true;
+        config.limits.publish_per_second = 1;
+        config.limits.publish_burst = 1;
+    })
+    .await;
+    let ada = Api::register(&node, "ada").await;
+    let eve = Api::register(&node, "eve").await;
+    ada.room("Den", "private").await;
+    let own = eve.room("Own", "private").await;
+    let mut client = eve.connect(&node).await;
+
+    for place in [own.as_str(), "den", "no-such-room"] {
+        let publish = json!({"op": "publish", "room": own, "body": "mine"});
+        client.request(publish).await;
+        let publish = json!({"op": "publish", "room": place, "body": "is it there?"});
+        let answer = client.request(publish).await;
+        if place != own {
+            assert_eq!(answer["code"], "not_found", "{place}: {answer}");
+        }
+    }
 }

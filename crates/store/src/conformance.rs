@@ -167,6 +167,7 @@ macro_rules! store_conformance {
                 only_owners_give_roles,
                 moderator_kicks_members_but_not_owners,
                 ban_ends_by_itself_or_when_lifted,
+                ban_ends_the_links_of_someone_who_has_left,
                 mute_ends_by_itself_or_when_lifted,
                 removal_is_exact_in_the_order_of_the_log,
             });

@@ -67,6 +67,29 @@ fn body(operation: &str) -> Option<Value> {
     })
 }
 
+/// Bodies with which something is wrong, or which want more than a call of this kind may.
+fn wrong_bodies(operation: &str) -> Vec<Value> {
+    let mut bodies = vec![json!({}), json!({"mine": "now"}), json!([]), Value::Null];
+    if operation == "put_member" {
+        bodies.extend([
+            json!({"invite": "x"}),
+            json!({"role": "owner"}),
+            json!({"role": "owner", "mute": {}}),
+            json!({"mute": {"until": "2001-01-01T00:00:00Z"}}),
+            json!({"ban": {}}),
+        ]);
+    }
+    let Some(Value::Object(right)) = body(operation) else { return bodies };
+    for name in right.keys() {
+        for value in [Value::Null, json!(""), json!(-1), json!("x".repeat(70_000))] {
+            let mut wrong = right.clone();
+            wrong.insert(name.clone(), value);
+            bodies.push(wrong.into());
+        }
+    }
+    bodies
+}
+
 fn filled(path: &str, room: &str, message: &str) -> String {
     path.replace("{room}", room)
         .replace("{message}", message)
@@ -144,6 +167,51 @@ async fn private_room_is_like_none_on_every_path() {
                     "{} through another room: {there:?}, not {nowhere:?}",
                     operation.id
                 ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    stage.unharmed().await;
+}
+
+#[tokio::test]
+async fn private_room_is_like_none_also_when_something_else_is_wrong() {
+    let stage = Stage::start().await;
+    let request = json!({"name": "reader", "scopes": ["read"]});
+    let (status, made) =
+        stage.ask(&stage.mallory, Method::POST, "/v1/users/me/tokens", Some(&request)).await;
+    assert_eq!(status, 201, "{made}");
+    let tokens = [stage.mallory.token().await, made["secret"].as_str().unwrap().to_owned()];
+    let mut wrong = Vec::new();
+    for operation in operations(&stage).await {
+        if !operation.path.contains("{room}") {
+            continue;
+        }
+        let queries = ["", "?limit=x", "?cursor=x", "?before=x", "?format=x"];
+        let with_queries = queries.map(|query| (query, body(&operation.id)));
+        let with_bodies = wrong_bodies(&operation.id).into_iter().map(|body| ("", Some(body)));
+        for (query, body) in with_queries.into_iter().chain(with_bodies) {
+            for token in &tokens {
+                let ask = async |room: &str| {
+                    let path = filled(&operation.path, room, &stage.message);
+                    let url = format!("{}{path}{query}", stage.server.url());
+                    let request = stage.http.request(operation.method.clone(), url);
+                    let request = request.bearer_auth(token);
+                    let request = match &body {
+                        Some(body) => request.json(body),
+                        None => request,
+                    };
+                    comparable(answer(request.send().await.unwrap()).await)
+                };
+                let (there, nowhere) = (ask(PRIVATE).await, ask("no-such-room").await);
+                if there != nowhere || there.0 < 400 {
+                    let mut body = format!("{body:?}");
+                    body.truncate(200);
+                    let Operation { method, path, .. } = &operation;
+                    wrong.push(format!(
+                        "{method} {path}{query} with {body}: {there:?}, not {nowhere:?}"
+                    ));
+                }
             }
         }
     }

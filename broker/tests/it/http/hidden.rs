@@ -76,6 +76,26 @@ async fn private_room_of_others_is_not_there_on_any_path() {
 }
 
 #[tokio::test]
+async fn whoever_was_put_out_of_a_room_does_not_see_it_by_making_it_again() {
+    let node = TestNode::start().await;
+    let ada = Api::register(&node, "ada").await;
+    let bob = Api::register(&node, "bob").await;
+    let new = json!({"name": "Den", "kind": "private", "members": ["bob"], "client_id": "den"});
+    let den =
+        ada.post("/v1/rooms", new.clone()).await.expect(201)["id"].as_str().unwrap().to_owned();
+    let role = |role: &str| json!({"role": role});
+    ada.put(&format!("/v1/rooms/{den}/members/bob"), role("owner")).await.expect(204);
+    let again = ada.post("/v1/rooms", new.clone()).await.expect(200);
+    assert_eq!(again["id"], den, "a repeat gets its first answer");
+
+    bob.put(&format!("/v1/rooms/{den}/members/ada"), json!({"ban": {}})).await.expect(204);
+
+    let answer = ada.post("/v1/rooms", new).await;
+    answer.refused("not_found");
+    assert!(!answer.text.contains("Den"), "{}", answer.text);
+}
+
+#[tokio::test]
 async fn public_room_shows_its_facts_to_all_and_the_rest_to_members() {
     let node = TestNode::start().await;
     let ada = Api::register(&node, "ada").await;

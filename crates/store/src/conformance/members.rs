@@ -258,6 +258,35 @@ pub async fn ban_ends_by_itself_or_when_lifted(factory: &dyn Factory) {
     world.add(room, &carol, join()).await;
 }
 
+/// Whoever is banned has no way back by a link of their own, also when they had left before.
+pub async fn ban_ends_the_links_of_someone_who_has_left(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let ada = world.user("ada").await;
+    let bob = world.user("bob").await;
+    let carol = world.user("carol").await;
+    let room = world.public(&ada, &[&bob]).await;
+    for creator in [&ada, &bob] {
+        let invite = NewInvite {
+            code: creator.username.clone(),
+            room,
+            creator: creator.id,
+            at: world.now(),
+            expires_at: world.later(10_000),
+            max_uses: 9,
+        };
+        world.store().create_invite(invite).await.unwrap().unwrap();
+    }
+    world.add(room, &bob, Intent::Leave).await;
+    assert!(world.store().find_invite("bob", world.now()).await.unwrap().is_some());
+
+    let ban = Intent::Ban { user: bob.id, until: None };
+    assert_eq!(world.append(room, &ada, ban).await, Ok(Appended::Unchanged));
+
+    assert_eq!(world.store().find_invite("bob", world.now()).await.unwrap(), None);
+    assert!(world.store().find_invite("ada", world.now()).await.unwrap().is_some());
+    world.add(room, &carol, join_by("ada")).await;
+}
+
 /// A mute takes away writing, not reading, until its time is over or it is lifted.
 pub async fn mute_ends_by_itself_or_when_lifted(factory: &dyn Factory) {
     let world = World::open(factory).await;

@@ -62,16 +62,19 @@ pub async fn room_that_cannot_be_made_leaves_nothing(factory: &dyn Factory) {
     let taken = world.new_room(RoomKind::Public, &ada, &[]);
     world.store().create_room(taken.clone()).await.unwrap().unwrap();
 
-    let slug = NewRoom { slug: taken.slug, ..world.new_room(RoomKind::Public, &ada, &[]) };
+    let slug = NewRoom { slug: taken.slug.clone(), ..world.new_room(RoomKind::Public, &ada, &[]) };
     let stranger = NewRoom {
         members: vec![UserId(Uuid::new_v4())],
         ..world.new_room(RoomKind::Public, &ada, &[])
     };
     let too_many = NewRoom { max_owned: 1, ..world.new_room(RoomKind::Public, &ada, &[]) };
+    // Whoever may make no room does not learn which names are taken.
+    let no_name = NewRoom { slug: taken.slug, id: RoomId(Uuid::new_v4()), ..too_many.clone() };
     for (new, conflict) in [
         (slug, RoomConflict::Slug),
         (stranger, RoomConflict::NoSuchUser),
         (too_many, RoomConflict::TooMany),
+        (no_name, RoomConflict::TooMany),
     ] {
         let id = new.id;
         assert_eq!(world.store().create_room(new).await.unwrap(), Err(conflict));

@@ -256,13 +256,14 @@ fn create(
             _ => return Ok(Err(RoomConflict::NoSuchUser)),
         }
     }
-    if query::exists(conn, sql::SLUG_TAKEN, [&new.slug])? {
-        return Ok(Err(RoomConflict::Slug));
-    }
     let creator = new.creator.0.as_bytes();
     let owned: u32 = query::get(conn, members::COUNT_OWNED, [creator], |row| row.get(0))?;
     if owned >= new.max_owned || users.len() > rules.room_members as usize {
         return Ok(Err(RoomConflict::TooMany));
+    }
+    // After all else, so that nobody tries names without making rooms.
+    if query::exists(conn, sql::SLUG_TAKEN, [&new.slug])? {
+        return Ok(Err(RoomConflict::Slug));
     }
     query::execute(
         conn,

@@ -141,8 +141,9 @@ pub(super) async fn ban(
     }
     let by = desk.actor.id.0;
     desk.write(sql::BAN, &[&room, &user.id.0, &by, &at.as_millis(), &millis(until)]).await?;
-    if let Some(member) = member {
-        remove(desk, user, member, LeaveReason::Banned).await?;
+    match member {
+        Some(member) => remove(desk, user, member, LeaveReason::Banned).await?,
+        None => revoke_invites_of(desk, user.id).await?,
     }
     Ok(desk.added())
 }
@@ -239,14 +240,20 @@ async fn remove(
     desk.write(sql::COUNT_DOWN, &[&room]).await?;
     desk.write(moderation::NOTE_PAST_MEMBER, &[&room, &user.id.0]).await?;
     if reason != LeaveReason::Left {
-        // Their links would be a way back.
-        desk.write(moderation::REVOKE_INVITES_OF, &[&room, &user.id.0]).await?;
+        revoke_invites_of(desk, user.id).await?;
     }
     if user.kind == UserKind::Bot {
         desk.write(jobs::REQUEST_CANCEL_OF_BOT, &[&room, &user.id.0]).await?;
     }
     let change = MemberChange { user, role: member.role, reason: Some(reason), muted_until: None };
     desk.add_event(EventBody::MemberLeft(change));
+    Ok(())
+}
+
+/// The links of whoever was put out would be a way back.
+async fn revoke_invites_of(desk: &mut Desk<'_>, user: UserId) -> Step<()> {
+    let room = desk.room_key();
+    desk.write(moderation::REVOKE_INVITES_OF, &[&room, &user.0]).await?;
     Ok(())
 }
 

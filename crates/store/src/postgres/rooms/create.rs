@@ -41,12 +41,13 @@ pub(super) async fn create(
     let Some(users) = find_active(tx, &wanted).await? else {
         return Ok(Err(RoomConflict::NoSuchUser));
     };
-    if query::exists(tx, sql::SLUG_TAKEN, &[&new.slug]).await? {
-        return Ok(Err(RoomConflict::Slug));
-    }
     let owned = count_owned(tx, new.creator).await?;
     if owned >= i64::from(new.max_owned) || users.len() > room_members as usize {
         return Ok(Err(RoomConflict::TooMany));
+    }
+    // After all else, so that nobody tries names without making rooms.
+    if query::exists(tx, sql::SLUG_TAKEN, &[&new.slug]).await? {
+        return Ok(Err(RoomConflict::Slug));
     }
     let events = first_events(new, &users);
     let last_seq = integer(events.len() as u64);

@@ -124,8 +124,9 @@ pub(super) fn ban(desk: &mut Desk<'_>, user: UserId, until: Option<Timestamp>) -
     let by = *desk.actor.id.0.as_bytes();
     let row = params![room, key, by, desk.at.as_millis(), millis(until)];
     query::execute(desk.conn, sql::BAN, row)?;
-    if let Some(member) = member {
-        remove(desk, user, member, LeaveReason::Banned)?;
+    match member {
+        Some(member) => remove(desk, user, member, LeaveReason::Banned)?,
+        None => revoke_invites_of(desk, user.id)?,
     }
     Ok(desk.added())
 }
@@ -230,14 +231,20 @@ pub(in crate::sqlite) fn remove(
     query::execute(desk.conn, sql::COUNT_DOWN, [desk.room_key()])?;
     query::execute(desk.conn, moderation::NOTE_PAST_MEMBER, key)?;
     if reason != LeaveReason::Left {
-        // Their links would be a way back.
-        query::execute(desk.conn, moderation::REVOKE_INVITES_OF, key)?;
+        revoke_invites_of(desk, user.id)?;
     }
     if user.kind == UserKind::Bot {
         query::execute(desk.conn, jobs::REQUEST_CANCEL_OF_BOT, key)?;
     }
     let change = MemberChange { user, role: member.role, reason: Some(reason), muted_until: None };
     desk.add_event(EventBody::MemberLeft(change))
+}
+
+/// The links of whoever was put out would be a way back.
+fn revoke_invites_of(desk: &Desk<'_>, user: UserId) -> Step<()> {
+    let key = [desk.room_key(), *user.0.as_bytes()];
+    query::execute(desk.conn, moderation::REVOKE_INVITES_OF, key)?;
+    Ok(())
 }
 
 fn find_member(desk: &Desk<'_>, user: UserId) -> Step<(UserRef, Membership)> {
