@@ -42,7 +42,7 @@ pub(crate) struct LookupOptions {
     pub(crate) per_second: u32,
     /// Accounts, rooms and memberships that are remembered, of each; 0: none.
     pub(crate) remembered: usize,
-    /// Checks of what is remembered in a second, over time.
+    /// Checks of what is remembered in a second, over time, where they are questions to a database.
     pub(crate) checks_per_second: u32,
 }
 
@@ -64,6 +64,8 @@ impl Lookups {
         metrics: &ReadMetrics,
     ) -> (Self, LookupWorkers) {
         let LookupOptions { per_second, remembered, checks_per_second } = options;
+        let checks_per_second =
+            if store.changes_are_in_memory() { u32::MAX } else { checks_per_second };
         let size = |kind: &str| metrics.batch.with_label_values(&[kind]);
         let many = MANY_MAX;
         let (memory, check_worker) = (remembered > 0)

@@ -19,13 +19,19 @@ struct Node {
     _folder: tempfile::TempDir,
 }
 
+const OPTIONS: LookupOptions =
+    LookupOptions { per_second: 1_000, remembered: 10, checks_per_second: 1_000 };
+
 impl Node {
     async fn new(remembered: usize) -> Self {
+        Self::with(LookupOptions { remembered, ..OPTIONS }).await
+    }
+
+    async fn with(options: LookupOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(SqliteOptions::new(folder.path())).unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
         let metrics = Metrics::new(prometheus::Registry::new()).unwrap().reads;
-        let options = LookupOptions { per_second: 1_000, remembered, checks_per_second: 1_000 };
         let (lookups, workers) = Lookups::new(&store, options, &metrics);
         let mut tasks = JoinSet::new();
         tasks.spawn(workers.run());
@@ -94,6 +100,24 @@ async fn those_who_ask_at_once_share_a_check() {
     let checks = node.metrics.cache.checks.with_label_values(&["ok"]).get();
     // One begins alone, and one beside it; the others gather.
     assert!(checks <= 4, "{checks} checks");
+}
+
+/// One who asks one thing after the other waits for no turn.
+#[tokio::test(start_paused = true)]
+async fn checks_are_not_paced_where_they_are_no_questions_to_a_database() {
+    let mut options = OPTIONS;
+    options.checks_per_second = 1;
+    let node = Node::with(options).await;
+    // The store answers from a thread of its own: time stands still for all of it.
+    tokio::time::resume();
+    node.name().await;
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    for _ in 0..100 {
+        node.name().await;
+    }
+    assert_eq!(begun.elapsed(), std::time::Duration::ZERO);
+    assert_eq!(node.hits(), 100);
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ section! {
         reads_per_second: u32 = 64, where |n| (1..=10_000).contains(n) => "must be from 1 to 10000";
         /// Accounts, rooms and memberships that a node remembers, so many of each; 0: none.
         cache_entries: usize = 20_000;
-        /// Questions in a second that a node asks the store for what has changed, before it uses what it remembers; beyond it many wait for one.
+        /// Questions in a second that a node asks Postgres for what has changed, before it uses what it remembers; beyond it many wait for one.
         cache_checks_per_second: u32 = 256, where |n| (1..=10_000).contains(n) => "must be from 1 to 10000";
         /// Members of a room up to which it is told who comes, goes, types and has read; in larger ones clients read the list of members.
         presence_room: usize = 500;

@@ -16,4 +16,10 @@ pub trait Changes {
     /// All that was acknowledged before the call is told by it or was by an earlier one. Without a
     /// position, or with one that is no longer good for anything, everything may have changed.
     async fn read_changes(&self, since: Option<&ChangePosition>) -> Result<ChangePage>;
+
+    /// Tells whether [`Changes::read_changes`] looks into the memory of this process only, so that
+    /// it costs nobody else anything.
+    fn changes_are_in_memory(&self) -> bool {
+        false
+    }
 }

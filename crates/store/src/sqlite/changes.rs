@@ -24,6 +24,10 @@ impl Changes for SqliteStore {
         self.check_open()?;
         Ok(self.notices.read(since))
     }
+
+    fn changes_are_in_memory(&self) -> bool {
+        true
+    }
 }
 
 /// Has a connection note what its transactions change.
