@@ -180,6 +180,9 @@ impl From<AppendRefused> for Refusal {
                 "This message cannot be changed: it is not yours, it was removed, or it is being written.",
             ),
             AppendRefused::NoSuchUser => Self::not_found("user"),
+            AppendRefused::NoSuchSpeaker => {
+                Self::new(Code::Forbidden, "The program behind the command was removed.")
+            }
             AppendRefused::Banned { until } => Self::new(
                 Code::Forbidden,
                 until.map_or_else(

@@ -7,8 +7,8 @@ use parlor_protocol::http::CommandAnswer;
 use parlor_protocol::id::RoomId;
 use parlor_protocol::room::RoomKind;
 use parlor_protocol::user::UserRef;
-use parlor_store::Intent;
 use parlor_store::record::CommandRecord;
+use parlor_store::{AppendRefused, Intent};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -97,37 +97,32 @@ impl Asked {
             Err(_) => return Err(failed()),
         };
         // The program took its time, in which much may have happened to who asked.
-        let action = if visible == Visible::Room { Action::Post } else { Action::Read };
-        self.authorize_anew(room.id, action).await?;
-        let present = self.node.store.find_command(room.id, &command.name).await?;
-        if present.is_none_or(|present| present.id != command.id) {
-            return Err(removed(command));
-        }
+        self.check_account().await?;
         if visible == Visible::Caller {
+            let access = self.node.find_room(&room.id.into(), self.caller.user.id).await?;
+            self.authorize(&access, Action::Read)?;
+            let present = self.node.store.find_command(room.id, &command.name).await?;
+            if present.is_none_or(|present| present.id != command.id) {
+                return Err(AppendRefused::NoSuchSpeaker.into());
+            }
             return Ok(CommandAnswer::Text { text });
         }
         // The same call is the same message.
         let message = self.message(text, Some(id));
         let speaker = command.integration.id;
-        match self.append(room.id, speaker, Intent::Publish(message)).await {
-            Ok(appended) => written(appended),
-            Err(refusal) if matches!(refusal.code, Code::NotAMember | Code::NotFound) => {
-                Err(removed(command))
-            }
-            Err(refusal) => Err(refusal),
-        }
+        // Who may write is asked in the transaction that writes, as it is for every message.
+        let intent = Intent::Answer { speaker, message };
+        written(self.append(room.id, self.caller.user.id, intent).await?)
     }
 
-    /// Asks again, after a wait, whether the caller may do something in a room.
-    async fn authorize_anew(&self, room: RoomId, action: Action) -> Outcome<()> {
-        let caller = self.caller.user.id;
-        let account = self.node.lookups.find_user(caller).await?;
-        if !account.is_some_and(|account| account.active) {
-            let detail = "The account was deactivated while the program answered.";
-            return Err(Refusal::new(Code::Forbidden, detail));
+    /// Asks again, after a wait, whether the caller's account is still in use.
+    async fn check_account(&self) -> Outcome<()> {
+        let account = self.node.lookups.find_user(self.caller.user.id).await?;
+        if account.is_some_and(|account| account.active) {
+            return Ok(());
         }
-        let access = self.node.find_room(&room.into(), caller).await?;
-        self.authorize(&access, action)
+        let detail = "The account was deactivated while the program answered.";
+        Err(Refusal::new(Code::Forbidden, detail))
     }
 
     /// Returns the id of a call: the same when the caller repeats it with the same `client_id`.
@@ -140,9 +135,4 @@ impl Asked {
             }
         }
     }
-}
-
-fn removed(command: &CommandRecord) -> Refusal {
-    let detail = format!("The program behind /{} was removed.", command.name);
-    Refusal::new(Code::Forbidden, detail)
 }

@@ -29,6 +29,14 @@ pub enum Intent {
     Publish(NewMessage),
     /// Writes what the author does (`/me`): a message like any other, with a mark.
     Emote(NewMessage),
+    /// Writes what a program says for a member who asked it: the actor asked, the program's
+    /// integration is the sender. Both must be allowed to write.
+    Answer {
+        /// The integration.
+        speaker: UserId,
+        /// The message.
+        message: NewMessage,
+    },
     /// Changes the text of one's own message.
     Edit {
         /// The message.
@@ -235,6 +243,9 @@ pub enum AppendRefused {
     /// There is no such user, or not in this room.
     #[error("there is no such user")]
     NoSuchUser,
+    /// The integration that was to speak was removed, or nobody who keeps order vouches for it.
+    #[error("the program is gone")]
+    NoSuchSpeaker,
     /// The user is banned from the room.
     #[error("banned from this room")]
     Banned {

@@ -225,6 +225,7 @@ macro_rules! store_conformance {
                 integration_is_found_by_its_present_secret,
                 integrations_of_a_room_are_bounded_and_go_with_it,
                 command_has_a_name_of_its_own_in_its_room,
+                answer_of_a_program_is_for_who_may_write_then,
                 webhook_is_claimed_by_one_while_it_has_work,
                 event_that_is_given_up_is_kept_apart,
                 integration_posts_whatever_the_settings_of_the_room_say,

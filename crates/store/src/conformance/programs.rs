@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use parlor_domain::permission::Refused;
 use parlor_protocol::http::PatchRoomSettings;
-use parlor_protocol::id::{CommandId, RoomId, WebhookId};
+use parlor_protocol::id::{CommandId, MessageId, RoomId, WebhookId};
 use parlor_protocol::room::{Role, RoomKind};
 use parlor_protocol::user::{UserKind, UserRef};
 use uuid::Uuid;
 
 use super::Factory;
 use super::world::{LEASE, World, text as message};
-use crate::append::{AppendRefused, Intent};
+use crate::append::{AppendRefused, Appended, Intent, NewMessage};
 use crate::contract::Store;
 use crate::record::{
     ClaimedWebhook, IntegrationSecret, NewCommand, NewIntegration, NewUser, NewWebhook,
@@ -151,6 +151,64 @@ pub async fn command_has_a_name_of_its_own_in_its_room(factory: &dyn Factory) {
     assert!(store.list_integrations(room).await.unwrap().is_empty(), "it has no address");
     assert!(store.delete_integration(room, made.integration.id).await.unwrap());
     assert!(store.find_command(room, "roll").await.unwrap().is_none());
+}
+
+/// What a program answers is for who may write when it is written, and is written once.
+pub async fn answer_of_a_program_is_for_who_may_write_then(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let (eve, tom) = (world.user("eve").await, world.user("tom").await);
+    let room = world.room(RoomKind::Private, &ada, &[&bob, &eve, &tom]).await;
+    let new = new_integration(&world, room, &ada, None);
+    let command = NewCommand {
+        id: CommandId(Uuid::new_v4()),
+        name: "roll".to_owned(),
+        description: "Rolls dice".to_owned(),
+        url: "https://example.org/roll".to_owned(),
+        salt: SALT,
+    };
+    let speaker = store.create_command(new, command).await.unwrap().unwrap().integration;
+    world.add(room, &ada, Intent::Invite { user: speaker.id }).await;
+    let rolled = NewMessage { client_id: Some("call".to_owned()), ..message("rolled 7") };
+    let answer = |message: &NewMessage| Intent::Answer {
+        speaker: speaker.id,
+        message: NewMessage { id: MessageId(Uuid::new_v4()), ..message.clone() },
+    };
+    let later = message("rolled 6");
+    let refused = |refused: Refused| Err(AppendRefused::Rule(refused));
+
+    let written = world.add(room, &bob, answer(&rolled)).await.remove(0);
+    assert_eq!(written.actor.as_ref(), Some(&speaker), "the program speaks");
+    let head = world.seq(room).await;
+    assert_eq!(written.seq, head);
+    let until = world.later(60_000);
+    world.add(room, &ada, Intent::Mute { user: bob.id, until: Some(until) }).await;
+    let muted = world.append(room, &bob, answer(&later)).await;
+    assert_eq!(muted, refused(Refused::Muted { until }));
+    let again = world.append(room, &bob, answer(&rolled)).await;
+    assert!(matches!(again, Ok(Appended::Repeat { event }) if event.seq == head), "the first one");
+    world.add(room, &ada, Intent::Ban { user: eve.id, until: None }).await;
+    assert_eq!(world.append(room, &eve, answer(&rolled)).await, Err(AppendRefused::NoSuchRoom));
+    let off = store.set_user_access(tom.id, Some(false), None, world.now()).await;
+    off.unwrap().unwrap().unwrap();
+    assert_eq!(world.append(room, &tom, answer(&later)).await, Err(AppendRefused::NoSuchRoom));
+    world.add(room, &ada, Intent::Mute { user: speaker.id, until: Some(until) }).await;
+    let muted = world.append(room, &ada, answer(&later)).await;
+    assert_eq!(muted, refused(Refused::Muted { until }), "a mute is for programs, too");
+    let over = world.now();
+    world.add(room, &ada, Intent::Mute { user: speaker.id, until: Some(over) }).await;
+
+    // Nobody keeps order by whose word it is here; then it is gone.
+    world.add(room, &ada, Intent::Transfer { user: bob.id }).await;
+    world.add(room, &bob, Intent::SetRole { user: ada.id, role: Role::Member }).await;
+    let gone = Err(AppendRefused::NoSuchSpeaker);
+    assert_eq!(world.append(room, &ada, answer(&later)).await, gone);
+    world.add(room, &bob, Intent::SetRole { user: ada.id, role: Role::Moderator }).await;
+    world.add(room, &ada, answer(&later)).await;
+    assert!(store.delete_integration(room, speaker.id).await.unwrap());
+    assert_eq!(world.append(room, &ada, answer(&later)).await, gone);
+    assert_eq!(world.append(room, &ada, answer(&rolled)).await, gone);
 }
 
 /// A webhook has work while its cursor is behind the room, for one node at a time.

@@ -7,6 +7,7 @@
 //! time, `seq` has no hole, and nothing deadlocks. A room of a batch goes one way as a whole, which
 //! keeps the order of its intents.
 
+mod answer;
 mod batch;
 mod called;
 mod desk;

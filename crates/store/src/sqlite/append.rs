@@ -3,6 +3,7 @@
 //! Each looks at the room as its predecessors left it, refuses or adds events with the next `seq`,
 //! and changes the projections. A refusal is rolled back to the state before, so it leaves no hole.
 
+mod answer;
 mod edit;
 mod erase;
 mod members;
@@ -52,7 +53,7 @@ fn append_one(conn: &Connection, rules: &Rules, append: Append) -> Outcome<Answe
     // A message is refused before anything of it is written, so there is nothing to take back. A
     // savepoint for each would be half of the work: it is dearer the more the batch has changed.
     let result = match &append.intent {
-        Intent::Publish(_) | Intent::Emote(_) => {
+        Intent::Publish(_) | Intent::Emote(_) | Intent::Answer { .. } => {
             without_trace(conn, || carry_out(conn, rules, append))
         }
         _ => in_savepoint(conn, || carry_out(conn, rules, append)),
@@ -87,6 +88,7 @@ fn carry_out(conn: &Connection, rules: &Rules, append: Append) -> Step<Appended>
     match intent {
         Intent::Publish(message) => publish::publish(&mut desk, message, Kind::Said),
         Intent::Emote(message) => publish::publish(&mut desk, message, Kind::Emote),
+        Intent::Answer { speaker, message } => answer::answer(&mut desk, speaker, message),
         Intent::Edit { message, body } => edit::edit(&mut desk, message, body),
         Intent::Redact { message } => edit::redact(&mut desk, message),
         Intent::React { message, emoji, add } => edit::react(&mut desk, message, emoji, add),

@@ -100,7 +100,7 @@ pub(super) async fn publish(desk: &mut Desk<'_>, new: NewMessage, kind: Kind) ->
 }
 
 /// Finds the message that this one repeats: by the author's own id, or by its id.
-async fn find_first(desk: &Desk<'_>, new: &NewMessage) -> Step<Option<u64>> {
+pub(super) async fn find_first(desk: &Desk<'_>, new: &NewMessage) -> Step<Option<u64>> {
     let (room, actor) = (desk.room.id, desk.actor.id);
     let of_client: Params<'_> = &[&room.0, &actor.0, &new.client_id];
     let of_id: Params<'_> = &[&new.id.0];

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::desk::{Desk, Ledger, Rules};
 use super::publish::Kind;
-use super::{Answer, Step, edit, members, pins, publish, replies, reset, room};
+use super::{Answer, Step, answer, edit, members, pins, publish, replies, reset, room};
 use crate::append::{Append, AppendRefused, Appended, Intent};
 use crate::postgres::PostgresStore;
 use crate::postgres::codec::{integer, value};
@@ -107,7 +107,7 @@ async fn attempt(
 }
 
 const fn is_message(append: &Append) -> bool {
-    matches!(append.intent, Intent::Publish(_) | Intent::Emote(_))
+    matches!(append.intent, Intent::Publish(_) | Intent::Emote(_) | Intent::Answer { .. })
 }
 
 /// Finds out what became of an earlier attempt.
@@ -216,6 +216,7 @@ async fn dispatch(desk: &mut Desk<'_>, intent: Intent) -> Step<Appended> {
     match intent {
         Intent::Publish(message) => publish::publish(desk, message, Kind::Said).await,
         Intent::Emote(message) => publish::publish(desk, message, Kind::Emote).await,
+        Intent::Answer { speaker, message } => answer::answer(desk, speaker, message).await,
         Intent::Edit { message, body } => edit::edit(desk, message, body).await,
         Intent::Redact { message } => edit::redact(desk, message).await,
         Intent::React { message, emoji, add } => edit::react(desk, message, emoji, add).await,

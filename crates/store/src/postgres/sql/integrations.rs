@@ -40,6 +40,10 @@ statements! {
     DEACTIVATE = "UPDATE users SET active = false WHERE id = $1";
     /// Is to be brought into this room.
     IS_OF_ROOM = "SELECT 1 FROM integrations WHERE room = $1 AND user_id = $2";
+    /// Somebody who keeps order in this room vouches for this integration of it.
+    IS_VOUCHED = concat!(
+        "SELECT 1 FROM integrations i WHERE i.room = $1 AND i.user_id = $2 AND ", vouched!()
+    );
     ACTIVATE = "UPDATE users SET active = true WHERE id = $1";
     TOUCH = "UPDATE integrations SET last_used_at = $2 WHERE user_id = $1 \
              AND (last_used_at IS NULL OR last_used_at < $2)";

@@ -98,7 +98,7 @@ pub(super) fn publish(desk: &mut Desk<'_>, new: NewMessage, kind: Kind) -> Step<
 }
 
 /// Finds the message that this one repeats: by the author's own id, or by its id.
-fn find_first(desk: &Desk<'_>, new: &NewMessage) -> Step<Option<u64>> {
+pub(super) fn find_first(desk: &Desk<'_>, new: &NewMessage) -> Step<Option<u64>> {
     if let Some(client_id) = &new.client_id {
         let key = params![desk.room_key(), desk.actor.id.0.as_bytes(), client_id];
         let first = query::find(desk.conn, sql::FIND_FIRST_OF_CLIENT, key, |row| count(row, 0))?;
