@@ -11,6 +11,7 @@ pub mod files;
 pub mod grant;
 pub mod http;
 pub mod metrics;
+pub mod names;
 pub mod node;
 pub mod outgoing;
 pub mod presence;

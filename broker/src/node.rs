@@ -25,6 +25,7 @@ use crate::crowd::Crowds;
 use crate::files::Files;
 use crate::grant::Grant;
 use crate::metrics::Metrics;
+use crate::names::NewNames;
 use crate::outgoing::Outgoing;
 use crate::presence::PresenceNews;
 use crate::presence::last_seen::LastSeen;
@@ -61,6 +62,8 @@ pub struct Node {
     pub presence_news: PresenceNews,
     /// Who of the members of rooms is there.
     pub crowds: Crowds,
+    /// Whose new names are being told.
+    pub new_names: NewNames,
     /// When users were last connected.
     pub last_seen: LastSeen,
     /// Single-use tickets for the WebSocket.

@@ -27,6 +27,7 @@ use crate::edge::Listeners;
 use crate::files::{self, Files};
 use crate::http;
 use crate::metrics::Metrics;
+use crate::names::NewNames;
 use crate::node::Node;
 use crate::outgoing::Outgoing;
 use crate::presence::PresenceNews;
@@ -335,6 +336,7 @@ fn make_node(
         reads,
         revocations: Revocations::default(),
         setup: SetupToken::default(),
+        new_names: NewNames::default(),
         importing: Arc::new(Semaphore::new(1)),
         tls,
         config,

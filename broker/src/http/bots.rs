@@ -22,6 +22,7 @@ use super::auth::username_code;
 use super::cursor::{self, List};
 use super::endpoint::Endpoint;
 use super::extract::{InPath, InQuery, JsonBody};
+use crate::names;
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
 
@@ -175,10 +176,13 @@ async fn patch_bot(
     InPath(bot): InPath<String>,
     JsonBody(request): JsonBody<PatchBotRequest>,
 ) -> Outcome<Json<Bot>> {
-    let bot = find_own(&node, &caller, &bot).await?;
-    let bot = apply(&node, bot, request)?;
-    let changed = node.store.update_bot(bot).await?;
-    changed.map(|bot| Json(show(bot, &caller))).ok_or_else(|| Refusal::not_found("bot"))
+    let before = find_own(&node, &caller, &bot).await?;
+    let bot = apply(&node, before.clone(), request)?;
+    let changed = node.store.update_bot(bot).await?.ok_or_else(|| Refusal::not_found("bot"))?;
+    if changed.user.display_name != before.user.display_name {
+        names::tell(&node, changed.user.id);
+    }
+    Ok(Json(show(changed, &caller)))
 }
 
 async fn delete_bot(

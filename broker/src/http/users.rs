@@ -9,22 +9,19 @@ use parlor_auth::{Known, check_display_name, check_username};
 use parlor_domain::body::{BodyRefused, check_body};
 use parlor_protocol::code::Code;
 use parlor_protocol::http::{PatchMeRequest, PresenceResponse, PutPasswordRequest, Scope};
-use parlor_protocol::id::UserId;
 use parlor_protocol::user::{PresenceStatus, User, UserKind};
-use parlor_store::Intent;
 use parlor_store::record::ProfileChange;
 
 use super::auth::login::check_own_password;
 use super::auth::{hash_new, username_code};
 use super::endpoint::Endpoint;
 use super::extract::{InPath, JsonBody};
-use super::view::{append, find_user, to_public_user};
+use super::view::{find_user, to_public_user};
 use super::{App, ClientAddress};
+use crate::names;
 use crate::node::{Caller, Node};
 use crate::refusal::{Outcome, Refusal};
 
-/// Rooms that are told of a new name at once.
-const ROOMS_AT_ONCE: usize = 32;
 /// Longest text about oneself, in bytes.
 const BIO_MAX: usize = 2_000;
 
@@ -38,9 +35,9 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             .scope(Scope::Profile)
             .about("Users", "Change one's own profile")
             .details(
-                "What is absent stays as it is. A new user name needs the password; everyone in \
-                 the rooms of the user is told by `member.updated`, and for 30 days nobody else can \
-                 take the former name.",
+                "What is absent stays as it is. Everyone in the rooms of the user is told of a new \
+                 user name or display name by `member.updated`. A new user name needs the password, \
+                 and for 30 days nobody else can take the former one.",
             )
             .body::<PatchMeRequest>()
             .answers::<User>(200, "The changed profile.")
@@ -83,8 +80,8 @@ async fn patch_me(
         .map_err(|refused| Refusal::field("display_name", "invalid", refused.to_string()))?;
     let bio = request.bio.as_deref().map(check_bio).transpose()?;
     let node = app.node();
-    let before = find_user(node, &caller, "me").await?.user.username;
-    let renames = username.as_ref().is_some_and(|name| *name != before);
+    let before = find_user(node, &caller, "me").await?.user;
+    let renames = username.as_ref().is_some_and(|name| *name != before.username);
     if renames {
         let password = request.password.ok_or_else(|| {
             Refusal::field("password", "required", "is required for a new user name")
@@ -94,31 +91,10 @@ async fn patch_me(
     let change = ProfileChange { username, display_name, bio, visibility: request.visibility };
     let changed = node.store.update_profile(caller.user.id, change).await?;
     let account = changed.map_err(Refusal::from)?.ok_or_else(|| Refusal::not_found("user"))?;
-    if renames {
-        let telling = tell_name(Arc::clone(node), caller.user.id);
-        node.lifecycle.spawn("name", telling);
+    if renames || account.user.display_name != before.display_name {
+        names::tell(node, caller.user.id);
     }
     Ok(Json(account.user))
-}
-
-/// Tells every room of a user how they are called now. What is read from then on has the new name in
-/// any case; this is for those who are there.
-async fn tell_name(node: Arc<Node>, user: UserId) {
-    let rooms = match node.store.list_room_ids_of(user).await {
-        Ok(rooms) => rooms,
-        Err(error) => {
-            tracing::debug!(%error, "rooms were not told of a new name");
-            return;
-        }
-    };
-    for some in rooms.chunks(ROOMS_AT_ONCE) {
-        let told = some.iter().map(|room| append(&node, *room, user, Intent::TellName));
-        for outcome in futures_util::future::join_all(told).await {
-            if let Err(refusal) = outcome {
-                tracing::debug!(%refusal, "a room was not told of a new name");
-            }
-        }
-    }
 }
 
 fn check_bio(text: &str) -> Outcome<String> {

@@ -143,7 +143,8 @@ impl Screen {
                 self.note(&format!("{actor} removed everything that was written before"));
             }
             EventBody::MemberUpdated(change) => {
-                self.note(&format!("someone is now called {}", change.user.username));
+                let UserRef { username, display_name, .. } = &change.user;
+                self.note(&format!("someone is now called {display_name} (@{username})"));
             }
             EventBody::MessagePinned(_) => self.note(&format!("{actor} pinned a message")),
             EventBody::RoomCreated(_)

@@ -12,8 +12,8 @@ use parlor_protocol::{
     frame::Frame,
     http::{
         CreateTokenRequest, DeactivateRequest, EraseRequest, EraseUserRequest, ErasedMessages,
-        HookRequest, PatchMeRequest, PatchUserRequest, PutMemberRequest, PutPasswordRequest,
-        Restriction, Scope,
+        HookRequest, PatchBotRequest, PatchMeRequest, PatchUserRequest, PutMemberRequest,
+        PutPasswordRequest, Restriction, Scope,
     },
     id::RoomRef,
     message::Message,
@@ -51,6 +51,7 @@ in_both_places! {
     administrators_who_demote_each_other_leave_one,
     new_password_ends_the_other_logins,
     new_name_is_told_and_the_old_one_is_held,
+    new_display_name_is_told_of_people_and_bots,
     private_text_about_oneself_is_for_oneself,
     programs_stop_with_their_maker,
     accounts_are_looked_after_by_line_commands,
@@ -291,6 +292,47 @@ async fn new_name_is_told_and_the_old_one_is_held(place: Place) {
     assert_code(ada.http.patch_me(&rename("bob", Some(PASSWORD))).await, Code::Conflict);
     bob.http.patch_me(&rename("bob", Some(PASSWORD))).await.unwrap();
     User::log_in(stage.addr(), "bob").await;
+}
+
+async fn new_display_name_is_told_of_people_and_bots(place: Place) {
+    let _shared = MACHINE.read().await;
+    let stage = place.start().await;
+    let (ada, bob) = (stage.register("ada").await, stage.register("bob").await);
+    let admin = stage.admin().await;
+    ada.create_room("club", &["guide"]).await;
+    bob.join("club").await;
+    let mut socket = ada.socket().await;
+    socket.subscribe("club", None).await.unwrap();
+    let mut his = bob.socket().await;
+    his.subscribe("club", None).await.unwrap();
+    let told = |change: MemberChange| (change.user.username, change.user.display_name);
+
+    let display_name = Some("Robert B.".to_owned());
+    let change = PatchMeRequest { display_name, ..PatchMeRequest::default() };
+    bob.http.patch_me(&change).await.unwrap();
+
+    let robert = ("bob".to_owned(), "Robert B.".to_owned());
+    assert_eq!(told(until_renamed(&mut socket).await), robert);
+    // What he does on a connection that was open before has the new name as well, once it was told.
+    assert_eq!(told(until_renamed(&mut his).await), robert);
+    let typing = Command::Typing { id: None, room: RoomRef::from("club"), on: true };
+    his.send(&typing).await.unwrap();
+    let typist = loop {
+        if let Frame::Signal(signal) = socket.next_frame().await
+            && let SignalBody::Typing(typing) = signal.body
+        {
+            break typing.user;
+        }
+    };
+    assert_eq!((typist.id, typist.display_name.as_str()), (bob.id, "Robert B."));
+    // What changes nothing of a name is told to nobody, so the next that is told is the bot.
+    bob.http.patch_me(&change).await.unwrap();
+    let bio = PatchMeRequest { bio: Some("rows".to_owned()), ..PatchMeRequest::default() };
+    bob.http.patch_me(&bio).await.unwrap();
+    let display_name = Some("Helper".to_owned());
+    let change = PatchBotRequest { display_name, ..PatchBotRequest::default() };
+    admin.http.patch_bot("guide", &change).await.unwrap();
+    assert_eq!(told(until_renamed(&mut socket).await), ("guide".to_owned(), "Helper".to_owned()));
 }
 
 async fn private_text_about_oneself_is_for_oneself(place: Place) {
