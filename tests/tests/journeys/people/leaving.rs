@@ -1,7 +1,10 @@
 //! What is left of those who leave for good, and what they take with them.
 
 use parlor_client::SearchQuery;
-use parlor_protocol::http::CreateUploadRequest;
+use parlor_protocol::http::{
+    CreateBotRequest, CreateCommandRequest, CreateInviteRequest, CreateUploadRequest,
+    CreateWebhookRequest,
+};
 use parlor_testkit::process::Parlor;
 use tokio::task::JoinSet;
 
@@ -9,6 +12,10 @@ use super::*;
 
 /// Messages that an erasure has to go through, in each room.
 const MESSAGES: usize = 250;
+/// Own messages in one room: more than a download reads at once.
+const NOTES: usize = 20;
+/// An address that may be called, at which nobody is.
+const NOWHERE: &str = "http://127.0.0.1:9/in";
 /// Often enough to have asked each node, and each of its threads.
 const EVERYWHERE: usize = 8;
 
@@ -272,18 +279,53 @@ async fn replayed(user: &User, room: &str, after: u64) -> String {
     }
 }
 
+/// Makes an invite link, an upload, and one of each of what works for its maker. Returns its secrets.
+async fn make_programs(maker: &User, room: &str) -> Vec<String> {
+    let invite = CreateInviteRequest { expires_in: None, max_uses: Some(7) };
+    maker.http.create_invite(room, &invite).await.unwrap();
+    let unsent = CreateUploadRequest { name: "draft.txt".to_owned(), bytes: 5, client_id: None };
+    maker.http.create_upload(&unsent).await.unwrap();
+    let bot = serde_json::json!({"name": "her-bot", "system_prompt": "be kind"});
+    let bot: CreateBotRequest = serde_json::from_value(bot).unwrap();
+    maker.http.create_bot(&bot).await.unwrap();
+    let hook = maker.http.create_integration(room, "Nightly").await.unwrap();
+    let url = NOWHERE.to_owned();
+    // Of what never happens here, so nothing is told.
+    let events = vec!["history.reset".to_owned()];
+    let webhook = CreateWebhookRequest { url: url.clone(), events };
+    let webhook = maker.http.create_webhook(room, &webhook).await.unwrap();
+    let command = CreateCommandRequest {
+        room: room.to_owned(),
+        name: "roll".to_owned(),
+        description: "Rolls dice".to_owned(),
+        url,
+    };
+    let command = maker.http.create_command(&command).await.unwrap();
+    let path = hook.path.rsplit('/').next().unwrap().to_owned();
+    vec![path, webhook.secret, command.secret]
+}
+
+/// Downloads everything of oneself, as it is sent and line by line.
+async fn download(user: &User) -> (String, Vec<Value>) {
+    let pieces: Vec<_> = user.http.export_me().await.unwrap().try_collect().await.unwrap();
+    let text = String::from_utf8(pieces.concat()).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (text, lines)
+}
+
 pub(super) async fn download_has_everything_of_oneself_and_nothing_else(place: Place) {
     let _shared = MACHINE.read().await;
-    let stage = place.start().await;
+    let stage = place.builder().env("PARLOR_WEBHOOKS__ALLOWED_HOSTS", "127.0.0.1").start().await;
     let (ada, bob) = (stage.register("ada").await, stage.register("bob").await);
     let bio = PatchMeRequest { bio: Some("my bio".to_owned()), ..PatchMeRequest::default() };
     ada.http.patch_me(&bio).await.unwrap();
     script(&stage, &ada, "my-token").await;
-    let unsent = CreateUploadRequest { name: "draft.txt".to_owned(), bytes: 5, client_id: None };
-    ada.http.create_upload(&unsent).await.unwrap();
     ada.create_room("own", &[]).await;
-    let hook = ada.http.create_integration("own", "Nightly").await.unwrap();
-    let secret = hook.path.rsplit('/').next().unwrap().to_owned();
+    let secrets = make_programs(&ada, "own").await;
+    let notes: Vec<String> = (0..NOTES).map(|number| format!("note {number}")).collect();
+    for note in &notes {
+        ada.say("own", note).await;
+    }
     private_rooms(&bob, &ada, &["here", "left", "never"]).await;
     ada.http.delete_member("never", "ada").await.unwrap();
     let mut own = Vec::new();
@@ -312,10 +354,8 @@ pub(super) async fn download_has_everything_of_oneself_and_nothing_else(place: P
     let ban = PutMemberRequest { ban: Some(Restriction::default()), ..PutMemberRequest::default() };
     bob.http.put_member("left", "ida", &ban).await.unwrap();
 
-    let pieces: Vec<_> = ada.http.export_me().await.unwrap().try_collect().await.unwrap();
+    let (text, lines) = download(&ada).await;
 
-    let text = String::from_utf8(pieces.concat()).unwrap();
-    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of =
         |kind: &str| -> Vec<&Value> { lines.iter().filter(|line| line["type"] == kind).collect() };
     assert_eq!(
@@ -329,21 +369,30 @@ pub(super) async fn download_has_everything_of_oneself_and_nothing_else(place: P
     assert_eq!(of("token")[0]["name"], "my-token");
     // The general room, `own` and `here`; the two that she has left.
     assert_eq!((of("membership").len(), of("past_membership").len()), (3, 2));
-    let bodies: Vec<&str> =
-        of("message").into_iter().map(|line| line["message"]["body"].as_str().unwrap()).collect();
+    let body = |line: &Value| line["message"]["body"].as_str().unwrap().to_owned();
+    let (noted, said): (Vec<&Value>, Vec<&Value>) =
+        of("message").into_iter().partition(|line| body(line).starts_with("note"));
+    assert_eq!(noted.into_iter().map(body).collect::<Vec<_>>(), notes, "each once, in order");
+    let bodies: Vec<String> = said.iter().map(|line| body(line)).collect();
     assert_eq!(bodies, ["mine in here", "mine in left"]);
     assert_eq!(of("version").len(), 4);
     assert_eq!(of("reaction").len(), 2);
-    let here = &of("message")[0]["message"];
+    let here = &said[0]["message"];
     assert_eq!(here["reactions"][0]["emoji"], "👍", "she sees it in the room as well");
-    let left = &of("message")[1]["message"];
+    let left = &said[1]["message"];
     assert_eq!(left["reactions"], serde_json::json!([]));
     assert!(left["pinned"].is_null() && left["replies"].is_null(), "{left}");
     assert_eq!(of("former_name")[0]["username"], "ada");
     assert_eq!(of("upload")[0]["name"], "draft.txt");
     assert_eq!(of("integration")[0]["name"], "Nightly");
+    assert_eq!(of("webhook")[0]["url"], NOWHERE);
+    assert_eq!(of("command")[0]["name"], "roll");
+    assert_eq!(of("bot")[0]["system_prompt"], "be kind");
+    assert_eq!(of("invite")[0]["uses_left"], 7);
     assert_eq!(of("ban").len(), 1);
-    assert!(!text.contains(&secret));
+    for secret in secrets {
+        assert!(!text.contains(&secret));
+    }
     for foreign in ["words of bob", "a reply of bob", "is gone", "👎", PASSWORD, "parlor_pat_"] {
         assert!(!text.contains(foreign), "{foreign} in {text}");
     }
