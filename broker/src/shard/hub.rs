@@ -247,7 +247,7 @@ impl Shard {
             .rooms
             .borrow_mut()
             .get_mut(&room)
-            .is_some_and(|state| state.feed.take_lost() && state.feed.start_filling(u64::MAX));
+            .is_some_and(|state| state.feed.start_filling_lost());
         if behind {
             self.carry_out(room, Step::Fill);
         }

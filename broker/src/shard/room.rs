@@ -259,9 +259,12 @@ impl Feed {
         }
     }
 
-    /// Tells whether an event was lost since the last call; the store must then be read again.
-    pub(crate) fn take_lost(&mut self) -> bool {
-        std::mem::take(&mut self.lost)
+    /// Starts filling to the end of the store if an event was lost, once. A room that is being filled
+    /// already may be so by a read that began too early to have it: it is filled anew afterwards.
+    pub(crate) fn start_filling_lost(&mut self) -> bool {
+        let starts = self.lost && self.start_filling(u64::MAX);
+        self.lost &= !starts;
+        starts
     }
 
     /// Ends filling: what comes next is delivered again.
