@@ -36,8 +36,9 @@ pub trait Imports {
         part: ImportPart,
     ) -> Result<std::result::Result<(), ImportRefused>>;
 
-    /// Makes the room visible to its members, or to everyone if it is public. What is only needed
-    /// for taking an import back is left to [`clear_import`](Self::clear_import).
+    /// Makes the room visible to its members, or to everyone if it is public; for all of them at
+    /// once, however many steps it takes. What is only needed for taking an import back is left to
+    /// [`clear_import`](Self::clear_import). Whoever calls it again does so with the same members.
     async fn finish_import(
         &self,
         end: ImportEnd,

@@ -1,6 +1,7 @@
 //! Rooms that come from files.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,14 +18,15 @@ use super::sql::{imports as sql, messages, reading, rooms, users};
 use super::{SqliteStore, query, rows};
 use crate::contract::{Imports, Result};
 use crate::record::{
-    ImportEnd, ImportPart, ImportRefused, ImportState, ImportedReaction, NewImport, NewUser,
-    ReactionRecord, RoomRecord,
+    ImportEnd, ImportPart, ImportRefused, ImportState, ImportedMember, ImportedReaction, NewImport,
+    NewUser, ReactionRecord, RoomRecord,
 };
 
-/// Rows that one step takes back.
+/// Rows that one step takes back, and members that one step adds.
 const STEP: u32 = 1_000;
 /// What is taken back of an import that was given up, in this order, before the accounts.
-const GIVEN_UP: [&str; 5] = [
+const GIVEN_UP: [&str; 6] = [
+    sql::DELETE_SOME_MEMBERS,
     sql::DELETE_SOME_REACTIONS,
     sql::DELETE_SOME_MENTIONS,
     sql::DELETE_SOME_MESSAGES,
@@ -84,22 +86,38 @@ impl Imports for SqliteStore {
         &self,
         end: ImportEnd,
     ) -> Result<std::result::Result<RoomRecord, ImportRefused>> {
-        let rules = std::sync::Arc::clone(&self.rules);
-        self.write_many(end.members.len().max(1), move |conn| {
-            if end.members.len() > rules.room_members as usize {
-                return Ok(Err(ImportRefused::TooManyMembers));
+        let ImportEnd { room, last_seq, .. } = end;
+        if end.members.len() > self.rules.room_members as usize {
+            return Ok(Err(ImportRefused::TooManyMembers));
+        }
+        let rules = Arc::clone(&self.rules);
+        let end = Arc::new(end);
+        // What is refused anyway is not begun.
+        let asked = Arc::clone(&end);
+        if let Err(refused) = self.read(move |conn| check(conn, &asked)).await? {
+            return Ok(Err(refused));
+        }
+        let mut others = Vec::new();
+        for members in end.members.chunks(STEP as usize) {
+            let members = members.to_vec();
+            let step = move |conn: &Connection| add_members(conn, room, last_seq, members);
+            match self.write_many(STEP as usize, step).await? {
+                Ok(rest) => others.extend(rest),
+                Err(refused) => return Ok(Err(refused)),
             }
-            if let Err(refused) = finish(conn, &end)? {
+        }
+        self.write_many(others.len().max(1), move |conn| {
+            if let Err(refused) = finish(conn, &end, &others)? {
                 return Ok(Err(refused));
             }
-            let room = rows::find_room(conn, end.room, &rules.epoch)?;
+            let room = rows::find_room(conn, room, &rules.epoch)?;
             Ok(Ok(room.ok_or(Fault::Contradiction("rooms lost a row"))?))
         })
         .await
     }
 
     async fn give_up_import(&self, room: RoomId) -> Result<bool> {
-        let rules = std::sync::Arc::clone(&self.rules);
+        let rules = Arc::clone(&self.rules);
         self.write(move |conn| {
             query::execute(conn, sql::GIVE_UP, [room.0.as_bytes()])?;
             Ok(match find_state(conn, room)? {
@@ -242,8 +260,8 @@ fn note_mentions(conn: &Connection, room: RoomId, message: &Message) -> Outcome<
     Ok(())
 }
 
-fn finish(conn: &Connection, end: &ImportEnd) -> Outcome<std::result::Result<(), ImportRefused>> {
-    let key = end.room.0.as_bytes();
+/// Tells why an import cannot be finished now.
+fn check(conn: &Connection, end: &ImportEnd) -> Outcome<std::result::Result<(), ImportRefused>> {
     if find_parts(conn, end.room)?.is_none() {
         return Ok(Err(ImportRefused::Gone));
     }
@@ -252,13 +270,65 @@ fn finish(conn: &Connection, end: &ImportEnd) -> Outcome<std::result::Result<(),
             return Ok(Err(ImportRefused::Person));
         }
     }
-    if query::exists(conn, sql::HAS_ERASED, [key])? {
+    if query::exists(conn, sql::HAS_ERASED, [end.room.0.as_bytes()])? {
         return Ok(Err(ImportRefused::Person));
     }
     if query::exists(conn, rooms::SLUG_TAKEN, [&end.slug])? {
         return Ok(Err(ImportRefused::Slug));
     }
-    let (last_seq, members) = (integer(end.last_seq), integer(end.members.len() as u64));
+    Ok(Ok(()))
+}
+
+/// Makes those members who have come with the file, and returns the others: they become members
+/// together with the end, for they may look at their rooms in the meantime.
+fn add_members(
+    conn: &Connection,
+    room: RoomId,
+    last_seq: u64,
+    members: Vec<ImportedMember>,
+) -> Outcome<std::result::Result<Vec<ImportedMember>, ImportRefused>> {
+    if find_parts(conn, room)?.is_none() {
+        return Ok(Err(ImportRefused::Gone));
+    }
+    let mut others = Vec::new();
+    for member in members {
+        if query::exists(conn, sql::IS_OF_FILE, [room.0.as_bytes(), member.user.0.as_bytes()])? {
+            insert_member(conn, room, last_seq, &member)?;
+        } else {
+            others.push(member);
+        }
+    }
+    query::execute(conn, sql::NOTE_STEP, [room.0.as_bytes()])?;
+    Ok(Ok(others))
+}
+
+fn insert_member(
+    conn: &Connection,
+    room: RoomId,
+    last_seq: u64,
+    member: &ImportedMember,
+) -> Outcome<()> {
+    let ImportedMember { user, role, bot, joined_at, muted_until } = member;
+    let (key, user) = (room.0.as_bytes(), user.0.as_bytes());
+    let (joined_at, muted_until) = (joined_at.as_millis(), millis(*muted_until));
+    let row = params![key, user, role.word(), bot, joined_at, muted_until, integer(last_seq)];
+    query::execute(conn, sql::INSERT_MEMBER, row)?;
+    Ok(())
+}
+
+/// Adds the other members, and makes the room visible to all of them at once.
+fn finish(
+    conn: &Connection,
+    end: &ImportEnd,
+    others: &[ImportedMember],
+) -> Outcome<std::result::Result<(), ImportRefused>> {
+    if let Err(refused) = check(conn, end)? {
+        return Ok(Err(refused));
+    }
+    for member in others {
+        insert_member(conn, end.room, end.last_seq, member)?;
+    }
+    let key = end.room.0.as_bytes();
     let settings = serde_json::to_string(&end.settings)?;
     let (kind, created_at) = (end.kind.word(), end.created_at.as_millis());
     query::execute(
@@ -273,17 +343,9 @@ fn finish(conn: &Connection, end: &ImportEnd) -> Outcome<std::result::Result<(),
             end.archived,
             settings,
             created_at,
-            last_seq,
-            members
+            integer(end.last_seq),
         ],
     )?;
-    for member in &end.members {
-        let user = member.user.0.as_bytes();
-        let (joined_at, muted_until) = (member.joined_at.as_millis(), millis(member.muted_until));
-        let role = member.role.word();
-        let row = params![key, user, role, member.bot, joined_at, muted_until, last_seq];
-        query::execute(conn, sql::INSERT_MEMBER, row)?;
-    }
     query::execute(conn, sql::FINISH_IMPORT, [key])?;
     Ok(Ok(()))
 }

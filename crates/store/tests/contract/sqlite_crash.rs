@@ -21,12 +21,12 @@ const ROUNDS: u32 = 5;
 const ACKS_A_ROUND: usize = 60;
 
 /// The folder, in a process that is a child.
-fn child_folder() -> Option<PathBuf> {
+pub(super) fn child_folder() -> Option<PathBuf> {
     std::env::var_os(FOLDER).map(PathBuf::from)
 }
 
 /// Starts the test `name` of this binary as a child, by way of `shell`.
-fn start_child(shell: &str, name: &str, folder: &Path) -> Child {
+pub(super) fn start_child(shell: &str, name: &str, folder: &Path) -> Child {
     Command::new("sh")
         .args(["-c", shell])
         .arg(std::env::current_exe().unwrap())
@@ -40,7 +40,7 @@ fn start_child(shell: &str, name: &str, folder: &Path) -> Child {
 }
 
 /// Tells the parent; the harness prints to the same place.
-fn tell(line: &str) {
+pub(super) fn tell(line: &str) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "\n{line}").unwrap();
     out.flush().unwrap();

@@ -42,16 +42,23 @@ statements! {
                       body, mentions, mentions_room, edits, emote, pinned_at, pinned_by) \
                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
                       ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)";
-    FINISH = "UPDATE rooms SET slug = ?2, name = ?3, kind = ?4, topic = ?5, archived = ?6, \
-              settings = ?7, created_at = ?8, last_seq = ?9, member_count = ?10 WHERE id = ?1";
+    /// Whether somebody has come with this very file, so that nobody but the file knows them.
+    IS_OF_FILE = "SELECT 1 FROM import_people WHERE user = ?2 AND room = ?1";
+    /// Somebody who is a member of the file already was made one by an earlier attempt.
     INSERT_MEMBER = "INSERT INTO members (room, user, role, bot, joined_at, muted_until, read_seq) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (room, user) DO NOTHING";
+    NOTE_STEP = concat!("UPDATE imports SET renewed_at = ", now!(), " WHERE room = ?1");
+    FINISH = "UPDATE rooms SET slug = ?2, name = ?3, kind = ?4, topic = ?5, archived = ?6, \
+              settings = ?7, created_at = ?8, last_seq = ?9, \
+              member_count = (SELECT count(*) FROM members WHERE room = ?1) WHERE id = ?1";
     /// Whoever has written in the room may not be a member of it.
     NOTE_AUTHOR = "INSERT OR IGNORE INTO past_members (user, room) VALUES (?2, ?1)";
     FINISH_IMPORT = "UPDATE imports SET state = 'finished' WHERE room = ?1";
     FORGET_SOME_PEOPLE = "DELETE FROM import_people WHERE room = ?1 AND user IN \
                           (SELECT user FROM import_people WHERE room = ?1 LIMIT ?2)";
     END_IMPORT = "DELETE FROM imports WHERE room = ?1";
+    DELETE_SOME_MEMBERS = "DELETE FROM members WHERE room = ?1 AND user IN \
+                           (SELECT user FROM members WHERE room = ?1 LIMIT ?2)";
     DELETE_SOME_REACTIONS = "DELETE FROM reactions WHERE room = ?1 AND message_seq <= (SELECT \
                              max(message_seq) FROM (SELECT message_seq FROM reactions \
                              WHERE room = ?1 ORDER BY message_seq LIMIT ?2))";

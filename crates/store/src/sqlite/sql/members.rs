@@ -1,7 +1,19 @@
 //! Memberships, bans and invites.
 
+/// Whether the room of a membership `m` is there: a file is not read to its end before all of its people
+/// are members, and then they all are at once.
+macro_rules! is_there {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM imports i WHERE i.room = m.room AND i.state <> 'finished')"
+    };
+}
+pub(in crate::sqlite::sql) use is_there;
+
 statements! {
-    FIND = "SELECT role, muted_until FROM members WHERE room = ?1 AND user = ?2";
+    FIND = concat!(
+        "SELECT m.role, m.muted_until FROM members m WHERE m.room = ?1 AND m.user = ?2 AND ",
+        is_there!()
+    );
     INSERT = "INSERT INTO members (room, user, role, bot, joined_at, read_seq) \
               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     COUNT_UP = "UPDATE rooms SET member_count = member_count + 1 WHERE id = ?1";
@@ -13,9 +25,13 @@ statements! {
     HAS_OTHER_OWNER = "SELECT 1 FROM members m JOIN users u ON u.id = m.user \
                        WHERE m.room = ?1 AND m.role = 'owner' AND m.user <> ?2 AND u.active = 1";
     COUNT_OWNED = "SELECT count(*) FROM members WHERE user = ?1 AND role = 'owner'";
-    LIST_ROOMS_OF = "SELECT room FROM members WHERE user = ?1 ORDER BY room";
-    LIST_ROOM_SIZES_OF = "SELECT m.room, r.member_count FROM members m \
-                          JOIN rooms r ON r.id = m.room WHERE m.user = ?1 ORDER BY m.room";
+    LIST_ROOMS_OF = concat!(
+        "SELECT m.room FROM members m WHERE m.user = ?1 AND ", is_there!(), " ORDER BY m.room"
+    );
+    LIST_ROOM_SIZES_OF = concat!(
+        "SELECT m.room, r.member_count FROM members m JOIN rooms r ON r.id = m.room \
+         WHERE m.user = ?1 AND ", is_there!(), " ORDER BY m.room"
+    );
     LIST = "SELECT u.id, u.username, u.display_name, u.kind, m.role, m.joined_at, m.muted_until \
             FROM members m JOIN users u ON u.id = m.user \
             WHERE m.room = ?1 AND m.name > ?2 ORDER BY m.name LIMIT ?3";

@@ -1,5 +1,6 @@
 //! Rooms.
 
+use super::members::is_there;
 use super::reading::{unread, unread_mentions};
 
 macro_rules! room {
@@ -30,15 +31,20 @@ statements! {
         "SELECT ", room!(), ", r.member_count, m.role, m.read_seq, \
          CASE WHEN m.user IS NULL THEN 0 ELSE ", unread!(), " END, \
          CASE WHEN m.user IS NULL THEN 0 ELSE ", unread_mentions!(), " END, m.notifications \
-         FROM rooms r LEFT JOIN members m ON m.room = r.id AND m.user = ?2 WHERE r.id = ?1"
+         FROM rooms r LEFT JOIN members m ON m.room = r.id AND m.user = ?2 AND ", is_there!(),
+        " WHERE r.id = ?1"
     );
     /// Rooms that a user may see, by slug, for a filter that looks at them one by one.
-    LIST_VISIBLE = "SELECT r.id, r.slug, r.name, r.topic FROM rooms r \
-                    LEFT JOIN members m ON m.room = r.id AND m.user = ?1 \
-                    WHERE r.slug > ?2 AND (m.user IS NOT NULL OR (?3 = 0 AND r.kind = 'public')) \
-                    AND (?4 = 1 OR r.archived = 0) ORDER BY r.slug";
-    LIST_SOLELY_OWNED = "SELECT r.id FROM members m JOIN rooms r ON r.id = m.room \
-                         WHERE m.user = ?1 AND m.role = 'owner' AND (?2 IS NULL OR r.kind = ?2) \
-                         AND NOT EXISTS (SELECT 1 FROM members o WHERE o.room = m.room \
-                         AND o.role = 'owner' AND o.user <> m.user) ORDER BY r.id";
+    LIST_VISIBLE = concat!(
+        "SELECT r.id, r.slug, r.name, r.topic FROM rooms r \
+         LEFT JOIN members m ON m.room = r.id AND m.user = ?1 AND ", is_there!(),
+        " WHERE r.slug > ?2 AND (m.user IS NOT NULL OR (?3 = 0 AND r.kind = 'public')) \
+         AND (?4 = 1 OR r.archived = 0) ORDER BY r.slug"
+    );
+    LIST_SOLELY_OWNED = concat!(
+        "SELECT r.id FROM members m JOIN rooms r ON r.id = m.room \
+         WHERE m.user = ?1 AND m.role = 'owner' AND (?2 IS NULL OR r.kind = ?2) \
+         AND NOT EXISTS (SELECT 1 FROM members o WHERE o.room = m.room \
+         AND o.role = 'owner' AND o.user <> m.user) AND ", is_there!(), " ORDER BY r.id"
+    );
 }

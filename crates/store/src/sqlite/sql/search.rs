@@ -1,5 +1,7 @@
 //! The index of words.
 
+use super::members::is_there;
+
 macro_rules! candidate {
     () => {
         "s.id, s.room, s.seq, m.body"
@@ -8,11 +10,14 @@ macro_rules! candidate {
 
 macro_rules! readable {
     () => {
-        "CROSS JOIN members x ON x.room = s.room AND x.user = ?1 \
-         CROSS JOIN messages m ON m.room = s.room AND m.seq = s.seq \
-         WHERE s.id >= ?2 AND s.id < ?3 AND m.created_at >= ?4 AND m.created_at < ?5 \
-         AND (NOT ?6 OR EXISTS (SELECT 1 FROM attachments a \
-                                WHERE a.room = s.room AND a.message_seq = s.seq))"
+        concat!(
+            "CROSS JOIN members x ON x.room = s.room AND x.user = ?1 \
+             CROSS JOIN messages m ON m.room = s.room AND m.seq = s.seq \
+             WHERE s.id >= ?2 AND s.id < ?3 AND m.created_at >= ?4 AND m.created_at < ?5 \
+             AND (NOT ?6 OR EXISTS (SELECT 1 FROM attachments a \
+                                    WHERE a.room = s.room AND a.message_seq = s.seq)) AND ",
+            is_there!()
+        )
     };
 }
 
