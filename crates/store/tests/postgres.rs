@@ -16,6 +16,8 @@ mod cuts;
 mod epoch;
 #[path = "postgres/faults.rs"]
 mod faults;
+#[path = "postgres/imports.rs"]
+mod imports;
 #[path = "postgres/jobs.rs"]
 mod jobs;
 #[path = "postgres/lost_answers.rs"]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parlor_protocol::event::{Event, EventBody};
-use parlor_protocol::id::{MessageId, RoomId};
+use parlor_protocol::id::{MessageId, RoomId, UserId};
 use parlor_protocol::message::Message;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -19,8 +19,8 @@ use super::transaction::{committing, reading, writing};
 use super::{PostgresStore, commit_log, events, rooms, rows};
 use crate::contract::{Imports, Result};
 use crate::record::{
-    ImportEnd, ImportPart, ImportRefused, ImportState, ImportedReaction, NewImport, NewUser,
-    ReactionRecord, RoomRecord,
+    ImportEnd, ImportPart, ImportRefused, ImportState, ImportedMember, ImportedReaction, NewImport,
+    NewUser, ReactionRecord, RoomRecord,
 };
 
 /// Rows of a log that one step takes back.
@@ -28,8 +28,8 @@ const STEP: i64 = 5_000;
 /// Accounts that one step takes back: for each, a dozen tables are asked.
 const PEOPLE_STEP: i64 = 500;
 /// How long the end of an import may take. What it does grows with the members of the room only, and
-/// nobody waits for it: it writes to the room that nobody sees, and holds nothing of others but that
-/// the accounts stay.
+/// nobody waits for it but who erases somebody of the file: it writes to the room that nobody sees, and
+/// takes what is of others last.
 const FINISH_LIMIT: Duration = Duration::from_mins(1);
 /// What is taken back of an import that was given up, in this order, before the accounts.
 const GIVEN_UP: [&str; 5] = [
@@ -275,16 +275,27 @@ async fn finish(
         let found = if repeated { rows::find_room(tx, room).await? } else { None };
         return Ok(found.ok_or(ImportRefused::Gone));
     }
-    let existing: Vec<Uuid> = end.existing.iter().map(|person| person.0).collect();
-    let here: Vec<Uuid> =
-        query::list(tx, sql::LOCK_HERE, &[&existing], |row| value(row, 0)).await?;
-    if here.len() < existing.len() || query::exists(tx, sql::HAS_ERASED, &[&room.0]).await? {
+    if query::exists(tx, sql::HAS_ERASED, &[&room.0]).await? {
         return Ok(Err(ImportRefused::Person));
     }
-    if query::exists(tx, rooms_sql::SLUG_TAKEN, &[&end.slug]).await? {
-        return Ok(Err(ImportRefused::Slug));
+    let users: Vec<Uuid> = end.members.iter().map(|member| member.user.0).collect();
+    let params: Params<'_> = &[&room.0, &users];
+    let others: HashSet<UserId> =
+        query::list(tx, sql::LIST_OTHERS, params, |row| id(row, 0)).await?.into_iter().collect();
+    let (others, many): (Vec<ImportedMember>, Vec<ImportedMember>) =
+        end.members.iter().partition(|member| others.contains(&member.user));
+    if let Err(refused) = check(tx, end, sql::LIST_HERE).await? {
+        return Ok(Err(refused));
     }
-    let (last_seq, members) = (integer(end.last_seq), integer(end.members.len() as u64));
+    query::execute(tx, sql::LET_STATEMENTS_TAKE, &[&limit.as_millis().to_string()]).await?;
+    query::execute(tx, sql::BEFORE_MEMBERS, &[]).await?;
+    insert_members(tx, room, end.last_seq, &many).await?;
+    // What others wait for is taken last: the accounts that were here before, and the short name.
+    if let Err(refused) = check(tx, end, sql::LOCK_HERE).await? {
+        query::execute(tx, sql::WITHOUT_MEMBERS, &[]).await?;
+        return Ok(Err(refused));
+    }
+    insert_members(tx, room, end.last_seq, &others).await?;
     let settings = serde_json::to_string(&end.settings)?;
     let (kind, created_at) = (end.kind.word(), end.created_at.as_millis());
     let params: Params<'_> = &[
@@ -296,12 +307,37 @@ async fn finish(
         &end.archived,
         &settings,
         &created_at,
-        &last_seq,
-        &members,
+        &integer(end.last_seq),
+        &integer(end.members.len() as u64),
     ];
     query::execute(tx, sql::FINISH, params).await?;
-    let rows: Vec<Value> = end
-        .members
+    query::execute(tx, sql::FINISH_IMPORT, &[&room.0]).await?;
+    commit_log::tell_of_rooms(tx, vec![(room, end.last_seq)]).await?;
+    Ok(Ok(rows::find_room(tx, room).await?.ok_or(Fault::Contradiction("rooms lost a row"))?))
+}
+
+/// Tells why an import cannot be finished now. `here` finds those of some people who are here.
+async fn check(
+    tx: &Server,
+    end: &ImportEnd,
+    here: &'static str,
+) -> Outcome<std::result::Result<(), ImportRefused>> {
+    let existing: Vec<Uuid> = end.existing.iter().map(|person| person.0).collect();
+    let here: Vec<Uuid> = query::list(tx, here, &[&existing], |row| value(row, 0)).await?;
+    if here.len() < existing.len() {
+        return Ok(Err(ImportRefused::Person));
+    }
+    let is_taken = query::exists(tx, rooms_sql::SLUG_TAKEN, &[&end.slug]).await?;
+    Ok(if is_taken { Err(ImportRefused::Slug) } else { Ok(()) })
+}
+
+async fn insert_members(
+    tx: &Server,
+    room: RoomId,
+    last_seq: u64,
+    members: &[ImportedMember],
+) -> Outcome<()> {
+    let rows: Vec<Value> = members
         .iter()
         .map(|member| {
             json!({
@@ -313,12 +349,9 @@ async fn finish(
             })
         })
         .collect();
-    let rows = serde_json::to_string(&rows)?;
-    query::execute(tx, sql::LET_STATEMENTS_TAKE, &[&limit.as_millis().to_string()]).await?;
-    query::execute(tx, sql::INSERT_MEMBERS, &[&room.0, &rows, &last_seq]).await?;
-    query::execute(tx, sql::FINISH_IMPORT, &[&room.0]).await?;
-    commit_log::tell_of_rooms(tx, vec![(room, end.last_seq)]).await?;
-    Ok(Ok(rows::find_room(tx, room).await?.ok_or(Fault::Contradiction("rooms lost a row"))?))
+    let params: Params<'_> = &[&room.0, &serde_json::to_string(&rows)?, &integer(last_seq)];
+    query::execute(tx, sql::INSERT_MEMBERS, params).await?;
+    Ok(())
 }
 
 impl PostgresStore {

@@ -1,5 +1,13 @@
 //! Rooms that come from files. Rows of one statement come as a JSON array.
 
+macro_rules! here {
+    () => {
+        "SELECT u.id FROM users u WHERE u.id = ANY($1) AND u.erased_at IS NULL AND NOT EXISTS \
+         (SELECT 1 FROM import_people p JOIN imports i ON i.room = p.room \
+         WHERE p.user_id = u.id AND i.state <> 'finished')"
+    };
+}
+
 statements! {
     LIST_REACTIONS = "SELECT r.message_seq, r.seq, r.emoji, u.id, u.username, u.display_name, u.kind, \
                       coalesce(e.at, m.created_at) FROM reactions r JOIN users u ON u.id = r.user_id \
@@ -21,10 +29,12 @@ statements! {
                   UNION ALL SELECT 1 FROM former_names WHERE name = lower($1 COLLATE \"C\") \
                   AND until > now_ms()";
     /// Those of some people who are here, and do not only come with a file that is not read to its
-    /// end. Nobody erases them until the end of the transaction.
-    LOCK_HERE = "SELECT u.id FROM users u WHERE u.id = ANY($1) AND u.erased_at IS NULL AND NOT EXISTS \
-                 (SELECT 1 FROM import_people p JOIN imports i ON i.room = p.room \
-                 WHERE p.user_id = u.id AND i.state <> 'finished') FOR SHARE OF u";
+    /// end.
+    LIST_HERE = here!();
+    /// The same. Nobody erases or renames them until the end of the transaction.
+    LOCK_HERE = concat!(here!(), " FOR SHARE OF u");
+    /// Those of some people who have not come with this very file.
+    LIST_OTHERS = "SELECT unnest($2::uuid[]) EXCEPT SELECT user_id FROM import_people WHERE room = $1";
     HAS_ERASED = "SELECT 1 FROM import_people p JOIN users u ON u.id = p.user_id \
                   WHERE p.room = $1 AND u.erased_at IS NOT NULL LIMIT 1";
     RENEW = "UPDATE imports SET parts = $2, renewed_at = now_ms() WHERE room = $1";
@@ -56,6 +66,8 @@ statements! {
                        SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::uuid[])";
     INSERT_REACTIONS = "INSERT INTO reactions (room, message_seq, emoji, user_id, seq) \
                         SELECT $1, * FROM unnest($2::bigint[], $3::text[], $4::uuid[], $5::bigint[])";
+    BEFORE_MEMBERS = "SAVEPOINT members";
+    WITHOUT_MEMBERS = "ROLLBACK TO SAVEPOINT members";
     FINISH = "UPDATE rooms SET slug = $2, name = $3, kind = $4, topic = $5, archived = $6, \
               settings = $7, created_at = $8, last_seq = $9, member_count = $10, \
               bots_mark = gen_random_uuid() WHERE id = $1";
