@@ -272,7 +272,8 @@ async fn finish(
     let room = end.room;
     if find_parts(tx, room).await?.is_none() {
         // An earlier attempt may have finished it.
-        let found = if repeated { rows::find_room(tx, room).await? } else { None };
+        let is_kept = repeated && find_state(tx, room).await? != Some(ImportState::GivenUp);
+        let found = if is_kept { rows::find_room(tx, room).await? } else { None };
         return Ok(found.ok_or(ImportRefused::Gone));
     }
     if query::exists(tx, sql::HAS_ERASED, &[&room.0]).await? {

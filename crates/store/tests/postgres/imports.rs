@@ -192,3 +192,20 @@ async fn import_whose_node_dies_while_it_ends_is_taken_back() {
         stage.assert_taken_back().await;
     }
 }
+
+/// The first attempt ends without an answer, and the second comes after another node.
+#[tokio::test(flavor = "multi_thread")]
+async fn import_that_was_given_up_between_two_attempts_is_not_there() {
+    let stage = Stage::set_up().await;
+    let finishing = stage.finish(HOLD_COMMIT).await;
+    let giving_up = tokio::spawn({
+        let (store, room) = (Arc::clone(&stage.other), stage.room);
+        async move { store.give_up_import(room).await }
+    });
+    stage.wait(1, "wait_event_type = 'Lock'", || false).await;
+    stage.kill();
+    assert!(giving_up.await.unwrap().unwrap());
+    let refused = soon(finishing).await.unwrap().unwrap();
+    assert_eq!(refused.unwrap_err(), ImportRefused::Gone);
+    stage.assert_taken_back().await;
+}
