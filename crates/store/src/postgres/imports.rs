@@ -276,6 +276,7 @@ async fn finish(
         let found = if is_kept { rows::find_room(tx, room).await? } else { None };
         return Ok(found.ok_or(ImportRefused::Gone));
     }
+    // Nobody of the file is erased from here on: whoever erases them waits for the import.
     if query::exists(tx, sql::HAS_ERASED, &[&room.0]).await? {
         return Ok(Err(ImportRefused::Person));
     }

@@ -251,6 +251,8 @@ async fn erase(
     erasure: &NewErasure,
 ) -> Outcome<std::result::Result<Vec<SessionId>, LastAdmin>> {
     let NewErasure { user, username, redact, at } = erasure;
+    // Before what others wait for.
+    query::execute(tx, sql::HOLD_IMPORT, &[&user.0]).await?;
     if is_last_admin(tx, *user).await? {
         return Ok(Err(LastAdmin));
     }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use parlor_protocol::id::{RoomId, UserId};
 use parlor_protocol::room::{Role, RoomKind, RoomSettings};
+use parlor_store::people::NewErasure;
 use parlor_store::record::{
     ImportEnd, ImportPart, ImportRefused, ImportedMember, NewImport, NewRoom, NewUser,
     ProfileChange, RoomRecord,
 };
 use parlor_store::{
-    Imports as _, PostgresOptions, PostgresStore, Rooms as _, StoreError, Users as _,
+    Imports as _, People as _, PostgresOptions, PostgresStore, Rooms as _, StoreError, Users as _,
 };
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -177,6 +178,26 @@ async fn short_name_is_free_while_the_people_of_a_file_become_members() {
     assert!(stage.other.give_up_import(stage.room).await.unwrap());
     while stage.other.clear_import(stage.room).await.unwrap() {}
     assert_eq!(stage.other.find_user_by_name("zoe").await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_erased_while_an_import_ends_is_found_in_its_room() {
+    let stage = Stage::set_up().await;
+    let finishing = stage.finish(HOLD_MEMBERS).await;
+    let erasing = tokio::spawn({
+        let (store, user) = (Arc::clone(&stage.one), stage.zoe);
+        let username = "deleted-zoe".to_owned();
+        let erasure = NewErasure { user, username, redact: true, at: at() };
+        async move {
+            store.erase_account(erasure).await.unwrap().unwrap();
+            // As whoever takes them out of their rooms does.
+            store.list_room_ids_of(user).await.unwrap()
+        }
+    });
+    stage.wait(1, "wait_event_type = 'Lock'", || erasing.is_finished()).await;
+    stage.let_go();
+    finishing.await.unwrap().unwrap().unwrap();
+    assert_eq!(erasing.await.unwrap(), [stage.room]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

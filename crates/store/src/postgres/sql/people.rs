@@ -8,6 +8,10 @@ statements! {
                        WHERE id = $1 AND password_hash = $2";
     HAS_PASSWORD = "SELECT 1 FROM users WHERE id = $1 AND password_hash = $2";
     CLOSE = "UPDATE users SET active = false WHERE id = $1";
+    /// Waits for the end of an import that somebody has come with, and keeps it from ending: it would
+    /// not see that they are erased, nor would what follows see the room.
+    HOLD_IMPORT = "SELECT 1 FROM imports WHERE room = (SELECT room FROM import_people \
+                   WHERE user_id = $1) AND state = 'reading' FOR SHARE";
     ERASE = "UPDATE users SET username = $2, display_name = $3, email = NULL, \
              password_hash = NULL, role = 'user', bio = '', visibility = 'private', \
              active = false, last_seen = NULL, erased_at = $4 WHERE id = $1";
