@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use parlor_protocol::id::RoomId;
+use parlor_protocol::id::{RoomId, RoomRef};
 use reqwest::{Body, Method};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{ADA, import, message, of};
+use super::{ADA, file, header, import, member, message, of, person};
 use crate::harness::TestNode;
 use crate::http::api::{Answer, Api, PASSWORD};
 
@@ -127,4 +127,82 @@ async fn file_on_its_way_is_taken_back_when_the_server_stops() {
     while store.clear_import(room).await.unwrap() {}
     assert_eq!(store.list_idle_imports(Duration::ZERO).await.unwrap(), []);
     assert_eq!(store.find_user_by_name("ada-imported").await.unwrap(), None);
+}
+
+/// People of a file of whom more than one step makes members.
+const MANY: usize = 1_100;
+
+fn crowd() -> String {
+    let id = |number: usize| format!("00000000-0000-4000-a000-{number:012}");
+    let people = (1..MANY).map(|number| person(&id(number), &format!("p{number}"), "user"));
+    let members = (1..MANY).map(|number| member(&id(number), "member"));
+    let ada = [person(ADA, "ada", "user"), member(ADA, "owner")];
+    file(&[header()].into_iter().chain(ada).chain(people).chain(members).collect::<Vec<_>>())
+}
+
+/// Stops a node after so many turns of whoever reads a whole file, and looks what became of it.
+async fn stop_after(turns: usize, stop: impl FnOnce(&TestNode)) {
+    let node = TestNode::start().await;
+    let root = Api::admin(&node).await;
+    let store = &node.node().store;
+    let admin = store.find_user_by_name("root").await.unwrap().unwrap().user.id;
+    let mut rooms = store.list_room_ids_of(admin).await.unwrap();
+    let request = root.request(Method::POST, "/v1/rooms/import").body(crowd());
+    let mut answer = JoinSet::new();
+    // Whoever is cut off has no answer.
+    answer.spawn(async move { request.send().await.ok().map(|answer| answer.status().as_u16()) });
+    // Until all but the end is written.
+    let last = format!("p{}-imported", MANY - 1);
+    while store.find_user_by_name(&last).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..turns {
+        tokio::task::yield_now().await;
+    }
+    stop(&node);
+    node.lifecycle.wait().await;
+    let status = answer.join_next().await.unwrap().unwrap();
+
+    // As the next process does.
+    for room in store.list_idle_imports(Duration::ZERO).await.unwrap() {
+        store.give_up_import(room).await.unwrap();
+        while store.clear_import(room).await.unwrap() {}
+    }
+    assert_eq!(store.list_idle_imports(Duration::ZERO).await.unwrap(), []);
+    let den = store.find_room(&RoomRef("den".to_owned()), admin).await.unwrap();
+    let ada = store.find_user_by_name("ada-imported").await.unwrap();
+    let last = store.find_user_by_name(&last).await.unwrap();
+    let is_there = den.is_some();
+    assert_eq!((ada.is_some(), last.is_some()), (is_there, is_there), "whole or not at all");
+    assert!(is_there || status != Some(201), "what was answered was done");
+    if let Some(den) = den {
+        let listing = store.find_room_listing(den.room.id, admin).await.unwrap().unwrap();
+        // Whoever brings the file is the owner who can log in.
+        assert_eq!(usize::try_from(listing.members).unwrap(), MANY + 1);
+        let of_ada = store.list_room_ids_of(ada.unwrap().user.id).await.unwrap();
+        assert_eq!(of_ada, [den.room.id]);
+        rooms.push(den.room.id);
+    }
+    assert_eq!(store.list_room_ids_of(admin).await.unwrap(), rooms);
+}
+
+/// Turns after which nodes are stopped, from before the end of the import to after it.
+const TURNS: [usize; 4] = [0, 4, 40, 400];
+
+#[tokio::test]
+async fn import_is_whole_or_taken_back_when_the_node_is_told_to_stop_at_its_end() {
+    for turns in TURNS {
+        stop_after(turns, |node| node.lifecycle.begin_shutdown()).await;
+    }
+}
+
+#[tokio::test]
+async fn import_is_whole_or_taken_back_when_the_node_breaks_off_at_its_end() {
+    for turns in TURNS {
+        let stop = |node: &TestNode| {
+            node.lifecycle.begin_shutdown();
+            node.lifecycle.abort();
+        };
+        stop_after(turns, stop).await;
+    }
 }
