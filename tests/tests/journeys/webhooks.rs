@@ -41,7 +41,7 @@ fn eager(place: Place) -> Builder {
         .builder()
         .env("PARLOR_WEBHOOKS__ALLOWED_HOSTS", "127.0.0.1")
         .env("PARLOR_WEBHOOKS__LEASE", "10s")
-        .env("PARLOR_WEBHOOKS__TIMEOUT", "5s")
+        .env("PARLOR_WEBHOOKS__TIMEOUT", "4s")
         .env("PARLOR_WEBHOOKS__RETRY_AFTER", "50ms")
         .env("PARLOR_WEBHOOKS__POLL", "50ms")
 }

@@ -112,7 +112,7 @@ fn file_rules(Config { files, .. }: &Config) -> [Rule; 4] {
     ]
 }
 
-fn time_rules(Config { limits, bots, llm, lifecycle, .. }: &Config) -> [Rule; 4] {
+fn time_rules(Config { limits, bots, webhooks, llm, lifecycle, .. }: &Config) -> [Rule; 5] {
     [
         (
             limits.heartbeat < limits.idle_timeout,
@@ -123,6 +123,13 @@ fn time_rules(Config { limits, bots, llm, lifecycle, .. }: &Config) -> [Rule; 4]
             bots.checkpoint < bots.lease,
             ["bots.checkpoint", "bots.lease"],
             "bots.checkpoint must be shorter than bots.lease",
+        ),
+        (
+            // It is renewed after each call. One that takes all its time must not lose it, nor one
+            // that waits for the store as long again.
+            webhooks.lease > 2 * webhooks.timeout,
+            ["webhooks.lease", "webhooks.timeout"],
+            "webhooks.lease must be more than twice webhooks.timeout",
         ),
         (
             llm.first_token_timeout <= llm.total_timeout,

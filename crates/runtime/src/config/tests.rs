@@ -371,6 +371,25 @@ fn rules_between_keys_name_the_key_that_was_set() {
 }
 
 #[test]
+fn right_to_tell_a_webhook_outlives_a_call() {
+    let refused = |key: &str, value: &str| problems(load(&[(key, value)]));
+
+    assert_eq!(
+        refused("PARLOR_WEBHOOKS__LEASE", "20s"),
+        ["webhooks.lease (from PARLOR_WEBHOOKS__LEASE): \
+          webhooks.lease must be more than twice webhooks.timeout"]
+    );
+    assert_eq!(
+        refused("PARLOR_WEBHOOKS__TIMEOUT", "45s"),
+        ["webhooks.timeout (from PARLOR_WEBHOOKS__TIMEOUT): \
+          webhooks.lease must be more than twice webhooks.timeout"]
+    );
+    assert!(load(&[("PARLOR_WEBHOOKS__LEASE", "21s")]).is_ok());
+    let both = [("PARLOR_WEBHOOKS__LEASE", "10m"), ("PARLOR_WEBHOOKS__TIMEOUT", "1m")];
+    assert!(load(&both).is_ok());
+}
+
+#[test]
 fn settings_changed_in_code_can_be_checked_as_well() {
     let mut config = Config::embedded("/data");
     config.limits.heartbeat = Duration::from_mins(2);

@@ -23,7 +23,7 @@ section! {
         retry_after_max: Duration = Duration::from_mins(15), where |d| !d.is_zero() => "must be more than 0";
         /// A webhook to which nothing could be delivered for so long is switched off.
         disable_after: Duration = Duration::from_hours(5 * 24), where |d| !d.is_zero() => "must be more than 0";
-        /// Right to tell one webhook; a node that does not renew it for so long loses it to another.
+        /// Right to tell one webhook; a node that does not renew it for so long loses it to another. More than twice `timeout`, since it is renewed after each call.
         lease: Duration = Duration::from_secs(90), where |d| (1..=600).contains(&d.as_secs()) => "must be from 1s to 10m";
         /// How often a node looks for something to tell.
         poll: Duration = Duration::from_millis(500), where |d| (10..=60_000).contains(&d.as_millis()) => "must be from 10ms to 1m";
