@@ -4,7 +4,7 @@ mod asked;
 mod files;
 mod programs;
 
-pub use programs::ProgramMetrics;
+pub use programs::{ProgramMetrics, UnderWay};
 
 pub use files::FileMetrics;
 use prometheus::{

@@ -3,13 +3,11 @@
 //! Members name the addresses, so each is a stranger's. A call goes only to public addresses, unless
 //! the operator has allowed the host. What is checked is the address that is connected to: names
 //! are resolved by [`Guarded`], and the client has no other way to resolve them. Redirects are not
-//! followed, proxies of the environment are not used.
+//! followed, proxies of the environment are not used. Calls and look-ups under way are bounded.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::error::Error;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,17 +16,17 @@ use parlor_protocol::id::UserId;
 use parlor_protocol::time::Timestamp;
 use parlor_runtime::config::WebhooksConfig;
 use prometheus::IntGauge;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, StatusCode, redirect};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, sleep_until, timeout_at};
-use url::{Host, Url};
+use url::Url;
 
-use self::address::is_public;
+use self::names::{Guarded, Names, Unresolved, system_names};
+use crate::metrics::UnderWay;
 use crate::refusal::{Outcome, Refusal};
 
 mod address;
+mod names;
 
 /// Longest address in bytes.
 const URL_MAX: usize = 2_000;
@@ -37,10 +35,6 @@ const ANSWER_MAX: usize = 64 * 1024;
 /// Calls of one command at the same time, and of one caller, so that a slow program holds up nobody
 /// else's.
 const ASKED_MAX: usize = 10;
-/// Longest time for finding out where a name leads, and how long it takes to be told that it leads
-/// nowhere that may be called.
-const LOOK: Duration = Duration::from_secs(2);
-
 /// Calls other programs.
 #[derive(Debug)]
 pub struct Outgoing {
@@ -52,7 +46,7 @@ pub struct Outgoing {
     /// How many of them are under way.
     under_way: IntGauge,
     /// Those of each command, by its salt, and those of each caller, by their id.
-    asked: Mutex<HashMap<[u8; 16], usize>>,
+    asked: Places,
 }
 
 /// A place among all calls that somebody waits for.
@@ -68,28 +62,34 @@ impl Drop for Called<'_> {
     }
 }
 
-/// A place among the calls of one command or one caller.
-struct Place<'a> {
-    asked: &'a Mutex<HashMap<[u8; 16], usize>>,
-    of: [u8; 16],
-}
+/// How many places each has taken, by id.
+#[derive(Debug, Clone, Default)]
+struct Places(Arc<Mutex<HashMap<[u8; 16], usize>>>);
 
-impl<'a> Place<'a> {
-    fn take(asked: &'a Mutex<HashMap<[u8; 16], usize>>, of: [u8; 16]) -> Option<Self> {
-        let mut calls = asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = calls.entry(of).or_default();
-        if *count >= ASKED_MAX {
+impl Places {
+    /// Takes one of the `most` that `of` may have.
+    fn take(&self, of: [u8; 16], most: usize) -> Option<Place> {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(of).or_default();
+        if *count >= most {
             return None;
         }
         *count += 1;
-        Some(Self { asked, of })
+        Some(Place { taken: self.clone(), of })
     }
 }
 
-impl Drop for Place<'_> {
+/// A place among those of one command or one user.
+#[derive(Debug)]
+struct Place {
+    taken: Places,
+    of: [u8; 16],
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut calls = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut entry) = calls.entry(self.of) {
+        let mut taken = self.taken.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut entry) = taken.entry(self.of) {
             *entry.get_mut() -= 1;
             if *entry.get() == 0 {
                 entry.remove();
@@ -143,7 +143,7 @@ impl Outgoing {
     pub(crate) fn new(
         config: &WebhooksConfig,
         keys: SigningKeys,
-        under_way: IntGauge,
+        under_way: UnderWay,
     ) -> reqwest::Result<Self> {
         Self::resolving(config, keys, under_way, system_names)
     }
@@ -151,11 +151,10 @@ impl Outgoing {
     fn resolving(
         config: &WebhooksConfig,
         keys: SigningKeys,
-        under_way: IntGauge,
-        names: fn(String) -> Lookup,
+        under_way: UnderWay,
+        names: Names,
     ) -> reqwest::Result<Self> {
-        let allowed = config.allowed_hosts.iter().map(|host| plain_host(host)).collect();
-        let guarded = Guarded { allowed, names };
+        let guarded = Guarded::new(&config.allowed_hosts, names, under_way.look_ups);
         let builder = || {
             Client::builder()
                 .redirect(redirect::Policy::none())
@@ -167,7 +166,8 @@ impl Outgoing {
         // On a machine without certificate authorities plain HTTP still works.
         let client = builder().build().or_else(|_| builder().tls_certs_only([]).build())?;
         let calls = Semaphore::new(config.calls);
-        Ok(Self { client, guarded, keys, calls, under_way, asked: Mutex::default() })
+        let (under_way, asked) = (under_way.calls, Places::default());
+        Ok(Self { client, guarded, keys, calls, under_way, asked })
     }
 
     /// Returns the secret that calls with this salt are signed with.
@@ -175,8 +175,15 @@ impl Outgoing {
         self.keys.secret(salt)
     }
 
-    /// Checks an address that someone wants to be called.
-    pub(crate) async fn check_url(&self, text: &str) -> Outcome<String> {
+    /// What is said to whom finds no place.
+    pub(crate) fn too_many() -> Refusal {
+        Refusal::unavailable(
+            "Too many calls of other programs are under way; try again in a moment.",
+        )
+    }
+
+    /// Checks an address that `user` wants to be called.
+    pub(crate) async fn check_url(&self, text: &str, user: UserId) -> Outcome<String> {
         let refuse = |code: &str, detail: String| Err(Refusal::field("url", code, detail));
         if text.len() > URL_MAX {
             return refuse("length", format!("may have at most {URL_MAX} bytes"));
@@ -192,9 +199,11 @@ impl Outgoing {
         let may_be_called = match (self.guarded.check_literal(&url), url.host_str()) {
             (Some(allowed), _) => allowed,
             // Where it leads is looked up again at each call.
-            (None, Some(host)) => {
-                self.guarded.allows(host) || self.guarded.look_up(host).await.is_ok()
-            }
+            (None, Some(host)) if self.guarded.allows(host) => true,
+            (None, Some(host)) => match self.guarded.check(host, user).await {
+                Err(Unresolved::TooMany) => return Err(Self::too_many()),
+                came => came.is_ok(),
+            },
             (None, None) => false,
         };
         if !may_be_called {
@@ -219,7 +228,7 @@ impl Outgoing {
 
     /// Makes a call for someone and reads its answer, which is bounded.
     pub(crate) async fn ask(&self, call: Call<'_>, caller: UserId) -> Result<Vec<u8>, Failed> {
-        let of_both = [*call.salt, caller.0.into_bytes()].map(|of| Place::take(&self.asked, of));
+        let of_both = [*call.salt, caller.0.into_bytes()].map(|of| self.asked.take(of, ASKED_MAX));
         let [Some(_of_command), Some(_of_caller)] = of_both else {
             return Err(Failed::new("too many calls at once"));
         };
@@ -277,8 +286,10 @@ impl Outgoing {
 fn reason(error: &reqwest::Error) -> Failed {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        if error.is::<NotAllowed>() {
-            return Failed::new("address not allowed");
+        match error.downcast_ref() {
+            Some(Unresolved::NotAllowed) => return Failed::new("address not allowed"),
+            Some(Unresolved::TooMany) => return Failed::new("too many look-ups at once"),
+            None => {}
         }
         cause = error.source();
     }
@@ -292,76 +303,6 @@ fn reason(error: &reqwest::Error) -> Failed {
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
     value.trim().parse().ok().map(Duration::from_secs)
-}
-
-/// Resolves names to public addresses only.
-#[derive(Debug, Clone)]
-struct Guarded {
-    /// Hosts that the operator allows, wherever they are.
-    allowed: Arc<[String]>,
-    /// Finds the addresses of a name.
-    names: fn(String) -> Lookup,
-}
-
-/// The addresses of a name, when they are found.
-type Lookup = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>;
-
-fn system_names(host: String) -> Lookup {
-    Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.collect()) })
-}
-
-/// The host leads to no public address, and the operator did not allow it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the host leads to no public address")]
-struct NotAllowed;
-
-impl Guarded {
-    fn allows(&self, host: &str) -> bool {
-        self.allowed.iter().any(|allowed| *allowed == plain_host(host))
-    }
-
-    /// Tells whether a host that is an address may be called; `None` when it is a name.
-    fn check_literal(&self, url: &Url) -> Option<bool> {
-        let address: IpAddr = match url.host()? {
-            Host::Domain(_) => return None,
-            Host::Ipv4(v4) => v4.into(),
-            Host::Ipv6(v6) => v6.into(),
-        };
-        Some(is_public(address) || self.allows(&address.to_string()))
-    }
-
-    /// Resolves a name. One address that is not public is enough to refuse all: the name is then not
-    /// what it says, or its owner should ask the operator.
-    ///
-    /// A name that is not there is refused like one that leads inside, and after the same time:
-    /// whoever may name addresses learns nothing of the names of the operator's network.
-    async fn look_up(&self, host: &str) -> Result<Vec<SocketAddr>, NotAllowed> {
-        let told_at = Instant::now() + LOOK;
-        let looked = timeout_at(told_at, (self.names)(host.to_owned())).await;
-        let found = looked.ok().and_then(Result::ok).unwrap_or_default();
-        let all_public = found.iter().all(|address| is_public(address.ip()));
-        if !found.is_empty() && (all_public || self.allows(host)) {
-            return Ok(found);
-        }
-        sleep_until(told_at).await;
-        Err(NotAllowed)
-    }
-}
-
-impl Resolve for Guarded {
-    fn resolve(&self, name: Name) -> Resolving {
-        let this = self.clone();
-        Box::pin(async move {
-            let found = this.look_up(name.as_str()).await?;
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// Returns a host as it is compared: in lower case, without brackets and the dot of the root.
-fn plain_host(host: &str) -> String {
-    let bare = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
-    bare.to_ascii_lowercase()
 }
 
 #[cfg(test)]

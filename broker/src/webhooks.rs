@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::node::Node;
-use crate::outgoing::{Call, Failed};
+use crate::outgoing::{Call, Failed, Outgoing};
 use crate::refusal::{Outcome, Refusal};
 
 /// Events in one read.
@@ -248,8 +248,7 @@ pub(crate) async fn redeliver(
     let events = node.store.read_events(webhook.room, after, 1).await.map_err(Refusal::from)?;
     let Some(event) = events.into_iter().find(|event| event.seq == seq) else { return Ok(None) };
     let Some(called) = node.outgoing.enter() else {
-        let detail = "Too many calls of other programs are under way; try again in a moment.";
-        return Err(Refusal::unavailable(detail));
+        return Err(Outgoing::too_many());
     };
     let came = deliver(node, webhook, &event).await.map_err(|failed| failed.outcome);
     drop(called);

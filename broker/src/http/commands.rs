@@ -128,7 +128,7 @@ async fn create_command(
     let description = check_topic(&request.description)
         .map_err(|refused| Refusal::name("description", refused))?;
     let salt = salt();
-    let url = node.outgoing.check_url(&request.url).await?;
+    let url = node.outgoing.check_url(&request.url, caller.user.id).await?;
     let command = NewCommand {
         id: CommandId(node.clock.new_id()),
         name: name.clone(),

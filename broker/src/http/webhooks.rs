@@ -139,7 +139,7 @@ async fn create_webhook(
         id: WebhookId(node.clock.new_id()),
         room: room.id,
         creator: caller.user.id,
-        url: node.outgoing.check_url(&request.url).await?,
+        url: node.outgoing.check_url(&request.url, caller.user.id).await?,
         events,
         salt: salt(),
         at: node.now(),
@@ -165,7 +165,7 @@ async fn patch_webhook(
 ) -> Outcome<Json<Webhook>> {
     let found = find(&node, &caller, &room, webhook).await?;
     let url = match request.url {
-        Some(url) => Some(node.outgoing.check_url(&url).await?),
+        Some(url) => Some(node.outgoing.check_url(&url, caller.user.id).await?),
         None => None,
     };
     let events = request.events.map(check_events).transpose()?;

@@ -15,8 +15,17 @@ pub struct ProgramMetrics {
     pub posts: IntCounterVec,
     /// Slash commands, by name and outcome.
     pub commands: IntCounterVec,
-    /// Calls of programs that somebody waits for.
-    pub under_way: IntGauge,
+    /// What is under way at the moment.
+    pub under_way: UnderWay,
+}
+
+/// What of other programs is under way at the moment.
+#[derive(Debug, Clone)]
+pub struct UnderWay {
+    /// Calls that somebody waits for.
+    pub calls: IntGauge,
+    /// Look-ups of where names lead.
+    pub look_ups: IntGauge,
 }
 
 impl ProgramMetrics {
@@ -42,10 +51,16 @@ impl ProgramMetrics {
                 "Slash commands that were asked for.",
                 &["command", "outcome"],
             )?,
-            under_way: register.gauge(
-                "parlor_program_calls",
-                "Calls of other programs that somebody waits for.",
-            )?,
+            under_way: UnderWay {
+                calls: register.gauge(
+                    "parlor_program_calls",
+                    "Calls of other programs that somebody waits for.",
+                )?,
+                look_ups: register.gauge(
+                    "parlor_program_look_ups",
+                    "Names of other programs' hosts that are being looked up.",
+                )?,
+            },
         })
     }
 }
