@@ -227,6 +227,7 @@ macro_rules! store_conformance {
                 command_has_a_name_of_its_own_in_its_room,
                 answer_of_a_program_is_for_who_may_write_then,
                 webhook_is_claimed_by_one_while_it_has_work,
+                webhooks_of_one_maker_keep_those_of_others_not_waiting,
                 event_that_is_given_up_is_kept_apart,
                 integration_posts_whatever_the_settings_of_the_room_say,
                 changed_webhook_is_told_by_another_turn,

@@ -247,6 +247,32 @@ pub async fn webhook_is_claimed_by_one_while_it_has_work(factory: &dyn Factory) 
     assert!(claim(store).await.is_some());
 }
 
+/// Who has fewer webhooks that are told at the moment comes first, then what has been due longer.
+pub async fn webhooks_of_one_maker_keep_those_of_others_not_waiting(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let (lab, den) = (world.public(&ada, &[]).await, world.public(&bob, &[]).await);
+    let mut ids = [(); 3].map(|()| WebhookId(Uuid::new_v4()));
+    ids.sort_unstable_by_key(|id| id.0);
+    // As they are due: at the same time, so by their ids.
+    for (id, room, maker) in [(ids[0], lab, &ada), (ids[1], lab, &ada), (ids[2], den, &bob)] {
+        let new = NewWebhook { id, ..new_webhook(&world, room, maker) };
+        store.create_webhook(new).await.unwrap().unwrap();
+    }
+    world.said(lab, &ada, "one").await;
+    world.said(den, &bob, "one").await;
+
+    let first = claim(store).await.unwrap();
+    let order = [claim(store).await, claim(store).await].map(|next| next.unwrap().webhook.id);
+    assert_eq!(first.webhook.id, ids[0]);
+    assert_eq!(order, [ids[2], ids[1]], "one of each, then what is left");
+    assert_eq!(claim(store).await, None);
+
+    assert!(settle(store, &first, WebhookProgress::Released).await);
+    assert_eq!(claim(store).await.unwrap().webhook.id, ids[0], "nobody else waits");
+}
+
 /// An event that fails waits; given up, it is kept apart, and only so many are.
 pub async fn event_that_is_given_up_is_kept_apart(factory: &dyn Factory) {
     let world = World::open(factory).await;

@@ -41,7 +41,9 @@ pub trait Webhooks {
     /// Removes a webhook; `false` when there is none.
     async fn delete_webhook(&self, room: RoomId, webhook: WebhookId) -> Result<bool>;
 
-    /// Takes the right to tell one webhook that has work, is due and that nobody tells, for `lease`.
+    /// Takes the right to tell one webhook that has work, is due and that nobody tells, for `lease`:
+    /// one of those whose makers have the fewest that are told now, the longest due first. So
+    /// nobody's keep those of others waiting, however many they are.
     async fn claim_webhook(&self, lease: Duration) -> Result<Option<ClaimedWebhook>>;
 
     /// Notes what was done with a claimed webhook and, while the right to it is kept, prolongs it:

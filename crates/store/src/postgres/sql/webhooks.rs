@@ -35,10 +35,12 @@ statements! {
     NOW = "SELECT now_ms()";
     DELETE = "DELETE FROM webhooks WHERE room = $1 AND id = $2";
     FIND_DUE = concat!(
-        "SELECT w.id FROM webhooks w JOIN rooms r ON r.id = w.room \
-         WHERE w.disabled_at IS NULL AND w.due_at <= now_ms() \
+        "WITH held AS (SELECT creator, count(*) AS turns FROM webhooks \
+         WHERE disabled_at IS NULL AND lease_until > now_ms() GROUP BY creator) \
+         SELECT w.id FROM webhooks w JOIN rooms r ON r.id = w.room \
+         LEFT JOIN held h ON h.creator = w.creator WHERE w.disabled_at IS NULL AND w.due_at <= now_ms() \
          AND coalesce(w.lease_until, 0) <= now_ms() AND r.last_seq > w.cursor AND ", vouched!(), " \
-         ORDER BY w.due_at, w.id LIMIT 1 FOR NO KEY UPDATE OF w SKIP LOCKED"
+         ORDER BY coalesce(h.turns, 0), w.due_at, w.id LIMIT 1 FOR NO KEY UPDATE OF w SKIP LOCKED"
     );
     CLAIM = "UPDATE webhooks SET generation = generation + 1, lease_until = now_ms() + $2::bigint \
          WHERE id = $1";

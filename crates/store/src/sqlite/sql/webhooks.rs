@@ -42,10 +42,12 @@ statements! {
     NOW = concat!("SELECT ", now!());
     DELETE = "DELETE FROM webhooks WHERE room = ?1 AND id = ?2";
     FIND_DUE = concat!(
-        "SELECT w.id FROM webhooks w JOIN rooms r ON r.id = w.room \
-         WHERE w.disabled_at IS NULL AND w.due_at <= ", now!(), " \
+        "WITH held AS (SELECT creator, count(*) AS turns FROM webhooks \
+         WHERE disabled_at IS NULL AND lease_until > ", now!(), " GROUP BY creator) \
+         SELECT w.id FROM webhooks w JOIN rooms r ON r.id = w.room \
+         LEFT JOIN held h ON h.creator = w.creator WHERE w.disabled_at IS NULL AND w.due_at <= ", now!(), " \
          AND coalesce(w.lease_until, 0) <= ", now!(), " AND r.last_seq > w.cursor AND ", vouched!(), " \
-         ORDER BY w.due_at, w.id LIMIT 1"
+         ORDER BY coalesce(h.turns, 0), w.due_at, w.id LIMIT 1"
     );
     CLAIM = concat!(
         "UPDATE webhooks SET generation = generation + 1, lease_until = ", now!(), " + ?2 \
