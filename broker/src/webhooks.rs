@@ -5,6 +5,9 @@
 //! when that node dies another goes on. Each event is delivered at least once and in order; one that
 //! fails is tried again, later and later, before it is given up and kept apart. What is sent is read
 //! at that moment, so a text that was removed is not sent any more.
+//!
+//! A turn ends after so many events or so much time, and the store gives the next one to whom it is
+//! owed, so a slow receiver is told slowly and keeps nobody else waiting.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +21,7 @@ use parlor_store::record::{ClaimedWebhook, WebhookProgress, WebhookRecord};
 use rand::Rng as _;
 use serde::Serialize;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::node::Node;
 use crate::outgoing::{Call, Failed, Outgoing};
@@ -57,7 +60,8 @@ pub(crate) async fn run(node: Arc<Node>) {
         if turns.len() < config.concurrency {
             match node.store.claim_webhook(config.lease).await {
                 Ok(Some(claimed)) => {
-                    turns.spawn(Turn { node: Arc::clone(&node), claimed }.take());
+                    let turn = Turn { node: Arc::clone(&node), claimed, begun: Instant::now() };
+                    turns.spawn(turn.take());
                     continue;
                 }
                 Ok(None) => {}
@@ -66,9 +70,11 @@ pub(crate) async fn run(node: Arc<Node>) {
         }
         // Not all nodes at the same moment.
         let pause = config.poll.mul_f32(rand::rng().random_range(0.8..1.2));
+        let full = turns.len() >= config.concurrency;
         tokio::select! {
             biased;
             () = draining.cancelled() => {}
+            Some(_) = turns.join_next(), if full => {}
             () = sleep(pause) => {}
         }
     }
@@ -80,6 +86,7 @@ pub(crate) async fn run(node: Arc<Node>) {
 struct Turn {
     node: Arc<Node>,
     claimed: ClaimedWebhook,
+    begun: Instant,
 }
 
 /// Whether a turn goes on.
@@ -122,7 +129,7 @@ impl Turn {
                     }
                 }
                 told += 1;
-                if self.node.lifecycle.draining().is_cancelled() || told >= TURN {
+                if self.node.lifecycle.draining().is_cancelled() || self.cuts(told) {
                     self.settle(WebhookProgress::Passed { seq: event.seq }).await?;
                     return self.settle(WebhookProgress::Released).await.map(drop);
                 }
@@ -132,6 +139,17 @@ impl Turn {
             }
             self.claimed.webhook.cursor = last;
         }
+    }
+
+    /// Tells whether it is time for others, and counts that.
+    fn cuts(&self, told: usize) -> bool {
+        let is_late = self.begun.elapsed() >= self.node.config.webhooks.turn;
+        if !is_late && told < TURN {
+            return false;
+        }
+        let bound = if is_late { "time" } else { "events" };
+        self.node.metrics.programs.turns_cut.with_label_values(&[bound]).inc();
+        true
     }
 
     /// Delivers one event, or notes why not.

@@ -11,6 +11,8 @@ pub struct ProgramMetrics {
     pub deliveries: IntCounterVec,
     /// Time of one attempt.
     pub duration: Histogram,
+    /// Turns that were ended so that others got theirs, by what bounds them.
+    pub turns_cut: IntCounterVec,
     /// Calls of incoming webhooks, by outcome.
     pub posts: IntCounterVec,
     /// Slash commands, by name and outcome.
@@ -40,6 +42,11 @@ impl ProgramMetrics {
                 "parlor_webhook_delivery_seconds",
                 "Time of one attempt to deliver an event.",
                 &LATENCY,
+            )?,
+            turns_cut: register.counters(
+                "parlor_webhook_turns_cut_total",
+                "Turns of webhooks that were ended so that others got theirs.",
+                &["bound"],
             )?,
             posts: register.counters(
                 "parlor_integration_posts_total",

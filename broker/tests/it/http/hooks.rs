@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::RwLock;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -47,6 +48,8 @@ struct Receiver {
 #[derive(Debug, Clone, Copy)]
 enum Answers {
     Status(u16),
+    /// That it is well, once nobody holds this back any more.
+    Held(&'static RwLock<()>),
     /// Nothing, until the caller goes away.
     Hang,
     /// One byte of an answer at a time, for ever.
@@ -101,6 +104,10 @@ fn receive(stream: &TcpStream) -> Option<Received> {
 
 fn reply(mut stream: TcpStream, answer: Answers) {
     match answer {
+        Answers::Held(back) => {
+            drop(back.read().unwrap());
+            reply(stream, Answers::Status(200));
+        }
         Answers::Status(status) => {
             let head =
                 format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -323,6 +330,46 @@ async fn receiver_that_fails_is_tried_again_and_misses_nothing() {
         told.iter().map(|told| told.json()["event"]["data"]["body"].clone()).collect();
     assert_eq!(texts, ["one", "one", "one", "two"]);
     assert_eq!(told[0].header("webhook-id"), told[2].header("webhook-id"), "the same delivery");
+}
+
+/// Keeps the slow receiver from its answers.
+static SLOW: RwLock<()> = RwLock::new(());
+
+#[tokio::test]
+#[expect(clippy::await_holding_lock, reason = "it stands for a receiver that takes its time")]
+async fn receiver_that_is_slow_keeps_no_other_waiting_beyond_its_turn() {
+    let node = TestNode::start_with(|config| {
+        eager(config);
+        config.webhooks.timeout = Duration::from_mins(1);
+        config.webhooks.lease = Duration::from_mins(5);
+        config.webhooks.concurrency = 1;
+        // Over with the first event, however fast the machine is.
+        config.webhooks.turn = Duration::from_nanos(1);
+    })
+    .await;
+    let (ada, bob) = (Api::register(&node, "ada").await, Api::register(&node, "bob").await);
+    ada.room("lab", "private").await;
+    bob.room("den", "private").await;
+    // One program for both rooms, so that it sees in which order it is told.
+    let mut receiver = Receiver::start(&[Answers::Held(&SLOW)]);
+    webhook(&ada, "lab", &receiver.url, &["message.created"]).await;
+    webhook(&bob, "den", &receiver.url, &["message.created"]).await;
+    let slow = SLOW.write().unwrap();
+    for text in ["one", "two", "three"] {
+        ada.say("lab", text).await;
+    }
+    let mut told = vec![receiver.next().await];
+    bob.say("den", "mine").await;
+    drop(slow);
+    for _ in 0..3 {
+        told.push(receiver.next().await);
+    }
+
+    let texts: Vec<Value> =
+        told.iter().map(|told| told.json()["event"]["data"]["body"].clone()).collect();
+    assert_eq!(texts, ["one", "mine", "two", "three"], "in order, and the other in between");
+    let cut = &node.node().metrics.programs.turns_cut;
+    assert!(cut.with_label_values(&["time"]).get() >= 2);
 }
 
 #[tokio::test]

@@ -29,6 +29,8 @@ section! {
         poll: Duration = Duration::from_millis(500), where |d| (10..=60_000).contains(&d.as_millis()) => "must be from 10ms to 1m";
         /// Webhooks that one node tells at the same time.
         concurrency: usize = 16, where |n| (1..=1_000).contains(n) => "must be from 1 to 1000";
+        /// Time after which a webhook lets others have their turn, with whatever is left to tell. The event that is under way is ended.
+        turn: Duration = Duration::from_secs(5), where |d| (10..=60_000).contains(&d.as_millis()) => "must be from 10ms to 1m";
         /// Calls that somebody waits for, of commands and of single events again, that one node makes at the same time.
         calls: usize = 200, where |n| (1..=10_000).contains(n) => "must be from 1 to 10000";
     }
