@@ -96,6 +96,7 @@ macro_rules! store_conformance {
                 file_goes_with_the_history_and_with_the_room,
                 upload_that_no_message_has_expires,
                 removal_is_noted_until_it_was_done,
+                removal_is_given_to_one_at_a_time,
                 picture_replaces_the_one_before,
                 remade_file_stays_within_what_its_owner_may_have,
                 files_of_a_user_go_with_the_user,

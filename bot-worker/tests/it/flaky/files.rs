@@ -29,8 +29,8 @@ unused! { Files:
     fn set_avatar(UserId, Option<String>) -> Result<Option<Account>>;
     fn find_avatar(&str) -> Result<Option<(UserId, String)>>;
     fn remove_files_of_user(UserId, bool, u32) -> Result<u64>;
-    fn list_due_purges(Timestamp, u32) -> Result<Vec<String>>;
-    fn settle_purges(Vec<String>, Timestamp) -> Result<()>;
-    fn postpone_purges(Vec<String>, Timestamp) -> Result<()>;
+    fn claim_due_purges(Timestamp, Timestamp, u32) -> Result<Vec<String>>;
+    fn settle_purges(Vec<String>, Timestamp, Timestamp) -> Result<()>;
+    fn postpone_purges(Vec<String>, Timestamp, Timestamp) -> Result<()>;
     fn count_due_purges(Timestamp) -> Result<u64>;
 }

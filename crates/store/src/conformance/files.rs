@@ -100,7 +100,9 @@ async fn publish(
 }
 
 async fn due(world: &World) -> Vec<String> {
-    let mut due = world.store().list_due_purges(Timestamp::from_millis(0), 100).await.unwrap();
+    // A claim that has ended at once.
+    let at = Timestamp::from_millis(0);
+    let mut due = world.store().claim_due_purges(at, at, 100).await.unwrap();
     due.sort_unstable();
     due
 }
@@ -158,8 +160,11 @@ pub async fn id_of_an_upload_that_has_ended_is_refused_until_its_bytes_are_gone(
     // Once for what is there, and once for what was being written.
     for _ in 0..2 {
         assert_eq!(again().await, Err(UploadRefused::Ended));
-        let keys = vec![folder(upload.id)];
-        world.store().settle_purges(keys, Timestamp::from_millis(LATER)).await.unwrap();
+        let (at, until) = (world.now(), world.later(1));
+        let keys = world.store().claim_due_purges(at, until, 10).await.unwrap();
+        assert_eq!(keys, [folder(upload.id)]);
+        assert_eq!(again().await, Err(UploadRefused::Ended));
+        world.store().settle_purges(keys, until, at).await.unwrap();
     }
     assert_eq!(again().await.unwrap().received, 0);
 }
@@ -414,25 +419,64 @@ pub async fn removal_is_noted_until_it_was_done(factory: &dyn Factory) {
     store.note_purge("files/2/", soon).await.unwrap();
     store.note_purge("files/3/b", later).await.unwrap();
     let at = world.now();
-    let mut due = store.list_due_purges(at, 10).await.unwrap();
-    due.sort_unstable();
-    assert_eq!(due, ["files/1/a", "files/2/"]);
-    assert_eq!(store.list_due_purges(at, 1).await.unwrap().len(), 1);
     assert_eq!(store.count_due_purges(at).await.unwrap(), 2);
+    let claim = async |at: Timestamp, until: Timestamp| {
+        let mut due = store.claim_due_purges(at, until, 10).await.unwrap();
+        due.sort_unstable();
+        due
+    };
+    let until = world.later(LIFE);
+    let due = claim(at, until).await;
+    assert_eq!(due, ["files/1/a", "files/2/"]);
 
-    store.settle_purges(due, later).await.unwrap();
-    assert_eq!(store.list_due_purges(world.now(), 10).await.unwrap(), [""; 0]);
-    let at = world.advance(LATER);
-    let mut due = store.list_due_purges(at, 10).await.unwrap();
-    due.sort_unstable();
+    store.settle_purges(due, until, later).await.unwrap();
+    assert_eq!(claim(world.now(), until).await, [""; 0]);
+    let (at, until) = (world.advance(LATER), world.later(LIFE));
+    let due = claim(at, until).await;
     assert_eq!(due, ["files/2/", "files/3/b"]);
     // What cannot be removed lets the others go first.
-    store.postpone_purges(vec!["files/2/".to_owned()], world.later(LATER)).await.unwrap();
-    assert_eq!(store.list_due_purges(at, 10).await.unwrap(), ["files/3/b"]);
-    let at = world.advance(LATER);
-    assert_eq!(store.list_due_purges(at, 10).await.unwrap().len(), 2);
-    store.settle_purges(due, world.later(LIFE)).await.unwrap();
+    store.postpone_purges(due[..1].to_vec(), until, world.later(LATER)).await.unwrap();
+    store.postpone_purges(due[1..].to_vec(), until, at).await.unwrap();
+    assert_eq!(claim(at, until).await, ["files/3/b"]);
+    let (at, until) = (world.advance(LATER), world.later(LIFE));
+    let due = claim(at, until).await;
+    assert_eq!(due.len(), 2);
+    store.settle_purges(due, until, until).await.unwrap();
     assert_eq!(store.count_due_purges(world.advance(LATER)).await.unwrap(), 0);
+}
+
+/// Of those who remove objects at the same time, each is given others; and one whose time is over
+/// settles nothing that another has claimed since.
+pub async fn removal_is_given_to_one_at_a_time(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    for n in 0..20 {
+        world.store().note_purge(&format!("files/{n}/"), world.now()).await.unwrap();
+    }
+    let (at, until) = (world.now(), world.later(LIFE));
+    let mut claiming = JoinSet::new();
+    for _ in 0..8 {
+        let store = world.shared();
+        claiming.spawn(async move { store.claim_due_purges(at, until, 3).await.unwrap() });
+    }
+    let mut claimed = claiming.join_all().await.concat();
+    // Those who came at the same moment may have been given fewer than there were.
+    claimed.extend(world.store().claim_due_purges(at, until, 100).await.unwrap());
+    claimed.sort_unstable();
+    let given = claimed.len();
+    claimed.dedup();
+    assert_eq!((given, claimed.len()), (20, 20), "{claimed:?}");
+
+    // Who has not settled them in time has lost them.
+    let at = world.advance(LIFE);
+    let (before, until) = (until, world.later(LIFE));
+    let store = world.store();
+    assert_eq!(store.claim_due_purges(at, until, 100).await.unwrap().len(), 20);
+    for _ in 0..2 {
+        store.settle_purges(claimed.clone(), before, at).await.unwrap();
+        store.postpone_purges(claimed.clone(), before, at).await.unwrap();
+    }
+    assert_eq!(store.count_due_purges(at).await.unwrap(), 0);
+    assert_eq!(store.count_due_purges(until).await.unwrap(), 20);
 }
 
 /// A user has one picture; the one before is to be removed, and the new one is not.

@@ -72,16 +72,37 @@ pub trait Files {
     /// whoever ends those redacts the messages, too.
     async fn remove_files_of_user(&self, user: UserId, attached: bool, limit: u32) -> Result<u64>;
 
-    /// Lists keys of objects that are to be removed, the longest due first. A key with a slash at its
-    /// end stands for all objects below it.
-    async fn list_due_purges(&self, at: Timestamp, limit: u32) -> Result<Vec<String>>;
+    /// Claims keys of objects that are to be removed, those that are due the longest, and returns
+    /// them. Nobody else is given them before `until`, which is later than `at`; they are due again
+    /// then, unless they were settled. A key with a slash at its end stands for all objects below it.
+    ///
+    /// Only who has claimed a key may remove its objects, and only before `until`: what is settled
+    /// can be written anew, below the same key.
+    async fn claim_due_purges(
+        &self,
+        at: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<String>>;
 
-    /// Notes that objects were removed. Those below a key are removed once more at `again_at`: what
-    /// was being written may have come later.
-    async fn settle_purges(&self, keys: Vec<String>, again_at: Timestamp) -> Result<()>;
+    /// Notes that objects were removed that were claimed until `claimed`; what someone else has
+    /// claimed since stays theirs. Those below a key are removed once more at `again_at`: what was
+    /// being written may have come later.
+    async fn settle_purges(
+        &self,
+        keys: Vec<String>,
+        claimed: Timestamp,
+        again_at: Timestamp,
+    ) -> Result<()>;
 
-    /// Puts off what could not be removed, so that it does not stand before everything else.
-    async fn postpone_purges(&self, keys: Vec<String>, due_at: Timestamp) -> Result<()>;
+    /// Puts off what was claimed until `claimed` and could not be removed, so that it does not stand
+    /// before everything else.
+    async fn postpone_purges(
+        &self,
+        keys: Vec<String>,
+        claimed: Timestamp,
+        due_at: Timestamp,
+    ) -> Result<()>;
 
     /// Counts the removals that are due.
     async fn count_due_purges(&self, at: Timestamp) -> Result<u64>;

@@ -92,25 +92,42 @@ impl Files for PostgresStore {
         writing!(self, |tx| remove_of_user(tx, user, attached, limit).await)
     }
 
-    async fn list_due_purges(&self, at: Timestamp, limit: u32) -> Result<Vec<String>> {
-        let params: Params<'_> = &[&at.as_millis(), &i64::from(limit)];
-        reading!(self, |conn| {
-            query::list(conn, sql::LIST_DUE_PURGES, params, |row| value(row, 0)).await
+    async fn claim_due_purges(
+        &self,
+        at: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<String>> {
+        let params: Params<'_> = &[&at.as_millis(), &i64::from(limit), &until.as_millis()];
+        committing!(self, |conn| {
+            query::list(conn, sql::CLAIM_DUE_PURGES, params, |row| value(row, 0)).await
         })
     }
 
-    async fn settle_purges(&self, keys: Vec<String>, again_at: Timestamp) -> Result<()> {
+    async fn settle_purges(
+        &self,
+        keys: Vec<String>,
+        claimed: Timestamp,
+        again_at: Timestamp,
+    ) -> Result<()> {
+        let (claimed, again_at) = (claimed.as_millis(), again_at.as_millis());
         writing!(self, |tx| async {
-            query::execute(tx, sql::DELETE_SETTLED_PURGES, &[&keys]).await?;
-            query::execute(tx, sql::PURGE_AGAIN, &[&keys, &again_at.as_millis()]).await?;
+            query::execute(tx, sql::DELETE_SETTLED_PURGES, &[&keys, &claimed]).await?;
+            query::execute(tx, sql::PURGE_AGAIN, &[&keys, &claimed, &again_at]).await?;
             Ok(())
         }
         .await)
     }
 
-    async fn postpone_purges(&self, keys: Vec<String>, due_at: Timestamp) -> Result<()> {
+    async fn postpone_purges(
+        &self,
+        keys: Vec<String>,
+        claimed: Timestamp,
+        due_at: Timestamp,
+    ) -> Result<()> {
+        let (claimed, due_at) = (claimed.as_millis(), due_at.as_millis());
         writing!(self, |tx| async {
-            query::execute(tx, sql::POSTPONE_PURGES, &[&keys, &due_at.as_millis()]).await?;
+            query::execute(tx, sql::POSTPONE_PURGES, &[&keys, &claimed, &due_at]).await?;
             Ok(())
         }
         .await)

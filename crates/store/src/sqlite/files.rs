@@ -116,19 +116,30 @@ impl Files for SqliteStore {
         .await
     }
 
-    async fn list_due_purges(&self, at: Timestamp, limit: u32) -> Result<Vec<String>> {
-        self.read(move |conn| {
-            let params = params![at.as_millis(), limit];
-            Ok(query::list(conn, sql::LIST_DUE_PURGES, params, |row| row.get(0))?)
+    async fn claim_due_purges(
+        &self,
+        at: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<String>> {
+        self.write(move |conn| {
+            let params = params![at.as_millis(), limit, until.as_millis()];
+            Ok(query::list(conn, sql::CLAIM_DUE_PURGES, params, |row| row.get(0))?)
         })
         .await
     }
 
-    async fn settle_purges(&self, keys: Vec<String>, again_at: Timestamp) -> Result<()> {
+    async fn settle_purges(
+        &self,
+        keys: Vec<String>,
+        claimed: Timestamp,
+        again_at: Timestamp,
+    ) -> Result<()> {
         self.write(move |conn| {
+            let (claimed, again_at) = (claimed.as_millis(), again_at.as_millis());
             for key in keys {
-                if query::execute(conn, sql::DELETE_SETTLED_PURGE, [&key])? == 0 {
-                    query::execute(conn, sql::PURGE_AGAIN, params![key, again_at.as_millis()])?;
+                if query::execute(conn, sql::DELETE_SETTLED_PURGE, params![key, claimed])? == 0 {
+                    query::execute(conn, sql::PURGE_AGAIN, params![key, claimed, again_at])?;
                 }
             }
             Ok(())
@@ -136,10 +147,16 @@ impl Files for SqliteStore {
         .await
     }
 
-    async fn postpone_purges(&self, keys: Vec<String>, due_at: Timestamp) -> Result<()> {
+    async fn postpone_purges(
+        &self,
+        keys: Vec<String>,
+        claimed: Timestamp,
+        due_at: Timestamp,
+    ) -> Result<()> {
         self.write(move |conn| {
             for key in keys {
-                query::execute(conn, sql::POSTPONE_PURGE, params![key, due_at.as_millis()])?;
+                let params = params![key, claimed.as_millis(), due_at.as_millis()];
+                query::execute(conn, sql::POSTPONE_PURGE, params)?;
             }
             Ok(())
         })

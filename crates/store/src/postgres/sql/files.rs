@@ -69,13 +69,18 @@ statements! {
                    WHERE lower(username) = lower($1 COLLATE \"C\") AND avatar IS NOT NULL";
     NOTE_PURGE = "INSERT INTO object_purges (key, due_at) VALUES ($1, $2) \
                   ON CONFLICT (key) DO NOTHING";
-    LIST_DUE_PURGES = "SELECT key FROM object_purges WHERE due_at <= $1 ORDER BY due_at LIMIT $2";
+    /// What another claims at the same time is left to it.
+    CLAIM_DUE_PURGES = "WITH due AS MATERIALIZED (SELECT key FROM object_purges \
+                        WHERE due_at <= $1 ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+                        UPDATE object_purges p SET due_at = $3 FROM due WHERE p.key = due.key \
+                        RETURNING p.key";
     COUNT_DUE_PURGES = "SELECT count(*) FROM object_purges WHERE due_at <= $1";
     IS_TO_BE_REMOVED = "SELECT 1 FROM object_purges WHERE key = $1";
     DELETE_PURGE = "DELETE FROM object_purges WHERE key = $1";
-    DELETE_SETTLED_PURGES = "DELETE FROM object_purges WHERE key = ANY ($1) \
+    DELETE_SETTLED_PURGES = "DELETE FROM object_purges WHERE key = ANY ($1) AND due_at = $2 \
                              AND (again OR right(key, 1) <> '/')";
-    POSTPONE_PURGES = "UPDATE object_purges SET due_at = $2 WHERE key = ANY ($1)";
-    PURGE_AGAIN = "UPDATE object_purges SET again = true, due_at = $2 \
-                   WHERE key = ANY ($1) AND NOT again";
+    POSTPONE_PURGES = "UPDATE object_purges SET due_at = $3 \
+                       WHERE key = ANY ($1) AND due_at = $2";
+    PURGE_AGAIN = "UPDATE object_purges SET again = true, due_at = $3 \
+                   WHERE key = ANY ($1) AND due_at = $2 AND NOT again";
 }

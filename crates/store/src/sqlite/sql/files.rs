@@ -50,12 +50,14 @@ statements! {
     FIND_AVATAR = "SELECT id, avatar FROM users WHERE username = ?1 AND avatar IS NOT NULL";
     NOTE_PURGE = "INSERT INTO object_purges (key, due_at) VALUES (?1, ?2) \
                   ON CONFLICT (key) DO NOTHING";
-    LIST_DUE_PURGES = "SELECT key FROM object_purges WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2";
+    CLAIM_DUE_PURGES = "UPDATE object_purges SET due_at = ?3 WHERE key IN (SELECT key \
+                        FROM object_purges WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2) \
+                        RETURNING key";
     COUNT_DUE_PURGES = "SELECT count(*) FROM object_purges WHERE due_at <= ?1";
     IS_TO_BE_REMOVED = "SELECT 1 FROM object_purges WHERE key = ?1";
     DELETE_PURGE = "DELETE FROM object_purges WHERE key = ?1";
-    DELETE_SETTLED_PURGE = "DELETE FROM object_purges WHERE key = ?1 \
+    DELETE_SETTLED_PURGE = "DELETE FROM object_purges WHERE key = ?1 AND due_at = ?2 \
                             AND (again = 1 OR substr(key, -1) <> '/')";
-    POSTPONE_PURGE = "UPDATE object_purges SET due_at = ?2 WHERE key = ?1";
-    PURGE_AGAIN = "UPDATE object_purges SET again = 1, due_at = ?2 WHERE key = ?1";
+    POSTPONE_PURGE = "UPDATE object_purges SET due_at = ?3 WHERE key = ?1 AND due_at = ?2";
+    PURGE_AGAIN = "UPDATE object_purges SET again = 1, due_at = ?3 WHERE key = ?1 AND due_at = ?2";
 }
