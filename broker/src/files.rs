@@ -5,6 +5,7 @@
 //! below the key of a file that is*, so whatever a crash leaves behind is found and removed.
 
 mod keep;
+mod memory;
 mod serve;
 mod upload;
 
@@ -16,9 +17,9 @@ use parlor_protocol::code::Code;
 use parlor_protocol::id::{FileId, UserId};
 use parlor_runtime::config::FilesConfig;
 use parlor_store::{Store, StoreError};
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(crate) use self::keep::keep;
+use self::memory::{Arriving, Held};
 pub(crate) use self::serve::{Span, stream};
 pub(crate) use self::upload::{after, busy, expiry, finish, receive, refuse_picture};
 use crate::metrics::FileMetrics;
@@ -26,8 +27,6 @@ use crate::refusal::{Outcome, Refusal};
 
 /// The key under which the store notes the name of the place.
 const NOTED_AS: &str = "files";
-/// Shares of the parts that arrive at once. Users whose ids meet in one share it.
-const SHARES: usize = 64;
 
 /// What a node knows of the place where objects are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,9 +51,7 @@ pub struct Files {
     pub addresses: FileAddresses,
     /// What is counted.
     pub metrics: FileMetrics,
-    parts: Semaphore,
-    /// Of those, what one user may take; users are put in shares by their ids.
-    shares: [Semaphore; SHARES],
+    arriving: Arriving,
     place: AtomicU8,
 }
 
@@ -68,13 +65,13 @@ impl Files {
     ) -> Result<Self, KeyTooShort> {
         let limits =
             PictureLimits { side: config.image_side, memory: config.image_memory.get() as u64 };
+        let arriving = Arriving::new(config, metrics.crowded.clone());
         Ok(Self {
             objects,
             workshop: Workshop::new(limits, config.image_concurrency),
             addresses: FileAddresses::new(secret)?,
             metrics,
-            parts: Semaphore::new(config.parts_in_flight),
-            shares: std::array::from_fn(|_| Semaphore::new((config.parts_in_flight / 4).max(1))),
+            arriving,
             place: AtomicU8::new(PlaceState::Unknown as u8),
         })
     }
@@ -137,15 +134,9 @@ impl Files {
         }
     }
 
-    /// Takes the right to hold a part of a file, or a picture, in memory. No user takes more than a
-    /// quarter of all.
-    pub(crate) fn enter(&self, user: UserId) -> Outcome<[SemaphorePermit<'_>; 2]> {
-        // The last bits of an id are random.
-        let share = user.0.as_u128() as usize % SHARES;
-        let own = self.shares.get(share).and_then(|share| share.try_acquire().ok());
-        own.and_then(|own| Some([own, self.parts.try_acquire().ok()?])).ok_or_else(|| {
-            Refusal::unavailable("Too many parts of files arrive at once; try again in a moment.")
-        })
+    /// Takes memory for the beginning of a part of a file, or of a picture.
+    pub(crate) fn enter(&self, user: UserId) -> Outcome<Held<'_>> {
+        self.arriving.enter(user).ok_or_else(crowded)
     }
 
     /// Turns a failure of reading what a caller has asked for into a refusal.
@@ -167,6 +158,11 @@ impl Files {
         );
         unavailable()
     }
+}
+
+/// Others hold the memory for what arrives.
+pub(crate) fn crowded() -> Refusal {
+    Refusal::unavailable("Too much of files arrives at once; try again in a moment.")
 }
 
 fn unavailable() -> Refusal {

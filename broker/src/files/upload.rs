@@ -14,13 +14,14 @@ use parlor_store::record::{
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+use super::memory::Held;
 use super::{Span, folder, stream};
 use crate::http::discard;
 use crate::node::Node;
 use crate::refusal::{Outcome, Refusal};
 
-/// Receives the next part of an upload. What has arrived when a client goes away or is too slow is
-/// kept, so that it can go on from there.
+/// Receives the next part of an upload. What has arrived when a client goes away or is too slow, or
+/// when others hold the memory for more, is kept, so that it can go on from there.
 pub(crate) async fn receive(
     node: &Node,
     owner: UserId,
@@ -29,13 +30,12 @@ pub(crate) async fn receive(
 ) -> Outcome<UploadRecord> {
     let (files, config) = (&node.files, &node.config.files);
     files.check_place()?;
-    // Its memory is taken only now.
-    let _place = files.enter(owner)?;
+    let mut held = files.enter(owner)?;
     let missing = usize::try_from(upload.bytes - upload.received).unwrap_or(usize::MAX);
     let most = missing.min(config.part.get());
     // The other half is for what follows.
     let until = Instant::now() + node.config.limits.request_timeout / 2;
-    let bytes = match read(body, most, until).await {
+    let bytes = match read(body, most, until, &mut held).await {
         Arrived::Some(bytes) => bytes,
         Arrived::Nothing => {
             return Err(Refusal::new(Code::BadRequest, "The body of the request did not arrive."));
@@ -260,7 +260,7 @@ enum Arrived {
     TooMuch(u64),
 }
 
-async fn read(body: Body, most: usize, until: Instant) -> Arrived {
+async fn read(body: Body, most: usize, until: Instant, held: &mut Held<'_>) -> Arrived {
     let announced = HttpBody::size_hint(&body).lower();
     let mut chunks = body.into_data_stream();
     if announced > most as u64 {
@@ -275,7 +275,12 @@ async fn read(body: Body, most: usize, until: Instant) -> Arrived {
             discard(chunks).await;
             return Arrived::TooMuch(given as u64);
         }
-        bytes.extend_from_slice(&chunk);
+        let fits = held.reach(given);
+        bytes.extend_from_slice(chunk.get(..fits.saturating_sub(bytes.len())).unwrap_or_default());
+        if fits < given {
+            discard(chunks).await;
+            break;
+        }
     }
     if bytes.is_empty() { Arrived::Nothing } else { Arrived::Some(bytes.freeze()) }
 }
@@ -285,15 +290,43 @@ mod tests {
     use std::time::Duration;
 
     use futures_util::stream;
+    use parlor_runtime::config::{ByteSize, FilesConfig};
+    use prometheus::IntCounter;
 
+    use super::super::memory::Arriving;
     use super::*;
 
     fn body(chunks: Vec<std::io::Result<&'static [u8]>>) -> Body {
         Body::from_stream(stream::iter(chunks))
     }
 
+    /// Memory for one part of 32 bytes, in steps of two.
+    fn arriving() -> Arriving {
+        let config = FilesConfig {
+            part: ByteSize::bytes(32),
+            avatar: ByteSize::bytes(32),
+            parts_in_flight: 1,
+            ..FilesConfig::default()
+        };
+        Arriving::new(&config, IntCounter::new("crowded", "crowded").unwrap())
+    }
+
     async fn arrived(body: Body, most: usize) -> Arrived {
-        read(body, most, Instant::now() + Duration::from_mins(1)).await
+        let arriving = arriving();
+        let mut held = arriving.enter(UserId(Uuid::nil())).unwrap();
+        read(body, most, Instant::now() + Duration::from_mins(1), &mut held).await
+    }
+
+    #[tokio::test]
+    async fn what_fits_while_others_hold_the_memory_is_kept() {
+        let arriving = arriving();
+        let mut other = arriving.enter(UserId(Uuid::from_u128(1))).unwrap();
+        assert_eq!(other.reach(28), 28);
+        let mut held = arriving.enter(UserId(Uuid::from_u128(2))).unwrap();
+        let until = Instant::now() + Duration::from_mins(1);
+        let body = body(vec![Ok(b"abc"), Ok(b"def"), Ok(b"ghi")]);
+        let some = Arrived::Some(Bytes::from_static(b"abcd"));
+        assert_eq!(read(body, 32, until, &mut held).await, some);
     }
 
     #[tokio::test]

@@ -85,12 +85,12 @@ async fn put_avatar(
         WorkError::Refused(refused) => files::refuse_picture("body", refused),
     };
     let time = node.config.limits.request_timeout / 2;
-    // Its memory is taken only now.
-    let place = files.enter(caller.user.id)?;
-    let bytes = read_bytes(&headers, body, node.config.files.avatar.get(), time).await?;
+    let mut held = files.enter(caller.user.id)?;
+    let room = |bytes| if held.reach(bytes) == bytes { Ok(()) } else { Err(files::crowded()) };
+    let bytes = read_bytes(&headers, body, node.config.files.avatar.get(), time, room).await?;
     let bench = files.workshop.enter().await.map_err(refuse)?;
     let picture = bench.avatar(bytes).await.map_err(refuse)?;
-    drop(place);
+    drop(held);
     let version = ticket::random();
     let key = key(caller.user.id, &version);
     // If this node is lost before the next but one line, the object is found.

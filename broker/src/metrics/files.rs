@@ -14,6 +14,8 @@ pub struct FileMetrics {
     pub uploads: IntCounterVec,
     /// Bytes of parts that arrived.
     pub received: IntCounter,
+    /// Parts and pictures for which there was no memory, or not enough.
+    pub crowded: IntCounter,
     /// Bytes of files that were sent.
     pub served: IntCounter,
     /// Time to load and remake an image.
@@ -37,6 +39,11 @@ impl FileMetrics {
             received: register.counter(
                 "parlor_files_received_bytes_total",
                 "Bytes of parts of uploads that arrived.",
+            )?,
+            crowded: register.counter(
+                "parlor_files_crowded_total",
+                "Parts of uploads that were refused or cut short, and pictures that were refused, \
+                 because too much arrived at once.",
             )?,
             served: register
                 .counter("parlor_files_sent_bytes_total", "Bytes of files that were sent.")?,

@@ -72,15 +72,17 @@ impl<T: DeserializeOwned> FromRequest<App> for JsonOrForm<T> {
     }
 }
 
-/// Reads a body of bytes within a size and a time.
+/// Reads a body of bytes within a size and a time. `room` is told how many bytes there are before
+/// they are kept, and may refuse.
 pub(in crate::http) async fn read_bytes(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
     time: Duration,
+    room: impl FnMut(usize) -> Outcome<()>,
 ) -> Outcome<Bytes> {
     refuse_announced(headers, limit)?;
-    let bytes = tokio::time::timeout(time, collect(body, limit)).await;
+    let bytes = tokio::time::timeout(time, collect(body, limit, room)).await;
     let bytes = bytes.map_err(|_| incomplete())??;
     if bytes.is_empty() { Err(incomplete()) } else { Ok(bytes) }
 }
@@ -114,18 +116,28 @@ async fn read(request: Request, app: &App) -> Outcome<(Kind, Bytes)> {
         return Err(refusal);
     }
     // Also where the handler bounds its own time: nobody may send a body for ever.
-    let body = tokio::time::timeout(limits.request_timeout, collect(request.into_body(), limit));
+    let body = collect(request.into_body(), limit, |_| Ok(()));
+    let body = tokio::time::timeout(limits.request_timeout, body);
     Ok((kind, body.await.map_err(|_| incomplete())??))
 }
 
-async fn collect(body: Body, limit: usize) -> Outcome<Bytes> {
+async fn collect(
+    body: Body,
+    limit: usize,
+    mut room: impl FnMut(usize) -> Outcome<()>,
+) -> Outcome<Bytes> {
     let mut chunks = body.into_data_stream();
     let mut bytes = BytesMut::new();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| incomplete())?;
-        if bytes.len() + chunk.len() > limit {
+        let given = bytes.len() + chunk.len();
+        if given > limit {
             discard(chunks).await;
             return Err(too_large(limit));
+        }
+        if let Err(refusal) = room(given) {
+            discard(chunks).await;
+            return Err(refusal);
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -198,7 +210,8 @@ mod tests {
     async fn body_without_a_length_is_bounded_too() {
         let chunks = || ["12345", "67890", "x"].map(Ok::<_, std::io::Error>);
         let body = || Body::from_stream(futures_util::stream::iter(chunks()));
-        assert_eq!(collect(body(), 11).await.unwrap().len(), 11);
-        assert_eq!(collect(body(), 10).await.unwrap_err().code, Code::PayloadTooLarge);
+        let room = |_| Ok(());
+        assert_eq!(collect(body(), 11, room).await.unwrap().len(), 11);
+        assert_eq!(collect(body(), 10, room).await.unwrap_err().code, Code::PayloadTooLarge);
     }
 }

@@ -1,7 +1,5 @@
 //! Files: uploads, attachments, their addresses, and pictures of users.
 
-use std::io::Write as _;
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +15,7 @@ use crate::harness::TestNode;
 
 mod addresses;
 mod again;
+mod arriving;
 
 /// How long to wait for what is done in the background.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -168,59 +167,6 @@ async fn part_that_was_cut_off_is_gone_on_with_from_where_it_ended() {
     publish(&bob, "general", "mine", &[&id]).await.refused("validation_failed");
     ada.delete(&format!("/v1/uploads/{id}")).await.expect(204);
     ada.delete(&format!("/v1/uploads/{id}")).await.refused("not_found");
-}
-
-/// Sends the head of a part and its first byte, and keeps the rest back.
-fn hold_part(node: &TestNode, api: &Api, upload: &str) -> TcpStream {
-    let url: reqwest::Url = node.url().parse().unwrap();
-    let port = url.port().unwrap();
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let head = format!(
-        "PATCH /v1/uploads/{upload} HTTP/1.1\r\nHost: parlor\r\nAuthorization: Bearer {}\r\n\
-         Upload-Offset: 0\r\nContent-Length: 10\r\n\r\nx",
-        api.token.as_deref().unwrap()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    stream
-}
-
-/// Sends a part without bytes until it is answered so: it takes a place, and changes nothing.
-async fn until_answered(api: &Api, upload: &str, code: &str) -> Answer {
-    let since = Instant::now();
-    loop {
-        let answer = send(api, upload, 0, b"").await;
-        if answer.body["code"] == code {
-            return answer;
-        }
-        assert!(since.elapsed() < PATIENCE, "{} is not {code}", answer.text);
-        sleep(Duration::from_millis(10)).await;
-    }
-}
-
-#[tokio::test]
-async fn parts_that_arrive_at_once_are_bounded() {
-    let (node, folder) = start(|config| config.files.parts_in_flight = 8).await;
-    let ada = Api::register(&node, "ada").await;
-    let mut uploads = Vec::new();
-    for _ in 0..3 {
-        uploads.push(begin(&ada, "x", 10).await);
-    }
-    let [one, two, three] = &uploads[..] else { panic!("three") };
-    let held = [hold_part(&node, &ada, one), hold_part(&node, &ada, two)];
-    let refused = until_answered(&ada, three, "unavailable").await;
-    refused.header("retry-after");
-    // Whoever takes what one may have leaves the rest to the others.
-    let bob = Api::register(&node, "bob").await;
-    let other = begin(&bob, "x", 1).await;
-    send(&bob, &other, 0, b"x").await.expect(200);
-    let [first, second] = held;
-    drop(first);
-    // There is a place again, and what came of the part that was cut is kept.
-    until_answered(&ada, three, "bad_request").await;
-    send(&ada, three, 0, b"0123456789").await.expect(200);
-    assert_eq!(ada.get(&format!("/v1/uploads/{one}")).await.expect(200)["offset"], 1);
-    drop(second);
-    until_objects(folder.path(), 4).await;
 }
 
 /// An image that becomes larger by being made anew.

@@ -31,7 +31,7 @@ section! {
         file: ByteSize = ByteSize::mib(25), where |s| (1 << 10..=1 << 32).contains(&s.get()) => "must be from 1KiB to 4GiB";
         /// Largest part of an upload: what one request may carry.
         part: ByteSize = ByteSize::mib(4), where |s| (1 << 10..=64 << 20).contains(&s.get()) => "must be from 1KiB to 64MiB";
-        /// Parts, and new pictures of users, that one node receives at the same time; each may need the memory of the largest. One user has a quarter of them.
+        /// Memory for parts, and new pictures of users, that arrive at one node at the same time: so many of the largest. It is taken as bytes come. One user has a quarter of it, and one part or picture while more than half is taken.
         parts_in_flight: usize = 16, where |n| (1..=10_000).contains(n) => "must be from 1 to 10000";
         /// Parts of one upload, however small.
         parts_per_file: u32 = 1_000, where |n| (1..=100_000).contains(n) => "must be from 1 to 100000";
