@@ -274,6 +274,7 @@ macro_rules! store_conformance {
                 reply_is_found_once_it_has_ended,
                 pages_hold_each_answer_once,
                 search_without_time_leads_on,
+                search_that_finds_nothing_for_long_gets_on,
                 window_that_takes_too_long_loses_nothing,
                 text_of_very_many_words_is_kept_and_found,
                 no_query_is_too_odd,

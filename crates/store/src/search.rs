@@ -20,6 +20,10 @@ use crate::contract::Result;
 pub const WINDOW: usize = 1_000;
 /// Most candidates that one call looks at.
 pub const CANDIDATES_MAX: usize = 20_000;
+/// Messages that are looked at between two looks at the clock, at most.
+pub(crate) const SLICE: usize = 64;
+/// Bytes of text of these, at most, or one message.
+pub(crate) const SLICE_BYTES: usize = 256 * 1024;
 /// Rooms that a search names to the index. With more of them, each candidate is looked at instead.
 pub(crate) const ROOMS_MAX: usize = 256;
 /// Places that share one millisecond.
@@ -97,6 +101,25 @@ pub(crate) struct Candidate {
     pub(crate) body: String,
 }
 
+impl Candidate {
+    /// Looks whether it is an answer.
+    pub(crate) fn judge(&self, query: &Query) -> Judged {
+        let Self { place, room, seq, .. } = *self;
+        let found = find_in(query, &self.body);
+        let answer = found.map(|found| Answer { score: found.score, place, room, seq });
+        Judged { place, bytes: self.body.len(), answer }
+    }
+}
+
+/// What became of a candidate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Judged {
+    pub(crate) place: Place,
+    /// The length of its text.
+    pub(crate) bytes: usize,
+    pub(crate) answer: Option<Answer>,
+}
+
 /// An answer whose message is not read yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -140,30 +163,41 @@ pub(crate) struct Gathering<'a> {
     began: Instant,
     answers: Vec<Answer>,
     seen: usize,
+    /// Messages, and bytes of them, since the last look at the clock.
+    unclocked: (usize, usize),
     /// The oldest place that was looked at.
     last: Option<Place>,
 }
 
 impl<'a> Gathering<'a> {
     pub(crate) fn new(request: &'a SearchRequest) -> Self {
-        Self { request, began: Instant::now(), answers: Vec::new(), seen: 0, last: None }
+        let (began, unclocked) = (Instant::now(), (0, 0));
+        Self { request, began, answers: Vec::new(), seen: 0, unclocked, last: None }
     }
 
-    /// Looks at a candidate, which is older than those before, and tells whether to go on.
-    pub(crate) fn take(&mut self, candidate: &Candidate) -> bool {
+    /// Takes a candidate, which is older than those before, and tells whether to go on.
+    pub(crate) fn take(&mut self, candidate: Judged) -> bool {
         self.seen += 1;
-        self.last = Some(candidate.place);
-        if let Some(found) = find_in(&self.request.query, &candidate.body) {
-            let Candidate { place, room, seq, .. } = *candidate;
-            self.answers.push(Answer { score: found.score, place, room, seq });
-        }
+        self.answers.extend(candidate.answer);
         let goes_on = if self.is_bounded() {
             // It was so long at most when its end was found.
             self.seen <= CANDIDATES_MAX
         } else {
             self.answers.len() < WINDOW && self.seen < CANDIDATES_MAX
         };
-        goes_on && (!self.seen.is_multiple_of(64) || !self.is_late())
+        self.pass(candidate.place, candidate.bytes) && goes_on
+    }
+
+    /// Notes that a message was looked at, and tells whether there is time to go on.
+    pub(crate) fn pass(&mut self, place: Place, bytes: usize) -> bool {
+        self.last = Some(place);
+        let (count, sum) = self.unclocked;
+        self.unclocked = (count + 1, sum.saturating_add(bytes));
+        if self.unclocked.0 < SLICE && self.unclocked.1 < SLICE_BYTES {
+            return true;
+        }
+        self.unclocked = (0, 0);
+        !self.is_late()
     }
 
     /// Notes that there are no further candidates down to a place.
@@ -174,6 +208,11 @@ impl<'a> Gathering<'a> {
     /// Tells whether the time is over.
     pub(crate) fn is_late(&self) -> bool {
         self.began.elapsed() >= self.request.time
+    }
+
+    /// Returns how much time is left.
+    pub(crate) fn left(&self) -> Duration {
+        self.request.time.saturating_sub(self.began.elapsed())
     }
 
     /// Tells whether anything was looked at.
@@ -274,8 +313,22 @@ mod tests {
         }
     }
 
-    fn candidate(place: Place) -> Candidate {
-        Candidate { place, room: RoomId(Uuid::nil()), seq: 1, body: "tea".to_owned() }
+    fn candidate(place: Place) -> Judged {
+        let body = "tea".to_owned();
+        let candidate = Candidate { place, room: RoomId(Uuid::nil()), seq: 1, body };
+        candidate.judge(&Query::parse("tea").unwrap())
+    }
+
+    #[test]
+    fn clock_is_looked_at_after_so_many_messages_or_bytes() {
+        let late = SearchRequest { time: Duration::ZERO, ..forged() };
+        for (bytes, expected) in [(0, SLICE), (SLICE_BYTES / 4, 4), (SLICE_BYTES * 2, 1)] {
+            let mut gathering = Gathering::new(&late);
+            for _ in 0..2 {
+                let ended = (1..=SLICE).find(|_| !gathering.pass(1, bytes));
+                assert_eq!(ended, Some(expected), "{bytes} bytes each");
+            }
+        }
     }
 
     #[test]
@@ -283,7 +336,7 @@ mod tests {
         let request = forged();
         let mut gathering = Gathering::new(&request);
         let mut places = (0..i64::MAX).rev();
-        while gathering.take(&candidate(places.next().unwrap())) {}
+        while gathering.take(candidate(places.next().unwrap())) {}
         assert_eq!(gathering.seen, CANDIDATES_MAX + 1);
     }
 
@@ -297,7 +350,7 @@ mod tests {
             let mut gathering = Gathering::new(&request);
             let places: Vec<Place> = (low..high.min(33)).rev().collect();
             for place in places.iter().take(25) {
-                assert!(gathering.take(&candidate(*place)));
+                assert!(gathering.take(candidate(*place)));
             }
             let (answers, next) = gathering.choose(places.len() <= 25);
             assert!(answers.len() <= request.limit);

@@ -70,6 +70,8 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// Largest size of the database in pages of 4 KiB; `None`: as large as the disk.
     pub max_pages: Option<u32>,
+    /// Steps of the database after which a search that has found nothing yet looks at the clock.
+    pub search_steps: i32,
 }
 
 impl SqliteOptions {
@@ -82,6 +84,7 @@ impl SqliteOptions {
             queue: 4096,
             readers: 2,
             max_pages: None,
+            search_steps: 10_000,
         }
     }
 }
@@ -112,7 +115,8 @@ impl SqliteStore {
     ///
     /// Blocks on the disk; at start that is harmless, elsewhere call it where blocking is allowed.
     pub fn open(options: SqliteOptions) -> Result<Self, OpenError> {
-        let SqliteOptions { data_dir, max_hops, room_members, queue, readers, max_pages } = options;
+        let SqliteOptions { data_dir, max_hops, room_members, queue, readers, .. } = options;
+        let SqliteOptions { max_pages, search_steps, .. } = options;
         let folder = DataFolder::lock(&data_dir, max_pages)?;
         let mut conn = folder.connect_first()?;
         schema::check(&folder, &conn)?;
@@ -122,7 +126,7 @@ impl SqliteStore {
         let connections =
             (0..readers.max(1)).map(|_| folder.connect_reader()).collect::<Result<Vec<_>, _>>()?;
         let readers = Readers::start(connections, queue)?;
-        let searcher = Searcher::start(folder.connect_reader()?)?;
+        let searcher = Searcher::start(folder.connect_reader()?, search_steps)?;
         changes::watch(&conn).map_err(|error| folder.sorted(error))?;
         let notices = Arc::new(Notices::default());
         let writer = Writer::start(conn, folder, queue, Arc::clone(&notices))?;

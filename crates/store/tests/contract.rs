@@ -10,6 +10,8 @@ mod sqlite_epoch;
 mod sqlite_files;
 #[path = "contract/sqlite_imports.rs"]
 mod sqlite_imports;
+#[path = "contract/sqlite_search.rs"]
+mod sqlite_search;
 #[path = "contract/sqlite_writer.rs"]
 mod sqlite_writer;
 
@@ -30,7 +32,11 @@ use parlor_store::{
 use tempfile::TempDir;
 use uuid::Uuid;
 
-struct Sqlite;
+#[derive(Default)]
+struct Sqlite {
+    /// How often a search looks at the clock, if not as usual.
+    search_steps: Option<i32>,
+}
 
 struct OpenedSqlite {
     store: Arc<SqliteStore>,
@@ -41,10 +47,12 @@ struct OpenedSqlite {
 impl Factory for Sqlite {
     async fn open(&self) -> Box<dyn Opened> {
         let folder = tempfile::tempdir().unwrap();
+        let usual = SqliteOptions::new(folder.path());
         let options = SqliteOptions {
             max_hops: MAX_HOPS,
             room_members: ROOM_MEMBERS,
-            ..SqliteOptions::new(folder.path())
+            search_steps: self.search_steps.unwrap_or(usual.search_steps),
+            ..usual
         };
         let store = Arc::new(SqliteStore::open(options).unwrap());
         Box::new(OpenedSqlite { store, folder })
@@ -77,7 +85,7 @@ impl Opened for OpenedSqlite {
     }
 }
 
-parlor_store::store_conformance!(sqlite, Sqlite);
+parlor_store::store_conformance!(sqlite, Sqlite::default());
 
 /// A time that does not matter.
 fn at() -> Timestamp {

@@ -295,6 +295,38 @@ pub async fn window_that_takes_too_long_loses_nothing(factory: &dyn Factory) {
     }
 }
 
+/// A search that chooses by author, time or files gets on, however many messages it has to pass over
+/// and however little time it has, from page to page.
+pub async fn search_that_finds_nothing_for_long_gets_on(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let room = world.public(&ada, &[&bob]).await;
+    let oldest = world.said(room, &bob, "tea of old").await;
+    let until = world.advance(60_000);
+    for part in 0..6 {
+        let texts = (0..200).map(|n| text(&format!("tea {part} {n}")));
+        let batch: Vec<Append> =
+            texts.map(|text| world.wish(room, &ada, Intent::Publish(text))).collect();
+        world.store().append(batch).await.unwrap();
+    }
+
+    let hurried = |query| SearchRequest { time: Duration::ZERO, ..request(&bob, query) };
+    assert!(pages(&world, hurried("tea has:attachment")).await.is_empty());
+    assert!(pages(&world, hurried("has:attachment")).await.is_empty());
+    let by_bob = SearchRequest { from: Some(bob.id), ..hurried("tea") };
+    let in_room = SearchRequest { room: Some(room), ..hurried("old") };
+    for wanted in [by_bob, in_room] {
+        let found = pages(&world, wanted).await;
+        assert_eq!(found.iter().map(|hit| hit.message.id).collect::<Vec<_>>(), [oldest]);
+    }
+    let mut early = hurried("t*");
+    early.query.before = Some(until);
+    assert_eq!(pages(&world, early.clone()).await.len(), 1);
+    // Also where the search began with a window that others have filled.
+    early.window = Some(SearchWindow { high: i64::MAX, low: Some(0), after: None });
+    assert_eq!(pages(&world, early).await.len(), 1);
+}
+
 /// Whatever is typed gets an answer, and the words of any text find it.
 pub async fn no_query_is_too_odd(factory: &dyn Factory) {
     let world = World::open(factory).await;

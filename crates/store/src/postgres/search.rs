@@ -136,7 +136,7 @@ impl Part<'_> {
             for candidate in &found {
                 high = candidate.place;
                 candidates += 1;
-                if !gathering.take(candidate) {
+                if !gathering.take(candidate.judge(&self.request.query)) {
                     return Ok(Found { candidates, enough: true });
                 }
             }

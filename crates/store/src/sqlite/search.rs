@@ -1,4 +1,8 @@
 //! Searches, by a thread and a connection of their own.
+//!
+//! A search always makes progress: what the database hands out tells how far it looked, and where the
+//! index of words takes all of the time before it hands out anything, messages are looked at one by
+//! one.
 
 pub(super) mod keeper;
 
@@ -9,7 +13,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use parlor_domain::search::Term;
 use parlor_protocol::id::{RoomId, UserId};
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, ErrorCode, Params, params};
 
 use super::codec::{count, id};
 use super::fault::{Fault, Outcome};
@@ -18,21 +22,17 @@ use super::readers::Readers;
 use super::sql::{members, search as sql};
 use super::{SqliteStore, query, rows};
 use crate::contract::Result as Answered;
-use crate::error::StoreError;
 use crate::search::{Candidate, Gathering, ROOMS_MAX, Search, SearchPage, SearchRequest, hit};
 
 /// Searches that may wait for the one that runs.
 const WAITING_MAX: usize = 64;
-/// Steps of the database between two looks at the time.
-const STEPS: i32 = 10_000;
 
 #[async_trait]
 impl Search for SqliteStore {
     async fn search(&self, request: SearchRequest) -> Answered<SearchPage> {
         self.check_open()?;
         let deadline = Arc::clone(&self.searcher.deadline);
-        let found = self.searcher.thread.read(move |conn| search(conn, &request, &deadline));
-        found.await?.ok_or(StoreError::Overloaded)
+        self.searcher.thread.read(move |conn| search(conn, &request, &deadline)).await
     }
 }
 
@@ -44,11 +44,11 @@ pub(super) struct Searcher {
 }
 
 impl Searcher {
-    /// Starts the thread.
-    pub(super) fn start(mut conn: Connection) -> Result<Self, OpenError> {
+    /// Starts the thread. `steps`: those of the database between two looks at the time.
+    pub(super) fn start(mut conn: Connection, steps: i32) -> Result<Self, OpenError> {
         let deadline = Arc::new(Deadline::new());
         let clock = Arc::clone(&deadline);
-        conn.progress_handler(STEPS, Some(move || clock.is_over()))
+        conn.progress_handler(steps, Some(move || clock.is_over()))
             .map_err(|error| OpenError::Database(Box::new(error)))?;
         Ok(Self { thread: Readers::start(vec![conn], WAITING_MAX)?, deadline })
     }
@@ -59,7 +59,7 @@ impl Searcher {
     }
 }
 
-/// When the search that runs is given up.
+/// When the index of words is given up.
 #[derive(Debug)]
 struct Deadline {
     start: Instant,
@@ -83,16 +83,11 @@ impl Deadline {
     }
 
     fn is_over(&self) -> bool {
-        self.now() > self.at.load(Ordering::Relaxed)
+        self.now() >= self.at.load(Ordering::Relaxed)
     }
 }
 
-/// Searches; `None`: not even a beginning could be made in time.
-fn search(
-    conn: &Connection,
-    request: &SearchRequest,
-    deadline: &Deadline,
-) -> Outcome<Option<SearchPage>> {
+fn search(conn: &Connection, request: &SearchRequest, deadline: &Deadline) -> Outcome<SearchPage> {
     let rooms: Vec<RoomId> =
         query::list(conn, members::LIST_ROOMS_OF, [request.user.0.as_bytes()], |row| id(row, 0))?;
     let rooms = match request.room {
@@ -100,31 +95,17 @@ fn search(
         None => rooms,
     };
     if rooms.is_empty() {
-        return Ok(Some(SearchPage { hits: Vec::new(), next: None }));
+        return Ok(SearchPage { hits: Vec::new(), next: None });
     }
     let mut gathering = Gathering::new(request);
-    deadline.set(Some(request.time));
-    let gathered = gather(conn, request, &rooms, &mut gathering);
-    // What was found is read to the end.
-    deadline.set(None);
-    let exhausted = match gathered {
-        Err(Fault::Sql(error))
-            if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) =>
-        {
-            if !gathering.has_begun() {
-                return Ok(None);
-            }
-            false
-        }
-        exhausted => exhausted?,
-    };
+    let exhausted = gather(conn, request, &rooms, &mut gathering, deadline)?;
     let (answers, next) = gathering.choose(exhausted);
     let mut hits = Vec::with_capacity(answers.len());
     for answer in answers {
         let message = rows::find_message_at(conn, answer.room, answer.seq)?;
         hits.extend(message.and_then(|message| hit(&request.query, message)));
     }
-    Ok(Some(SearchPage { hits, next }))
+    Ok(SearchPage { hits, next })
 }
 
 /// Takes candidates, newest first, and tells whether there was no further one.
@@ -133,31 +114,64 @@ fn gather(
     request: &SearchRequest,
     rooms: &[RoomId],
     gathering: &mut Gathering<'_>,
+    deadline: &Deadline,
 ) -> Outcome<bool> {
     let ((low, high), (since, before)) = (request.places(), request.times());
-    let user = request.user.0.as_bytes();
-    let attached = request.query.has_attachment;
-    let wanted = expression(&request.query.terms, request.from, rooms);
-    let statement = if wanted.is_some() { sql::SEARCH_WORDS } else { sql::SEARCH_ALL };
-    let mut statement = conn.prepare_cached(statement)?;
-    let mut found = match wanted {
-        Some(wanted) => {
-            statement.query(params![user, low, high, since, before, attached, wanted])?
+    let (user, attached) = (request.user.0.as_bytes(), request.query.has_attachment);
+    let room = request.room.as_ref().map(|room| room.0.as_bytes());
+    let from = request.from.as_ref().map(|from| from.0.as_bytes());
+    if let Some(wanted) = expression(&request.query.terms, request.from, rooms) {
+        let params = params![user, low, high, since, before, attached, room, from, wanted];
+        // Half of the time is for what follows.
+        deadline.set(Some(request.time / 2));
+        let found = take(conn, sql::SEARCH_WORDS, params, request, gathering, |gathering| {
+            deadline.set(Some(gathering.left()));
+        });
+        deadline.set(None);
+        match found {
+            Err(fault) if is_interrupted(&fault) && gathering.has_begun() => return Ok(false),
+            Err(fault) if is_interrupted(&fault) => {}
+            found => return found,
         }
-        None => statement.query(params![user, low, high, since, before, attached])?,
-    };
+    }
+    let params = params![user, low, high, since, before, attached, room, from];
+    take(conn, sql::SEARCH_ALL, params, request, gathering, |_| ())
+}
+
+/// Takes the candidates that a statement finds.
+fn take(
+    conn: &Connection,
+    statement: &str,
+    params: impl Params,
+    request: &SearchRequest,
+    gathering: &mut Gathering<'_>,
+    begun: impl FnOnce(&Gathering<'_>),
+) -> Outcome<bool> {
+    let mut statement = conn.prepare_cached(statement)?;
+    let mut found = statement.query(params)?;
+    let mut begun = Some(begun);
     while let Some(row) = found.next()? {
-        let candidate = Candidate {
-            place: row.get(0)?,
-            room: id(row, 1)?,
-            seq: count(row, 2)?,
-            body: row.get(3)?,
+        if let Some(begun) = begun.take() {
+            begun(gathering);
+        }
+        let place = row.get(0)?;
+        let goes_on = match row.get(3)? {
+            None => gathering.pass(place, 0),
+            Some(body) => {
+                let candidate = Candidate { place, room: id(row, 1)?, seq: count(row, 2)?, body };
+                gathering.take(candidate.judge(&request.query))
+            }
         };
-        if !gathering.take(&candidate) {
+        if !goes_on {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+fn is_interrupted(fault: &Fault) -> bool {
+    matches!(fault, Fault::Sql(error)
+        if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted))
 }
 
 /// Writes what the index is asked: words only, in quotes. `None`: everything.

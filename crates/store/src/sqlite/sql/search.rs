@@ -2,21 +2,23 @@
 
 use super::members::is_there;
 
+/// A message and its text. The text is missing where the message is no answer, because of its room,
+/// its author, its time or its files: that it was looked at is told in any case, so that an
+/// interrupted search knows how far it came.
 macro_rules! candidate {
     () => {
-        "s.id, s.room, s.seq, m.body"
-    };
-}
-
-macro_rules! readable {
-    () => {
         concat!(
-            "CROSS JOIN members x ON x.room = s.room AND x.user = ?1 \
-             CROSS JOIN messages m ON m.room = s.room AND m.seq = s.seq \
-             WHERE s.id >= ?2 AND s.id < ?3 AND m.created_at >= ?4 AND m.created_at < ?5 \
-             AND (NOT ?6 OR EXISTS (SELECT 1 FROM attachments a \
-                                    WHERE a.room = s.room AND a.message_seq = s.seq)) AND ",
-            is_there!()
+            "SELECT s.id, s.room, s.seq, \
+                 (SELECT m.body FROM members x \
+                  CROSS JOIN messages m ON m.room = s.room AND m.seq = s.seq \
+                  WHERE x.room = s.room AND x.user = ?1 \
+                      AND (?7 IS NULL OR s.room = ?7) AND (?8 IS NULL OR m.sender = ?8) \
+                      AND m.created_at >= ?4 AND m.created_at < ?5 \
+                      AND (NOT ?6 OR EXISTS (SELECT 1 FROM attachments a \
+                                             WHERE a.room = s.room AND a.message_seq = s.seq)) \
+                      AND ",
+            is_there!(),
+            ")"
         )
     };
 }
@@ -46,12 +48,11 @@ statements! {
     REWRITE = "INSERT INTO search_index (search_index, rank) VALUES ('merge', ?1)";
     /// Messages with some words, newest first.
     SEARCH_WORDS = concat!(
-        "SELECT ", candidate!(), " FROM search_index w CROSS JOIN search_rows s ON s.id = w.rowid ",
-        readable!(), " AND w.search_index MATCH ?7 AND w.rowid >= ?2 AND w.rowid < ?3 \
-         ORDER BY w.rowid DESC"
+        candidate!(), " FROM search_index w CROSS JOIN search_rows s ON s.id = w.rowid \
+         WHERE w.search_index MATCH ?9 AND w.rowid >= ?2 AND w.rowid < ?3 ORDER BY w.rowid DESC"
     );
     /// All messages, newest first.
     SEARCH_ALL = concat!(
-        "SELECT ", candidate!(), " FROM search_rows s ", readable!(), " ORDER BY s.id DESC"
+        candidate!(), " FROM search_rows s WHERE s.id >= ?2 AND s.id < ?3 ORDER BY s.id DESC"
     );
 }
