@@ -9,6 +9,8 @@ pub const SNIPPET_CHARS: usize = 160;
 const LEAD_CHARS: usize = 40;
 /// Most places that are told of one text.
 const SPANS_MAX: usize = 100;
+/// Most places of a word or phrase that are looked at in one text; what is beyond does not count.
+const PLACES_MAX: usize = 1_000;
 /// The length of a text, in words, at which its length neither helps nor harms.
 const USUAL_WORDS: f64 = 30.0;
 /// How soon further occurrences of a word count less, and how much the length counts: the usual
@@ -85,6 +87,9 @@ fn places(term: &Term, words: &[Word]) -> Vec<Place> {
             && start.iter().zip(head).all(|(word, wanted)| word.text == *wanted);
         if fits {
             places.push(Place { first, last: first + count - 1, whole });
+            if places.len() == PLACES_MAX || term.excluded {
+                break;
+            }
         }
     }
     places
@@ -110,28 +115,21 @@ fn score(all: &[Vec<Place>], n_words: usize) -> u32 {
 
 /// Returns how many words the narrowest part of the text has that holds all terms.
 fn narrowest(all: &[Vec<Place>]) -> usize {
-    let mut next = vec![0; all.len()];
+    let mut next = vec![0_usize; all.len()];
     let mut best = usize::MAX;
     loop {
-        let current: Vec<(usize, Place)> = all
-            .iter()
-            .zip(&next)
-            .enumerate()
-            .filter_map(|(term, (places, at))| Some((term, *places.get(*at)?)))
-            .collect();
-        if current.len() < all.len() {
-            return best;
+        let (mut first, mut behind, mut last) = (usize::MAX, None, 0);
+        for (places, at) in all.iter().zip(&mut next) {
+            let Some(place) = places.get(*at) else { return best };
+            last = last.max(place.last);
+            if place.first < first {
+                first = place.first;
+                behind = Some(at);
+            }
         }
-        let Some((behind, first)) =
-            current.iter().map(|(term, place)| (*term, place.first)).min_by_key(|(_, at)| *at)
-        else {
-            return best;
-        };
-        let last = current.iter().map(|(_, place)| place.last).max().unwrap_or(first);
+        let Some(behind) = behind else { return best };
         best = best.min(last - first + 1);
-        if let Some(at) = next.get_mut(behind) {
-            *at += 1;
-        }
+        *behind += 1;
     }
 }
 
@@ -252,6 +250,34 @@ mod tests {
         let (near, far) = (format!("green tea {filler}"), format!("green {filler} tea"));
         assert!(score("green tea", &near) > score("green tea", &far));
         assert!(score("tea*", "tea time now") > score("tea*", "teas time now"));
+    }
+
+    #[test]
+    fn places_of_a_term_are_bounded() {
+        let text = "ab ".repeat(PLACES_MAX * 3);
+        let cut = words(&text);
+        for query in ["ab", "a*", "\"ab ab\""] {
+            let query = Query::parse(query).unwrap();
+            assert_eq!(places(&query.terms[0], &cut).len(), PLACES_MAX);
+        }
+        let longer = format!("{text} cd");
+        let score = |text: &str| found("ab", text).unwrap().score;
+        assert!(score(&text) > score(&text.repeat(2)), "only its length counts then");
+        assert!(found("ab cd", &longer).is_some(), "a word behind them is found");
+        assert!(found("ab -cd", &longer).is_none());
+    }
+
+    #[test]
+    fn narrowest_part_holds_all_terms() {
+        let near = |query: &str, text: &str| {
+            let (query, words) = (Query::parse(query).unwrap(), words(text));
+            let all: Vec<_> = query.terms.iter().map(|term| places(term, &words)).collect();
+            narrowest(&all)
+        };
+        assert_eq!(near("a b", "a x x b x a b"), 2);
+        assert_eq!(near("a b c", "a x b x c x x a c b"), 3);
+        assert_eq!(near("a \"b c\"", "b c x x a x b c"), 4);
+        assert_eq!(near("a a*", "x a x"), 1);
     }
 
     #[test]
