@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use parlor_domain::permission::Action;
-use parlor_domain::search::{Query, QueryRefused, Span, snippet};
+use parlor_domain::search::{Query, QueryRefused, Span};
 use parlor_protocol::code::Code;
 use parlor_protocol::http::{CommandHit, FoundRoom, Highlight, Page, Scope, SearchResult, Snippet};
 use parlor_protocol::id::{RoomId, RoomRef};
@@ -191,14 +191,13 @@ async fn resolve(node: &Node, caller: &Caller, query: &Query) -> Outcome<Option<
 async fn show(node: &Node, caller: &Caller, hits: Vec<SearchHit>) -> Outcome<Vec<SearchResult>> {
     let mut rooms: HashMap<RoomId, Option<FoundRoom>> = HashMap::new();
     let mut shown = Vec::with_capacity(hits.len());
-    for SearchHit { message, found } in hits {
+    for SearchHit { message, found, snippet } in hits {
         let room = match rooms.entry(message.room) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(place) => place.insert(find_shown(node, caller, message.room).await?),
         };
         let Some(room) = room.clone() else { continue };
-        let part = snippet(&message.body, &found.spans);
-        let snippet = Snippet { text: part.text, highlights: highlights(&part.spans) };
+        let snippet = Snippet { text: snippet.text, highlights: highlights(&snippet.spans) };
         let highlights = highlights(&found.spans);
         shown.push(SearchResult { message, room, highlights, snippet });
     }

@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use parlor_domain::search::{Found, Query, find_in};
+use parlor_domain::search::{Found, Query, Snippet, find_in, snippet};
 use parlor_protocol::id::{RoomId, UserId};
 use parlor_protocol::message::{Message, MessageStatus};
 
@@ -90,6 +90,8 @@ pub struct SearchHit {
     pub message: Message,
     /// What was found in it.
     pub found: Found,
+    /// The part of its text to show.
+    pub snippet: Snippet,
 }
 
 /// A message that may be an answer.
@@ -291,7 +293,8 @@ pub(crate) fn hit(query: &Query, message: Message) -> Option<SearchHit> {
         return None;
     }
     let found = find_in(query, &message.body)?;
-    Some(SearchHit { message, found })
+    let snippet = snippet(&message.body, &found.spans);
+    Some(SearchHit { message, found, snippet })
 }
 
 #[cfg(test)]

@@ -44,9 +44,13 @@ pub(super) async fn list<T>(
     params: Params<'_>,
     read: impl FnMut(&Row) -> Outcome<T>,
 ) -> Outcome<Vec<T>> {
+    rows(conn, sql, params).await?.iter().map(read).collect()
+}
+
+/// Reads all rows as the server sends them.
+pub(super) async fn rows(conn: &Server, sql: &str, params: Params<'_>) -> Outcome<Vec<Row>> {
     let statement = conn.prepare_cached(sql).await?;
-    let rows = conn.query(&statement, params).await?;
-    rows.iter().map(read).collect()
+    Ok(conn.query(&statement, params).await?)
 }
 
 /// Tells whether there is a row.

@@ -1,9 +1,14 @@
 //! Searches, by connections of their own.
+//!
+//! Texts are looked at on threads for work that takes its time: a caller's thread may serve others.
+
+mod judging;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use parlor_domain::search::Term;
+use parlor_domain::search::{Query, Term};
 use parlor_protocol::id::{RoomId, UserId};
 use parlor_protocol::message::Message;
 
@@ -18,6 +23,7 @@ use crate::contract::Result;
 use crate::search::{
     Answer, Candidate, Gathering, ROOMS_MAX, Search, SearchHit, SearchPage, SearchRequest, hit,
 };
+use judging::{aside, judge_some};
 
 /// Messages that are looked at in the first step; then twice as many each time.
 const STEP_FIRST: i64 = 500;
@@ -45,10 +51,11 @@ async fn search(conn: &Server, request: &SearchRequest) -> Outcome<SearchPage> {
     if rooms.is_empty() {
         return Ok(SearchPage { hits: Vec::new(), next: None });
     }
+    let query = Arc::new(request.query.clone());
     let mut gathering = Gathering::new(request);
-    let exhausted = gather(conn, request, &rooms, &mut gathering).await?;
+    let exhausted = gather(conn, request, &query, &rooms, &mut gathering).await?;
     let (answers, next) = gathering.choose(exhausted);
-    Ok(SearchPage { hits: read(conn, request, &answers).await?, next })
+    Ok(SearchPage { hits: read(conn, query, &answers).await?, next })
 }
 
 /// Takes candidates, newest first, and tells whether there was no further one.
@@ -59,12 +66,13 @@ async fn search(conn: &Server, request: &SearchRequest) -> Outcome<SearchPage> {
 async fn gather(
     conn: &Server,
     request: &SearchRequest,
+    query: &Arc<Query>,
     rooms: &[RoomId],
     gathering: &mut Gathering<'_>,
 ) -> Outcome<bool> {
     let (low, mut high) = request.places();
     let wanted = expression(&request.query.terms, request.from, rooms);
-    let part = Part { conn, request, wanted: wanted.as_deref() };
+    let part = Part { conn, request, query, wanted: wanted.as_deref() };
     let mut step = STEP_FIRST;
     loop {
         let floor: Option<i64> =
@@ -106,6 +114,7 @@ struct Found {
 struct Part<'a> {
     conn: &'a Server,
     request: &'a SearchRequest,
+    query: &'a Arc<Query>,
     wanted: Option<&'a str>,
 }
 
@@ -128,19 +137,25 @@ impl Part<'_> {
                 };
                 let params: Params<'_> =
                     &[user, &low, &high, &since, &before, &attached, wanted, &AT_ONCE];
-                query::list(self.conn, statement, params, candidate).await?
+                query::rows(self.conn, statement, params).await?
             } else {
                 let params: Params<'_> = &[user, &low, &high, &since, &before, &attached, &AT_ONCE];
-                query::list(self.conn, sql::LOOK_AT_ALL, params, candidate).await?
+                query::rows(self.conn, sql::LOOK_AT_ALL, params).await?
             };
-            for candidate in &found {
-                high = candidate.place;
-                candidates += 1;
-                if !gathering.take(candidate.judge(&self.request.query)) {
-                    return Ok(Found { candidates, enough: true });
+            let is_last = i64::try_from(found.len()).unwrap_or(i64::MAX) < AT_ONCE;
+            let mut left = found.into_iter();
+            while left.len() > 0 {
+                let judged;
+                (judged, left) = judge_some(self.query, left, candidate).await?;
+                for judged in judged {
+                    high = judged.place;
+                    candidates += 1;
+                    if !gathering.take(judged) {
+                        return Ok(Found { candidates, enough: true });
+                    }
                 }
             }
-            if i64::try_from(found.len()).unwrap_or(i64::MAX) < AT_ONCE {
+            if is_last {
                 return Ok(Found { candidates, enough: false });
             }
         }
@@ -157,18 +172,17 @@ fn candidate(row: &tokio_postgres::Row) -> Outcome<Candidate> {
 }
 
 /// Reads the messages of answers, in the order of the answers.
-async fn read(
-    conn: &Server,
-    request: &SearchRequest,
-    answers: &[Answer],
-) -> Outcome<Vec<SearchHit>> {
+async fn read(conn: &Server, query: Arc<Query>, answers: &[Answer]) -> Outcome<Vec<SearchHit>> {
     let places: Vec<(RoomId, u64)> =
         answers.iter().map(|answer| (answer.room, answer.seq)).collect();
     let messages = rows::list_messages_at(conn, &places).await?;
     let mut messages: HashMap<(RoomId, u64), Message> =
         messages.into_iter().map(|message| ((message.room, message.seq), message)).collect();
-    let found = places.iter().filter_map(|place| messages.remove(place));
-    Ok(found.filter_map(|message| hit(&request.query, message)).collect())
+    aside(move || {
+        let found = places.iter().filter_map(|place| messages.remove(place));
+        found.filter_map(|message| hit(&query, message)).collect()
+    })
+    .await
 }
 
 /// Writes what the index is asked: words only, in quotes. `None`: everything.
