@@ -146,7 +146,7 @@ impl Cast {
         let mut figures = Vec::new();
         let joins = median(async || {
             node.append(owner, room, Intent::Invite { user: *guest }).await;
-            node.append(owner, room, Intent::Kick { user: *guest }).await;
+            node.append(owner, room, Intent::Kick { user: *guest, reason: None }).await;
         });
         figures.push(("join and leave, until acknowledged", joins.await));
         // Everyone is told each of these.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use parlor_cluster::RateLimited;
 use parlor_domain::body::check_body;
-use parlor_domain::naming::{check_client_id, check_topic};
+use parlor_domain::naming::{check_client_id, check_reason, check_topic};
 use parlor_domain::permission::{Action, authorize};
 use parlor_domain::slash::{self, Slash, SlashRefused};
 use parlor_protocol::code::Code;
@@ -88,10 +88,14 @@ impl Asked {
                 let items = find_in_room(&self.node, &self.caller, room.id, text).await?;
                 Ok(CommandAnswer::Found { items })
             }
-            Slash::Invite(name) => self.change_member(&access, Change::Invite, name).await,
-            Slash::Kick(name) => self.change_member(&access, Change::Kick, name).await,
-            Slash::Ban(name, time) => self.change_member(&access, Change::Ban(time), name).await,
-            Slash::Mute(name, time) => self.change_member(&access, Change::Mute(time), name).await,
+            Slash::Invite(name) => self.change_member(&access, Change::Invite, name, "").await,
+            Slash::Kick(name, why) => self.change_member(&access, Change::Kick, name, why).await,
+            Slash::Ban(name, time, why) => {
+                self.change_member(&access, Change::Ban(time), name, why).await
+            }
+            Slash::Mute(name, time, why) => {
+                self.change_member(&access, Change::Mute(time), name, why).await
+            }
             Slash::Other(name, text) => {
                 let found = self.node.store.find_command(room.id, name).await?;
                 let found = found.ok_or_else(|| {
@@ -178,6 +182,7 @@ impl Asked {
         access: &Access,
         change: Change,
         name: &str,
+        reason: &str,
     ) -> Outcome<CommandAnswer> {
         self.charge_change()?;
         self.caller.check_scope(Scope::Rooms)?;
@@ -192,18 +197,23 @@ impl Asked {
         if !active && !matches!(change, Change::Kick) {
             return Err(Refusal::not_found("user"));
         }
+        let reason = check_reason(reason).map_err(|refused| Refusal::name("text", refused))?;
+        if leaves && reason.is_some() {
+            let detail = "gives a reason, which is for removing someone else";
+            return Err(Refusal::field("text", "unsupported", detail));
+        }
         let (user, name) = (user.id, user.username);
         let (intent, text) = match change {
             Change::Invite => (Intent::Invite { user }, format!("@{name} is in the room.")),
             Change::Kick if leaves => (Intent::Leave, "You have left the room.".to_owned()),
-            Change::Kick => (Intent::Kick { user }, format!("@{name} was removed.")),
+            Change::Kick => (Intent::Kick { user, reason }, format!("@{name} was removed.")),
             Change::Ban(time) => {
                 let until = time.map(|time| self.after(time));
-                (Intent::Ban { user, until }, format!("@{name} is banned{}.", ends(until)))
+                (Intent::Ban { user, until, reason }, format!("@{name} is banned{}.", ends(until)))
             }
             Change::Mute(time) => {
                 let until = time.map(|time| self.after(time));
-                (Intent::Mute { user, until }, format!("@{name} is muted{}.", ends(until)))
+                (Intent::Mute { user, until, reason }, format!("@{name} is muted{}.", ends(until)))
             }
         };
         self.append(access.room.id, self.caller.user.id, intent).await?;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parlor_bus::{Bus, Control};
+use parlor_domain::permission::Refused as RuleRefused;
 use parlor_protocol::event::Event;
-use parlor_protocol::id::RoomId;
+use parlor_protocol::id::{RoomId, UserId};
 use parlor_protocol::signal::{BotState, BotStatus, Signal, SignalBody};
-use parlor_store::{Append, Appended, QueuedJob, Store};
+use parlor_store::{Append, AppendRefused, Appended, QueuedJob, Store};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::metrics::CommitterMetrics;
@@ -25,6 +26,7 @@ const DOUBT_PAUSE: Duration = Duration::from_secs(1);
 /// not hold up the others.
 #[derive(Debug, Clone)]
 pub struct Committer {
+    store: Arc<dyn Store>,
     lanes: Arc<[mpsc::Sender<Entry>]>,
 }
 
@@ -42,23 +44,51 @@ pub struct CommitterOptions {
 #[derive(Debug)]
 struct Entry {
     append: Append,
-    answer: oneshot::Sender<Outcome<Appended>>,
+    answer: oneshot::Sender<Result<Appended, Undone>>,
+}
+
+/// Why a write was not done.
+#[derive(Debug)]
+enum Undone {
+    /// The store refused it.
+    Refused(AppendRefused),
+    /// It could not be carried out.
+    Failed(Refusal),
 }
 
 /// The answer to a queued write, after its commit.
 ///
 /// Dropping it does not take the write back.
 #[derive(Debug)]
-pub struct Pending(oneshot::Receiver<Outcome<Appended>>);
+pub struct Pending {
+    answer: oneshot::Receiver<Result<Appended, Undone>>,
+    store: Arc<dyn Store>,
+    room: RoomId,
+    actor: UserId,
+}
 
 impl Pending {
     /// Waits for the commit.
     pub async fn wait(self) -> Outcome<Appended> {
-        self.0.await.unwrap_or_else(|_| {
-            Err(Refusal::unavailable(
+        let Ok(answer) = self.answer.await else {
+            return Err(Refusal::unavailable(
                 "Whether this was done is unknown; repeat it with the same client_id.",
-            ))
-        })
+            ));
+        };
+        match answer {
+            Ok(appended) => Ok(appended),
+            Err(Undone::Failed(refusal)) => Err(refusal),
+            Err(Undone::Refused(refused)) => {
+                let muted = matches!(refused, AppendRefused::Rule(RuleRefused::Muted { .. }));
+                let refusal = Refusal::from(refused);
+                if !muted {
+                    return Err(refusal);
+                }
+                // Read here, where only the one who is muted waits for it.
+                let reason = self.store.find_mute_reason(self.room, self.actor).await;
+                Err(refusal.because(reason.ok().flatten().as_deref()))
+            }
+        }
     }
 }
 
@@ -84,16 +114,17 @@ impl Committer {
                 (sender, worker)
             })
             .unzip();
-        (Self { lanes: senders.into() }, workers)
+        (Self { store: Arc::clone(store), lanes: senders.into() }, workers)
     }
 
     /// Queues a write without waiting; refused with `unavailable` when the queue is full.
     pub fn enqueue(&self, append: Append) -> Outcome<Pending> {
         let (answer, pending) = oneshot::channel();
+        let (room, actor) = (append.room, append.actor);
         // Ids are random in their last bits; the first ones are the time.
         let lane = usize::from(append.room.0.as_bytes()[15]) % self.lanes.len();
         match self.lanes[lane].try_send(Entry { append, answer }) {
-            Ok(()) => Ok(Pending(pending)),
+            Ok(()) => Ok(Pending { answer: pending, store: Arc::clone(&self.store), room, actor }),
             Err(_) => {
                 Err(Refusal::unavailable("The server has too much to do; try again in a moment."))
             }
@@ -157,7 +188,7 @@ impl CommitterWorker {
                     let refusal = Refusal::from(error);
                     for answer in answers {
                         // A caller that gave up is not an error.
-                        drop(answer.send(Err(refusal.clone())));
+                        drop(answer.send(Err(Undone::Failed(refusal.clone()))));
                     }
                 }
             }
@@ -173,15 +204,15 @@ impl CommitterWorker {
     fn conclude(
         &self,
         rooms: Vec<RoomId>,
-        answers: Vec<oneshot::Sender<Outcome<Appended>>>,
-        results: Vec<Result<Appended, parlor_store::AppendRefused>>,
+        answers: Vec<oneshot::Sender<Result<Appended, Undone>>>,
+        results: Vec<Result<Appended, AppendRefused>>,
     ) {
         let mut events: Vec<Event> = Vec::new();
         let mut queued: Vec<(RoomId, QueuedJob)> = Vec::new();
         for ((room, answer), result) in rooms.into_iter().zip(answers).zip(results) {
             #[cfg(feature = "planted-bugs")]
             if parlor_domain::planted::shows("stored-but-refused") {
-                drop(answer.send(Err(Refusal::not_found("room"))));
+                drop(answer.send(Err(Undone::Refused(AppendRefused::NoSuchRoom))));
                 continue;
             }
             if let Ok(Appended::New { events: new, jobs }) = &result {
@@ -192,7 +223,7 @@ impl CommitterWorker {
                 // told drops it.
                 events.push(event.clone());
             }
-            drop(answer.send(result.map_err(Refusal::from)));
+            drop(answer.send(result.map_err(Undone::Refused)));
         }
         self.metrics.events.inc_by(events.len() as u64);
         self.bus.publish_events(events);

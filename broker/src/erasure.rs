@@ -10,7 +10,7 @@ use std::time::Duration;
 use parlor_bus::Control;
 use parlor_protocol::code::Code;
 use parlor_protocol::id::{RoomId, UserId};
-use parlor_store::people::Erasure;
+use parlor_store::people::{Erased, Erasure};
 use parlor_store::{Append, Intent};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -106,8 +106,9 @@ impl Failures {
 async fn clear_room(node: &Node, room: RoomId, user: UserId, redact: bool) -> Outcome<()> {
     if redact {
         erase_messages(node, room, user).await?;
+        node.store.forget_reasons(room, user).await?;
     }
-    forget_names(node, room).await?;
+    forget_names(node, room, Erased { user, redact }).await?;
     node.store.forget_past_room(user, room).await?;
     Ok(())
 }
@@ -142,13 +143,14 @@ async fn erase_messages(node: &Node, room: RoomId, user: UserId) -> Outcome<()> 
     Ok(())
 }
 
-/// Takes names out of what older versions wrote into the log of a room. What is written now has none.
-async fn forget_names(node: &Node, room: RoomId) -> Outcome<()> {
+/// Takes names out of what older versions wrote into the log of a room, where what is written now has
+/// none, and the reasons of kicks, bans and mutes that concern who was erased.
+async fn forget_names(node: &Node, room: RoomId, erased: Erased) -> Outcome<()> {
     let Some(head) = node.store.find_head(room).await? else { return Ok(()) };
     let mut after = head.reset_through;
     while after < head.seq {
         let through = after + SPAN_OF_NAMES;
-        node.store.forget_names(room, after, through).await?;
+        node.store.forget_names(room, erased, after, through).await?;
         after = through;
     }
     Ok(())

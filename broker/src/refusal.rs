@@ -83,6 +83,17 @@ impl Refusal {
         Self::field(field, code, refused.to_string())
     }
 
+    /// Adds the reason that a moderator gave, if any.
+    #[must_use]
+    pub fn because(mut self, reason: Option<&str>) -> Self {
+        if let Some(reason) = reason {
+            self.detail.push_str(" The reason given: \"");
+            self.detail.push_str(reason);
+            self.detail.push_str("\".");
+        }
+        self
+    }
+
     /// A fault of the server; the cause goes to the log.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = cause, "request failed");
@@ -183,13 +194,14 @@ impl From<AppendRefused> for Refusal {
             AppendRefused::NoSuchSpeaker => {
                 Self::new(Code::Forbidden, "The program behind the command was removed.")
             }
-            AppendRefused::Banned { until } => Self::new(
+            AppendRefused::Banned { until, reason } => Self::new(
                 Code::Forbidden,
                 until.map_or_else(
                     || "Banned from this room.".to_owned(),
                     |until| format!("Banned from this room until {until}."),
                 ),
-            ),
+            )
+            .because(reason.as_deref()),
             AppendRefused::InvalidInvite => {
                 Self::new(Code::Forbidden, "The invite is unknown, used up or expired.")
             }

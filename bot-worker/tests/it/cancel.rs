@@ -136,7 +136,7 @@ async fn bot_that_is_removed_from_the_room_stops_writing() {
     call.text("so far").await;
     observer.streaming().await;
 
-    world.act(Intent::Kick { user: bot.user.id }).await;
+    world.act(Intent::Kick { user: bot.user.id, reason: None }).await;
     call.dropped().await;
     until_no_job(&world).await;
 

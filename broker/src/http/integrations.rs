@@ -211,7 +211,8 @@ pub(super) async fn end(
     if !node.store.delete_integration(room, integration).await? {
         return Err(Refusal::not_found("integration"));
     }
-    let left = append(node, room, caller.user.id, Intent::Kick { user: integration }).await;
+    let left =
+        append(node, room, caller.user.id, Intent::Kick { user: integration, reason: None }).await;
     match left {
         // Someone else has removed it before.
         Err(refusal) if refusal.code != Code::NotFound => Err(refusal),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
+use parlor_domain::naming::check_reason;
 use parlor_domain::permission::Action;
 use parlor_protocol::code::Code;
-use parlor_protocol::http::{Ban, MemberPage, Page, PutMemberRequest, Scope};
+use parlor_protocol::http::{Ban, DeleteMemberRequest, MemberPage, Page, PutMemberRequest, Scope};
 use parlor_protocol::id::{RoomId, RoomRef, UserId};
 use parlor_protocol::room::{Member, Role};
 use parlor_protocol::user::PresenceStatus;
@@ -67,6 +68,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::delete("/v1/rooms/{room}/members/{username}", "delete_member", delete_member)
             .scope(Scope::Rooms)
             .about("Members", "Leave a room, or remove a member from it")
+            .optional_body::<DeleteMemberRequest>()
             .answers_nothing("They are not a member any more.")
             .refuses(&refusals),
     ]
@@ -142,6 +144,7 @@ async fn list_members(
         role: member.role,
         joined_at: member.joined_at,
         muted_until: member.muted_until,
+        mute_reason: member.mute_reason,
     };
     let items = found.into_iter().zip(statuses).map(show).collect();
     let online = u64::try_from(there.len()).unwrap_or(u64::MAX).min(total);
@@ -205,7 +208,10 @@ async fn list_bans(
     let list = List::of("bans", room.id);
     let after = list.decode(query.cursor.as_deref())?;
     let found = node.store.list_bans(room.id, after.as_deref(), node.now(), limit + 1).await?;
-    let show = |ban: BanRecord| Ban { user: ban.user, by: ban.by, at: ban.at, until: ban.until };
+    let show = |ban: BanRecord| {
+        let BanRecord { user, by, at, until, reason } = ban;
+        Ban { user, by, at, until, reason }
+    };
     Ok(Json(list.page(found, limit, |ban| ban.user.username.clone(), show)))
 }
 
@@ -263,10 +269,12 @@ fn intent(own: bool, user: UserId, request: PutMemberRequest) -> Outcome<Intent>
         return Ok(Intent::SetRole { user, role });
     }
     if let Some(mute) = mute {
-        return Ok(Intent::Mute { user, until: mute.until });
+        let reason = check("mute.reason", mute.reason.as_deref())?;
+        return Ok(Intent::Mute { user, until: mute.until, reason });
     }
     if let Some(ban) = ban {
-        return Ok(Intent::Ban { user, until: ban.until });
+        let reason = check("ban.reason", ban.reason.as_deref())?;
+        return Ok(Intent::Ban { user, until: ban.until, reason });
     }
     match (own, invite) {
         (true, invite) => Ok(Intent::Join { invite }),
@@ -277,14 +285,28 @@ fn intent(own: bool, user: UserId, request: PutMemberRequest) -> Outcome<Intent>
     }
 }
 
+fn check(field: &str, reason: Option<&str>) -> Outcome<Option<String>> {
+    let checked = reason.map(check_reason).transpose();
+    Ok(checked.map_err(|refused| Refusal::name(field, refused))?.flatten())
+}
+
 async fn delete_member(
     State(node): State<Arc<Node>>,
     caller: Caller,
     InPath((room, username)): InPath<(RoomRef, String)>,
+    OptionalJson(request): OptionalJson<DeleteMemberRequest>,
 ) -> Outcome<StatusCode> {
     let (room, _) = find_room(&node, &caller, &room, Action::Read).await?;
     let user = find_user(&node, &caller, &username).await?.user.id;
-    let intent = if user == caller.user.id { Intent::Leave } else { Intent::Kick { user } };
+    let reason = check("reason", request.reason.as_deref())?;
+    let intent = match reason {
+        Some(_) if user == caller.user.id => {
+            let detail = "is for removing someone else";
+            return Err(Refusal::field("reason", "unsupported", detail));
+        }
+        None if user == caller.user.id => Intent::Leave,
+        reason => Intent::Kick { user, reason },
+    };
     if matches!(intent, Intent::Kick { .. }) {
         caller.check_scope(Scope::Moderate)?;
     }

@@ -173,7 +173,12 @@ impl Export {
             Some(last) if bans.len() == LISTED as usize => Stage::Bans { after: Some(last.room) },
             _ => Stage::Room,
         };
-        let line = |ban: OwnBan| json!({"type": "ban", "room": ban.room, "at": ban.at, "until": ban.until});
+        let line = |ban: OwnBan| {
+            json!({
+                "type": "ban", "room": ban.room, "at": ban.at, "until": ban.until,
+                "reason": ban.reason,
+            })
+        };
         Ok(bans.into_iter().map(line).collect())
     }
 

@@ -171,7 +171,7 @@ async fn kicked_member_gets_nothing_after_the_kick_while_catching_up() {
     let mut kicked = Narrow::connect(&node, &eve).await;
     kicked.subscribe(room, Some(0)).await;
 
-    node.append(&ada, room, Intent::Kick { user: eve.id }).await;
+    node.append(&ada, room, Intent::Kick { user: eve.id, reason: None }).await;
     let kick = head(&node, room).await;
     for _ in 0..20 {
         node.append(&ada, room, message(&node, "secret")).await;

@@ -119,7 +119,7 @@ async fn kicked_member_gets_nothing_more_on_a_node_that_nobody_told() {
     let room = pair.here.room("tea", &[&ada, &bob]).await;
     let mut kicked = pair.there.connect(&bob).await;
     kicked.subscribe(room, None).await;
-    pair.here.append(&ada, room, Intent::Kick { user: bob.id }).await;
+    pair.here.append(&ada, room, Intent::Kick { user: bob.id, reason: None }).await;
     let mut writer = pair.here.connect(&ada).await;
     writer.publish(room, "not for bob").await;
     let event = kicked.next_durable().await;

@@ -242,7 +242,7 @@ async fn large_room_is_told_neither_who_types_nor_who_has_read() {
     let mut large = told(&mut writer, &mut reader, room).await;
     large.sort_unstable();
     assert_eq!(large, ["app", "message.created"]);
-    node.append(&ada, room, parlor_store::Intent::Kick { user: cyd.id }).await;
+    node.append(&ada, room, parlor_store::Intent::Kick { user: cyd.id, reason: None }).await;
     until_both_know(&mut writer, &mut reader, "member.left").await;
     let mut again = told(&mut writer, &mut reader, room).await;
     again.sort_unstable();

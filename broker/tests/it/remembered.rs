@@ -79,7 +79,7 @@ async fn changed_membership_counts_on_the_other_node_at_once() {
     let room = here.room("tea", &[&ada, &bob]).await;
     let crowd = Crowd::gather(there, &[&ada, &bob, &bob], room);
     for round in 0..ROUNDS {
-        here.append(&ada, room, Intent::Kick { user: bob.id }).await;
+        here.append(&ada, room, Intent::Kick { user: bob.id, reason: None }).await;
         assert_eq!(membership(there, room, &bob).await, None, "kicked, {round}");
         here.append(&ada, room, Intent::Invite { user: bob.id }).await;
         assert!(membership(there, room, &bob).await.is_some(), "invited, {round}");
@@ -89,14 +89,14 @@ async fn changed_membership_counts_on_the_other_node_at_once() {
             assert_eq!(found.role, role, "{round}");
         }
         let until = Some(Timestamp::from_millis(here.node().now().as_millis() + 60_000 + round));
-        here.append(&ada, room, Intent::Mute { user: bob.id, until }).await;
+        here.append(&ada, room, Intent::Mute { user: bob.id, until, reason: None }).await;
         let found = membership(there, room, &bob).await.unwrap();
         assert_eq!(found.muted_until, until, "{round}");
-        here.append(&ada, room, Intent::Ban { user: bob.id, until: None }).await;
+        here.append(&ada, room, Intent::Ban { user: bob.id, until: None, reason: None }).await;
         assert_eq!(membership(there, room, &bob).await, None, "banned, {round}");
         // With a time that has passed it is lifted.
         let lifted = Some(Timestamp::from_millis(0));
-        here.append(&ada, room, Intent::Ban { user: bob.id, until: lifted }).await;
+        here.append(&ada, room, Intent::Ban { user: bob.id, until: lifted, reason: None }).await;
         here.append(&ada, room, Intent::Invite { user: bob.id }).await;
         assert!(membership(there, room, &bob).await.is_some(), "back, {round}");
     }
@@ -208,7 +208,7 @@ async fn who_was_sent_away_here_cannot_subscribe_there() {
         assert!(subscribed["seq"].as_u64().unwrap() >= seq, "{round}: {subscribed}");
         let left = serde_json::json!({"op": "unsubscribe", "room": room});
         follower.request(left).await;
-        here.append(&ada, room, Intent::Kick { user: bob.id }).await;
+        here.append(&ada, room, Intent::Kick { user: bob.id, reason: None }).await;
         let again = serde_json::json!({"op": "subscribe", "room": room});
         assert_eq!(follower.request(again).await["code"], "not_found", "{round}");
         here.append(&ada, room, Intent::Invite { user: bob.id }).await;

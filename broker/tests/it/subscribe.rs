@@ -151,7 +151,7 @@ async fn removed_member_gets_the_farewell_and_nothing_after_it() {
     a.subscribe(room, None).await;
     b.subscribe(room, None).await;
 
-    node.append(&ada, room, Intent::Kick { user: bob.id }).await;
+    node.append(&ada, room, Intent::Kick { user: bob.id, reason: None }).await;
     a.publish(room, "without bob").await;
 
     let farewell = b.next_durable().await;

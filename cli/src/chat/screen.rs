@@ -125,7 +125,9 @@ impl Screen {
                     Some(LeaveReason::Deleted) => "is gone: the account was erased",
                     Some(LeaveReason::Left) | None => "left",
                 };
-                self.note(&format!("{} {how}", change.user.username));
+                let why = change.reason_text.as_deref().map(plain::body);
+                let why = why.map_or_else(String::new, |why| format!(": {why}"));
+                self.note(&format!("{} {how}{why}", change.user.username));
             }
             EventBody::ReactionAdded(change) => {
                 self.note(&format!("{} reacted with {}", change.user.username, change.emoji));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use parlor_client::Http;
-use parlor_protocol::http::{PutMemberRequest, Restriction};
+use parlor_protocol::http::{DeleteMemberRequest, PutMemberRequest, Restriction};
 use parlor_protocol::time::Timestamp;
 use parlor_runtime::config::parse_duration;
 use parlor_runtime::{Clock as _, SystemClock};
@@ -26,7 +26,13 @@ pub(super) enum Moderation {
         role: RoleName,
     },
     /// Remove a member, who may return
-    Kick(MemberArgs),
+    Kick {
+        #[command(flatten)]
+        member: MemberArgs,
+        /// Why; the room is told
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
     /// Remove someone and keep them out
     Ban(RestrictArgs),
     /// Let someone in again
@@ -69,6 +75,9 @@ pub(super) struct RestrictArgs {
     /// For how long, such as 30m or 7d [default: until it is lifted]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     time: Option<Duration>,
+    /// Why; the room is told
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 fn duration(text: &str) -> Result<Duration, &'static str> {
@@ -82,13 +91,13 @@ impl RestrictArgs {
             let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
             Timestamp::from_millis(now.saturating_add(millis))
         });
-        Restriction { until }
+        Restriction { until, reason: self.reason.clone() }
     }
 }
 
 /// A restriction that has ended: it is lifted.
 fn lifted() -> Restriction {
-    Restriction { until: Some(Timestamp::from_millis(0)) }
+    Restriction { until: Some(Timestamp::from_millis(0)), reason: None }
 }
 
 pub(super) async fn run(http: &Http, command: Moderation, context: &Context) -> anyhow::Result<()> {
@@ -101,9 +110,10 @@ pub(super) async fn run(http: &Http, command: Moderation, context: &Context) -> 
             context.out.note("the code works no more");
             return Ok(());
         }
-        Moderation::Kick(member) => {
+        Moderation::Kick { member, reason } => {
             let MemberArgs { room, username } = &member;
-            http.delete_member(room, username).await.context("remove the member")?;
+            let request = DeleteMemberRequest { reason };
+            http.kick_member(room, username, &request).await.context("remove the member")?;
             context.out.note(&format!("removed {username} from {room}"));
             return Ok(());
         }
@@ -151,9 +161,10 @@ async fn bans(http: &Http, room: &str, context: &Context) -> anyhow::Result<()> 
             ban.until.map_or_else(|| "lifted".to_owned(), |until| until.to_string()),
             ban.by.map(|by| by.username).unwrap_or_default(),
             ban.at.to_string(),
+            ban.reason.unwrap_or_default(),
         ]
     });
-    Ok(context.out.table(&["USER", "UNTIL", "BY", "SINCE"], rows.collect())?)
+    Ok(context.out.table(&["USER", "UNTIL", "BY", "SINCE", "REASON"], rows.collect())?)
 }
 
 async fn invites(http: &Http, room: &str, context: &Context) -> anyhow::Result<()> {

@@ -32,6 +32,8 @@ pub enum NameRefused {
 const NAME_MAX: usize = 80;
 /// Longest topic in characters.
 const TOPIC_MAX: usize = 500;
+/// Longest reason of a kick, ban or mute in characters.
+const REASON_MAX: usize = 500;
 /// Longest slug in characters.
 const SLUG_MAX: usize = 64;
 
@@ -43,6 +45,12 @@ pub fn check_room_name(text: &str) -> Result<String, NameRefused> {
 /// Returns the topic, trimmed and in NFC; it may be empty.
 pub fn check_topic(text: &str) -> Result<String, NameRefused> {
     one_line(text, 0, TOPIC_MAX)
+}
+
+/// Returns the reason of a kick, ban or mute, trimmed and in NFC; `None` when it is empty.
+pub fn check_reason(text: &str) -> Result<Option<String>, NameRefused> {
+    let reason = one_line(text, 0, REASON_MAX)?;
+    Ok(Some(reason).filter(|reason| !reason.is_empty()))
 }
 
 /// Checks a slug: lower-case letters, digits and single hyphens, and not the form of an id.
@@ -138,6 +146,16 @@ mod tests {
         assert!(check_slug("room-2").is_ok());
         for slug in ["", "-a", "a-", "Room", "a b", "a/b", "ä", ".."] {
             assert!(check_slug(slug).is_err(), "{slug:?}");
+        }
+    }
+
+    #[test]
+    fn reason_is_one_line_or_none() {
+        assert_eq!(check_reason("  cafe\u{301} spam "), Ok(Some("caf\u{e9} spam".to_owned())));
+        assert_eq!(check_reason(" \t "), Ok(None));
+        assert_eq!(check_reason(&"x".repeat(REASON_MAX)), Ok(Some("x".repeat(REASON_MAX))));
+        for text in [&*"x".repeat(REASON_MAX + 1), "a\nb", "a\u{200B}b", "sp\u{0430}m"] {
+            assert!(check_reason(text).is_err(), "{text:?}");
         }
     }
 

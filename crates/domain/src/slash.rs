@@ -29,16 +29,16 @@ pub const BUILTINS: [Builtin; 9] = [
     },
     Builtin {
         name: "ban",
-        usage: "/ban USER [TIME]",
+        usage: "/ban USER [TIME] [REASON]",
         about: "Remove someone and keep them out, for a time such as 2h or 7d",
     },
     Builtin { name: "help", usage: "/help [COMMAND]", about: "List the commands of this room" },
     Builtin { name: "invite", usage: "/invite USER", about: "Bring someone into the room" },
-    Builtin { name: "kick", usage: "/kick USER", about: "Remove someone from the room" },
+    Builtin { name: "kick", usage: "/kick USER [REASON]", about: "Remove someone from the room" },
     Builtin { name: "me", usage: "/me TEXT", about: "Say what you do" },
     Builtin {
         name: "mute",
-        usage: "/mute USER [TIME]",
+        usage: "/mute USER [TIME] [REASON]",
         about: "Keep someone from writing, for a time such as 10m or 2h",
     },
     Builtin {
@@ -58,12 +58,12 @@ pub enum Slash<'a> {
     Topic(&'a str),
     /// Brings someone in.
     Invite(&'a str),
-    /// Removes someone.
-    Kick(&'a str),
-    /// Keeps someone out.
-    Ban(&'a str, Option<Duration>),
-    /// Keeps someone from writing.
-    Mute(&'a str, Option<Duration>),
+    /// Removes someone, for a reason that may be empty.
+    Kick(&'a str, &'a str),
+    /// Keeps someone out, for a time and a reason.
+    Ban(&'a str, Option<Duration>, &'a str),
+    /// Keeps someone from writing, for a time and a reason.
+    Mute(&'a str, Option<Duration>, &'a str),
     /// Is idle.
     Away,
     /// Looks for something.
@@ -81,7 +81,7 @@ impl Slash<'_> {
             Self::Me(_) => "me",
             Self::Topic(_) => "topic",
             Self::Invite(_) => "invite",
-            Self::Kick(_) => "kick",
+            Self::Kick(..) => "kick",
             Self::Ban(..) => "ban",
             Self::Mute(..) => "mute",
             Self::Away => "away",
@@ -130,25 +130,23 @@ pub fn parse(text: &str) -> Result<Slash<'_>, SlashRefused> {
             }
             Ok(Slash::Help(Some(about).filter(|about| !about.is_empty())))
         }
-        "invite" | "kick" => {
+        "invite" | "kick" | "ban" | "mute" => {
             let (user, more) = split_word(rest);
             let user = user.strip_prefix('@').unwrap_or(user);
-            if user.is_empty() || !more.is_empty() {
+            if user.is_empty() || (name == "invite" && !more.is_empty()) {
                 return Err(usage);
             }
-            Ok(if name == "kick" { Slash::Kick(user) } else { Slash::Invite(user) })
-        }
-        "ban" | "mute" => {
-            let (user, time) = split_word(rest);
-            let user = user.strip_prefix('@').unwrap_or(user);
-            if user.is_empty() || time.contains(char::is_whitespace) {
-                return Err(usage);
-            }
-            let time = match time {
-                "" => None,
-                time => Some(parse_time(time).ok_or(SlashRefused::Time)?),
-            };
-            Ok(if name == "ban" { Slash::Ban(user, time) } else { Slash::Mute(user, time) })
+            Ok(match name {
+                "invite" => Slash::Invite(user),
+                "kick" => Slash::Kick(user, more),
+                _ => {
+                    let (time, reason) = split_time(more)?;
+                    match name {
+                        "ban" => Slash::Ban(user, time, reason),
+                        _ => Slash::Mute(user, time, reason),
+                    }
+                }
+            })
         }
         _ => Ok(Slash::Other(name, rest)),
     }
@@ -173,6 +171,19 @@ fn usage(name: &str) -> &'static str {
 fn split_word(text: &str) -> (&str, &str) {
     let text = text.trim();
     text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim()))
+}
+
+/// Splits a time, if there is one, from the reason that follows.
+///
+/// A first word that begins like a number is meant as a time: what was mistyped must not become the
+/// reason of a ban without end.
+fn split_time(text: &str) -> Result<(Option<Duration>, &str), SlashRefused> {
+    let (word, rest) = split_word(text);
+    if !word.trim_start_matches(['-', '+']).starts_with(char::is_numeric) {
+        return Ok((None, text));
+    }
+    let time = parse_time(word).ok_or(SlashRefused::Time)?;
+    Ok((Some(time), rest))
 }
 
 /// Reads a number and its unit.
@@ -205,10 +216,14 @@ mod tests {
             ("/me waves  twice", Slash::Me("waves  twice")),
             ("  /topic Tea & cake ", Slash::Topic("Tea & cake")),
             ("/invite @bob", Slash::Invite("bob")),
-            ("/kick bob", Slash::Kick("bob")),
-            ("/ban bob", Slash::Ban("bob", None)),
-            ("/ban @bob 7d", Slash::Ban("bob", hours(7 * 24))),
-            ("/mute bob 120m", Slash::Mute("bob", hours(2))),
+            ("/kick bob", Slash::Kick("bob", "")),
+            ("/kick @bob  not  here ", Slash::Kick("bob", "not  here")),
+            ("/ban bob", Slash::Ban("bob", None, "")),
+            ("/ban bob m", Slash::Ban("bob", None, "m")),
+            ("/ban bob spam,  2h of it", Slash::Ban("bob", None, "spam,  2h of it")),
+            ("/ban @bob 7d", Slash::Ban("bob", hours(7 * 24), "")),
+            ("/mute bob 120m", Slash::Mute("bob", hours(2), "")),
+            ("/mute bob 2h  1h would do", Slash::Mute("bob", hours(2), "1h would do")),
             ("/away", Slash::Away),
             ("/search where is it", Slash::Search("where is it")),
             ("/help", Slash::Help(None)),
@@ -225,13 +240,23 @@ mod tests {
         for text in ["", "hi", "/", "/ me", "//x", "/Me waves", "/a/b", "/-x", "me /x"] {
             assert_eq!(parse(text), Err(SlashRefused::NotACommand), "{text}");
         }
-        for text in ["/me", "/topic ", "/invite", "/kick a b", "/ban", "/ban a 1h 2h", "/away now"]
+        for text in
+            ["/me", "/topic ", "/invite", "/invite a b", "/kick", "/ban", "/mute @", "/away now"]
         {
             assert!(matches!(parse(text), Err(SlashRefused::Usage(_))), "{text}");
         }
-        for time in
-            ["0m", "10", "m", "-1h", "1y", "366d", "1h30m", "99999999999999999999h", "1\u{661}m"]
-        {
+        for time in [
+            "0m",
+            "10",
+            "10 spam",
+            "-1h",
+            "+1h",
+            "1y",
+            "366d",
+            "1h30m",
+            "99999999999999999999h",
+            "1\u{661}m",
+        ] {
             assert_eq!(parse(&format!("/mute bob {time}")), Err(SlashRefused::Time), "{time}");
         }
     }

@@ -125,6 +125,10 @@ pub struct MemberChange {
     /// Until when the member may not write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub muted_until: Option<Timestamp>,
+    /// What whoever removed, banned or muted the member gave as the reason, in the event of that
+    /// change only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_text: Option<String>,
 }
 
 /// Why a membership ended.

@@ -38,8 +38,8 @@ pub use page::{MemberPage, Page};
 pub use provider::{ProviderHealth, ProviderSummary, TestPromptRequest, TestPromptResponse};
 pub use reading::{MessageVersion, NotificationsRequest, ReadRequest, ReadState};
 pub use room::{
-    Ban, CreateInviteRequest, CreateRoomRequest, Invite, PatchRoomRequest, PatchRoomSettings,
-    PutMemberRequest, Restriction, TransferRoomRequest,
+    Ban, CreateInviteRequest, CreateRoomRequest, DeleteMemberRequest, Invite, PatchRoomRequest,
+    PatchRoomSettings, PutMemberRequest, Restriction, TransferRoomRequest,
 };
 pub use search::{FoundRoom, Highlight, SearchResult, Snippet};
 pub use server::{Dependency, Info, NodeStatus, RateRule, Readiness, Registration, Status};

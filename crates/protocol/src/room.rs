@@ -135,4 +135,7 @@ pub struct Member {
     /// Until when they may not write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub muted_until: Option<Timestamp>,
+    /// What was given as the reason for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mute_reason: Option<String>,
 }

@@ -132,6 +132,9 @@ pub struct FileMember {
     /// Until when they may not write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub muted_until: Option<Timestamp>,
+    /// What was given as the reason for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mute_reason: Option<String>,
 }
 
 /// A message as it is now.

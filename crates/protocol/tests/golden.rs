@@ -118,6 +118,10 @@ fn frames() -> Vec<Value> {
         event("room.archived", room),
         event("member.joined", json!({"user": user(), "role": "member"})),
         event("member.left", json!({"user": user(), "role": "member", "reason": "kicked"})),
+        event(
+            "member.left",
+            json!({"user": user(), "role": "member", "reason": "banned", "reason_text": "spam"}),
+        ),
         event("member.role_changed", json!({"user": user(), "role": "moderator"})),
         event("member.updated", json!({"user": user(), "role": "member"})),
         event("message.created", message()),

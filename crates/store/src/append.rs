@@ -91,6 +91,8 @@ pub enum Intent {
     Kick {
         /// Whose.
         user: UserId,
+        /// Why, checked.
+        reason: Option<String>,
     },
     /// Ends a membership and keeps the user out; with a time that has passed, lets them in again.
     Ban {
@@ -98,6 +100,8 @@ pub enum Intent {
         user: UserId,
         /// Until when; `None`: until lifted.
         until: Option<Timestamp>,
+        /// Why, checked. Of no ban that is lifted.
+        reason: Option<String>,
     },
     /// Takes the right to write away; with a time that has passed, gives it back.
     Mute {
@@ -105,6 +109,8 @@ pub enum Intent {
         user: UserId,
         /// Until when; `None`: until lifted.
         until: Option<Timestamp>,
+        /// Why, checked. Of no mute that is lifted.
+        reason: Option<String>,
     },
     /// Gives a role.
     SetRole {
@@ -251,6 +257,8 @@ pub enum AppendRefused {
     Banned {
         /// Until when; `None`: until lifted.
         until: Option<Timestamp>,
+        /// Why, if that was told and the actor is who is banned.
+        reason: Option<String>,
     },
     /// The invite code of this room is spent or expired. A code that is not of the room is
     /// [`AppendRefused::NoSuchRoom`] where the room is not public.

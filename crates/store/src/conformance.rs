@@ -82,6 +82,7 @@ macro_rules! store_conformance {
                 nothing_that_is_stored_tells_what_an_erased_user_was_called,
                 names_that_were_stored_once_are_taken_out_of_the_log,
                 what_is_held_of_someone_is_listed_for_them,
+                reasons_go_with_whom_they_concern_and_who_gave_them,
             });
             $crate::store_conformance!(@tests $factory, files {
                 upload_grows_part_by_part_and_each_part_is_taken_once,
@@ -170,6 +171,7 @@ macro_rules! store_conformance {
                 ban_ends_by_itself_or_when_lifted,
                 ban_ends_the_links_of_someone_who_has_left,
                 mute_ends_by_itself_or_when_lifted,
+                reason_is_told_and_kept_as_long_as_what_it_is_for,
                 removal_is_exact_in_the_order_of_the_log,
             });
             $crate::store_conformance!(@tests $factory, mentions {

@@ -118,11 +118,14 @@ pub(crate) fn write(body: &EventBody) -> serde_json::Result<String> {
     }
 }
 
-/// Returns the document of an event without the names that older versions wrote into it; `None` when
-/// it has none.
-pub(crate) fn without_names(data: &str) -> serde_json::Result<Option<String>> {
+/// Returns the document of an event without the names that older versions wrote into it, and if `gave`
+/// without the reason that was given for it; `None` when it has none of these.
+pub(crate) fn without_names(data: &str, gave: bool) -> serde_json::Result<Option<String>> {
     let mut document: Value = serde_json::from_str(data)?;
     let mut changed = false;
+    if gave && let Some(fields) = document.as_object_mut() {
+        changed |= fields.remove("reason_text").is_some();
+    }
     for place in ["/sender", "/user"] {
         changed |= document.pointer_mut(place).is_some_and(forget_names);
     }

@@ -20,6 +20,9 @@ pub trait Moderation {
         limit: u32,
     ) -> Result<Vec<BanRecord>>;
 
+    /// Finds what was given as the reason why a member is muted.
+    async fn find_mute_reason(&self, room: RoomId, user: UserId) -> Result<Option<String>>;
+
     /// Lists the links into a room that still work, by their codes, after `after`: of one member, or
     /// all.
     async fn list_invites(
@@ -53,6 +56,8 @@ pub struct BanRecord {
     pub at: Timestamp,
     /// When it ends; `None`: when it is lifted.
     pub until: Option<Timestamp>,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// A link that still works.

@@ -58,9 +58,19 @@ pub trait People {
     /// Forgets that someone was a member of a room once.
     async fn forget_past_room(&self, user: UserId, room: RoomId) -> Result<()>;
 
-    /// Takes the names of users out of the events of a room after a position and up to another, into
-    /// which older versions wrote them. Returns how many events it changed.
-    async fn forget_names(&self, room: RoomId, after: u64, through: u64) -> Result<u64>;
+    /// Takes the names of users, which older versions wrote there, out of the events of a room after a
+    /// position and up to another; and the reasons of kicks, bans and mutes that concern an erased
+    /// user. Returns how many events it changed.
+    async fn forget_names(
+        &self,
+        room: RoomId,
+        erased: Erased,
+        after: u64,
+        through: u64,
+    ) -> Result<u64>;
+
+    /// Forgets the reasons that someone gave for the bans and mutes of a room.
+    async fn forget_reasons(&self, room: RoomId, user: UserId) -> Result<()>;
 
     /// Removes the room of an erased user in which no other person is. `false` when there is one.
     async fn delete_deserted_room(&self, room: RoomId, user: UserId) -> Result<bool>;
@@ -137,6 +147,15 @@ pub struct Erasure {
     pub at: Timestamp,
 }
 
+/// Whose words are to leave a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erased {
+    /// The user. Why they were removed, banned or muted is told no longer.
+    pub user: UserId,
+    /// Whether what they wrote goes as well: the reasons that they gave.
+    pub redact: bool,
+}
+
 /// A name that someone had before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormerName {
@@ -147,7 +166,7 @@ pub struct FormerName {
 }
 
 /// A ban, as it is told to whom it is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnBan {
     /// The room.
     pub room: RoomId,
@@ -155,6 +174,8 @@ pub struct OwnBan {
     pub at: Timestamp,
     /// When it ends; `None`: when it is lifted.
     pub until: Option<Timestamp>,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// What someone has made in a room for another program.

@@ -328,6 +328,8 @@ pub struct MemberRecord {
     pub joined_at: Timestamp,
     /// Until when they may not write.
     pub muted_until: Option<Timestamp>,
+    /// Why.
+    pub mute_reason: Option<String>,
 }
 
 /// A new invite link.

@@ -121,16 +121,17 @@ async fn built_in_commands_do_what_the_calls_do(place: Place) {
     assert_eq!(refused(&bob, "lab", "/me mumbles").await.0, Code::Forbidden);
     changed(&ada, "lab", "/kick bob").await;
     assert_eq!(refused(&bob, "lab", "/help").await.0, Code::NotFound);
-    changed(&ada, "lab", "/ban bob 7d").await;
+    changed(&ada, "lab", "/ban bob 7d  spam & noise").await;
     let bans = ada.http.bans("lab", None).await.unwrap().items;
     assert!(bans[0].user.username == "bob" && bans[0].until.is_some());
+    assert_eq!(bans[0].reason.as_deref(), Some("spam & noise"));
     assert!(bob.http.put_member("lab", "me", &PutMemberRequest::default()).await.is_err());
 
     let Ok(CommandAnswer::List { items }) = run(&ada, "lab", "/help").await else {
         panic!("no list")
     };
     let usages: Vec<&str> = items.iter().map(|help| help.usage.as_str()).collect();
-    assert!(usages.contains(&"/ban USER [TIME]") && usages.len() == 9, "{usages:?}");
+    assert!(usages.contains(&"/ban USER [TIME] [REASON]") && usages.len() == 9, "{usages:?}");
     let away = items.iter().find(|help| help.usage == "/away").unwrap();
     assert!(away.description.contains("none over HTTP"), "as it is refused there");
 }
@@ -176,7 +177,7 @@ async fn who_may_not_do_it_may_not_do_it_by_a_command(place: Place) {
     assert_eq!(code, Code::ValidationFailed);
     assert!(text.contains("/frobnicate") && text.contains("/help"), "{text}");
     for (text, named) in [
-        ("/ban bob tomorrow", "a time such as"),
+        ("/ban bob 1y for spam", "a time such as"),
         ("/kick", "/kick USER"),
         ("hello", "must begin with /"),
         ("/away", "WebSocket"),

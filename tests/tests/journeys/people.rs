@@ -35,12 +35,14 @@ use crate::{
 
 mod leaving;
 mod lines;
+mod reasons;
 
 use leaving::{
     download_has_everything_of_oneself_and_nothing_else,
     erased_author_is_nobody_and_the_messages_stay, erasure_goes_on_where_it_was_killed,
 };
 use lines::accounts_are_looked_after_by_line_commands;
+use reasons::reasons_reach_whom_they_concern_and_go_when_they_do;
 
 in_both_places! {
     closed_account_is_out_everywhere_until_it_is_opened_again,
@@ -55,6 +57,7 @@ in_both_places! {
     private_text_about_oneself_is_for_oneself,
     programs_stop_with_their_maker,
     accounts_are_looked_after_by_line_commands,
+    reasons_reach_whom_they_concern_and_go_when_they_do,
 }
 
 /// Longer than the time between two looks at what is left of an erasure.

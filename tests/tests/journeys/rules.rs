@@ -343,6 +343,7 @@ async fn bans_and_mutes_end_by_themselves(place: Place) {
     bob.join("hall").await;
     let soon = |ms: i64| Restriction {
         until: Some(Timestamp::from_millis(room.created_at.as_millis() + ms)),
+        reason: None,
     };
     let lasting = PutMemberRequest { ban: Some(soon(3_600_000)), ..Default::default() };
     let passed = PutMemberRequest { ban: Some(soon(0)), ..Default::default() };
@@ -367,7 +368,7 @@ async fn bans_and_mutes_end_by_themselves(place: Place) {
     assert_code(bob.http.publish("hall", &draft("no", None)).await, Code::Forbidden);
     let said = ada.say("hall", "what time is it?").await;
     let until = Timestamp::from_millis(said.created_at.as_millis() + 1_500);
-    let restriction = Restriction { until: Some(until) };
+    let restriction = Restriction { until: Some(until), reason: None };
     let mute = PutMemberRequest { mute: Some(restriction), ..Default::default() };
     ada.http.put_member("hall", "bob", &mute).await.unwrap();
     crate::until("the mute has ended", PATIENCE, || async {

@@ -7,7 +7,7 @@ use parlor_protocol::time::Timestamp;
 use parlor_store::contract::Result;
 use parlor_store::moderation::{BanRecord, InviteListing, Moderation};
 use parlor_store::people::{
-    Erasure, FormerName, LastAdmin, NewErasure, OwnBan, OwnProgram, People,
+    Erased, Erasure, FormerName, LastAdmin, NewErasure, OwnBan, OwnProgram, People,
 };
 use parlor_store::record::UploadRecord;
 
@@ -15,6 +15,7 @@ use super::{AppendRefused, FlakyStore};
 
 unused! { Moderation:
     fn list_bans(RoomId, Option<&str>, Timestamp, u32) -> Result<Vec<BanRecord>>;
+    fn find_mute_reason(RoomId, UserId) -> Result<Option<String>>;
     fn list_invites(RoomId, Option<UserId>, Option<&str>, Timestamp, u32)
         -> Result<Vec<InviteListing>>;
     fn revoke_invite(RoomId, UserId, &str, Timestamp)
@@ -31,7 +32,8 @@ unused! { People:
     fn finish_erasure(UserId) -> Result<()>;
     fn list_past_rooms(UserId) -> Result<Vec<RoomId>>;
     fn forget_past_room(UserId, RoomId) -> Result<()>;
-    fn forget_names(RoomId, u64, u64) -> Result<u64>;
+    fn forget_names(RoomId, Erased, u64, u64) -> Result<u64>;
+    fn forget_reasons(RoomId, UserId) -> Result<()>;
     fn delete_deserted_room(RoomId, UserId) -> Result<bool>;
     fn list_own_messages(RoomId, UserId, u64, u64, u32) -> Result<Vec<Message>>;
     fn list_former_names(UserId) -> Result<Vec<FormerName>>;

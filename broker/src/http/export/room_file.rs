@@ -135,6 +135,7 @@ impl Export {
                     role: member.role,
                     joined_at: member.joined_at,
                     muted_until: member.muted_until,
+                    mute_reason: member.mute_reason,
                 };
                 self.out.line(&Line::Member(member)).await?;
             }

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use parlor_domain::naming::{check_room_name, check_slug, check_topic};
+use parlor_domain::naming::{check_reason, check_room_name, check_slug, check_topic};
 use parlor_domain::permission::SLOW_MODE_MAX;
 use parlor_protocol::code::Code;
 use parlor_protocol::event::{Event, EventBody, MemberChange, RoomState};
@@ -198,28 +198,31 @@ impl Reader {
             return Err(refuse(number, "role", "forbidden", "is not for a bot or a program"));
         }
         self.check_past(number, "joined_at", member.joined_at)?;
+        let reason = member.mute_reason.as_deref().map(check_reason).transpose();
+        let reason = reason
+            .map_err(|refused| at_line(number, Refusal::name("mute_reason", refused)))?
+            .flatten()
+            .filter(|_| member.muted_until.is_some());
         self.counts.members += 1;
         // Someone who can use it.
         self.has_owner |= member.role == Role::Owner && active;
-        self.join(here, member.role, member.joined_at, member.muted_until);
+        let made = ImportedMember {
+            user: here.id,
+            role: member.role,
+            bot: here.kind == UserKind::Bot,
+            joined_at: member.joined_at,
+            muted_until: member.muted_until,
+            mute_reason: reason,
+        };
+        self.join(here, made);
         Ok(())
     }
 
-    fn join(
-        &mut self,
-        user: UserRef,
-        role: Role,
-        joined_at: Timestamp,
-        muted_until: Option<Timestamp>,
-    ) {
-        self.members.push(ImportedMember {
-            user: user.id,
-            role,
-            bot: user.kind == UserKind::Bot,
-            joined_at,
-            muted_until,
-        });
-        let change = MemberChange { user: user.clone(), role, reason: None, muted_until };
+    fn join(&mut self, user: UserRef, member: ImportedMember) {
+        let ImportedMember { role, joined_at, muted_until, .. } = member;
+        self.members.push(member);
+        let change =
+            MemberChange { user: user.clone(), role, reason: None, muted_until, reason_text: None };
         self.add_event(joined_at, Some(user), EventBody::MemberJoined(change));
     }
 
@@ -263,11 +266,25 @@ impl Reader {
         let (at, importer) = (self.node.now(), self.importer.clone());
         let place = self.members.iter_mut().find(|member| member.user == importer.id);
         let Some(member) = place else {
-            return self.join(importer, Role::Owner, at, None);
+            let member = ImportedMember {
+                user: importer.id,
+                role: Role::Owner,
+                bot: false,
+                joined_at: at,
+                muted_until: None,
+                mute_reason: None,
+            };
+            return self.join(importer, member);
         };
         member.role = Role::Owner;
         let muted_until = member.muted_until;
-        let change = MemberChange { user: importer, role: Role::Owner, reason: None, muted_until };
+        let change = MemberChange {
+            user: importer,
+            role: Role::Owner,
+            reason: None,
+            muted_until,
+            reason_text: None,
+        };
         self.add_event(at, None, EventBody::MemberRoleChanged(change));
     }
 

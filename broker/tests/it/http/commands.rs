@@ -129,5 +129,7 @@ async fn removing_by_a_command_answers_as_the_call_does() {
     }
     run(&ada, "lab", "/invite bob").await.expect(200);
     run(&ada, "lab", "/kick ada").await.refused("conflict");
+    run(&bob, "lab", "/kick bob enough of it").await.refused("validation_failed");
+    run(&ada, "lab", "/kick bob a\u{200b}b").await.refused("validation_failed");
     ada.delete(&member("ada")).await.refused("conflict");
 }

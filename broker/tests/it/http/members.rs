@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::api::Api;
+use super::api::{Answer, Api};
 use crate::harness::TestNode;
 
 fn names(page: &Value) -> Vec<&str> {
@@ -58,6 +58,57 @@ async fn moderators_mute_kick_and_ban() {
     eve.put("/v1/rooms/tea/members/me", json!({})).await.refused("forbidden");
     bob.put(eve_path, json!({"ban": {"until": "2000-01-01T00:00:00Z"}})).await.expect(204);
     eve.put("/v1/rooms/tea/members/me", json!({})).await.expect(204);
+}
+
+#[tokio::test]
+async fn reason_is_told_to_whom_it_concerns() {
+    let node = TestNode::start().await;
+    let ada = Api::register(&node, "ada").await;
+    let eve = Api::register(&node, "eve").await;
+    ada.room("Tea", "public").await;
+    let (path, me) = ("/v1/rooms/tea/members/eve", "/v1/rooms/tea/members/me");
+    eve.put(me, json!({})).await.expect(204);
+    let why =
+        |answer: &Answer| answer.refused("forbidden").body["detail"].as_str().unwrap().to_owned();
+    let say = async || eve.post("/v1/rooms/tea/messages", json!({"body": "hi"})).await;
+
+    ada.put(path, json!({"mute": {"reason": "  too loud "}})).await.expect(204);
+    assert!(why(&say().await).ends_with(" The reason given: \"too loud\"."));
+    let members = ada.get("/v1/rooms/tea/members").await.expect(200);
+    assert_eq!(members["items"][1]["mute_reason"], "too loud");
+    assert_eq!(members["items"][0].get("mute_reason"), None);
+    ada.put(path, json!({"mute": {"reason": " "}})).await.expect(204);
+    assert!(!why(&say().await).contains("reason"));
+
+    let kick = |reason: &str| ada.call(Method::DELETE, path, Some(json!({"reason": reason})));
+    kick("no\u{200b}thing").await.refused("validation_failed");
+    kick("out").await.expect(204);
+    eve.put(me, json!({})).await.expect(204);
+    let leave = eve.call(Method::DELETE, me, Some(json!({"reason": "bye"}))).await;
+    assert_eq!(leave.refused("validation_failed").fields(), [field("reason", "unsupported")]);
+    eve.call(Method::DELETE, me, Some(json!({"reason": ""}))).await.expect(204);
+
+    ada.put(path, json!({"ban": {"reason": "spam"}})).await.expect(204);
+    assert_eq!(ada.get("/v1/rooms/tea/bans").await.expect(200)["items"][0]["reason"], "spam");
+    let told = why(&eve.put(me, json!({})).await);
+    assert_eq!(told, "Banned from this room. The reason given: \"spam\".");
+    assert!(!why(&ada.put(path, json!({})).await).contains("spam"), "she is told, who is out");
+    let export = eve.get("/v1/users/me/export").await.text;
+    assert!(export.contains("\"reason\":\"spam\""), "{export}");
+
+    for (kind, wrong, code) in [
+        ("ban", "x".repeat(501), "length"),
+        ("mute", "a\nb".to_owned(), "characters"),
+        ("mute", "sp\u{430}m".to_owned(), "look_alike"),
+    ] {
+        let refused = ada.put(path, json!({kind: {"reason": wrong}})).await;
+        let fields = refused.refused("validation_failed").fields();
+        assert_eq!(fields, [field(&format!("{kind}.reason"), code)]);
+    }
+}
+
+fn field(name: &str, code: &str) -> (String, String) {
+    (name.to_owned(), code.to_owned())
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Rooms, members and invite links.
 
 use parlor_protocol::http::{
-    Ban, CreateInviteRequest, CreateRoomRequest, Invite, MemberPage, Page, PatchRoomRequest,
-    PutMemberRequest, TransferRoomRequest,
+    Ban, CreateInviteRequest, CreateRoomRequest, DeleteMemberRequest, Invite, MemberPage, Page,
+    PatchRoomRequest, PutMemberRequest, TransferRoomRequest,
 };
 use parlor_protocol::id::RoomId;
 use parlor_protocol::room::{Role, Room, RoomKind};
@@ -150,6 +150,17 @@ impl Http {
     /// Leaves a room, or removes a member from it.
     pub async fn delete_member(&self, room: &str, username: &str) -> Result<(), ClientError> {
         self.empty(Call::v1(Method::DELETE, &["rooms", room, "members", username])).await
+    }
+
+    /// Removes another member from a room for a reason.
+    pub async fn kick_member(
+        &self,
+        room: &str,
+        username: &str,
+        request: &DeleteMemberRequest,
+    ) -> Result<(), ClientError> {
+        let call = Call::v1(Method::DELETE, &["rooms", room, "members", username]);
+        self.empty(call.body(request)?).await
     }
 
     /// Makes an invite link.

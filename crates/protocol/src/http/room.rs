@@ -123,6 +123,9 @@ pub struct Ban {
     /// When it ends by itself; absent: when a moderator lifts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// What was given as the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Joins, invites, or changes a member. An empty object for oneself joins.
@@ -149,6 +152,19 @@ pub struct PutMemberRequest {
 pub struct Restriction {
     /// When it ends; absent: when a moderator lifts it. In the past: it is lifted.
     pub until: Option<Timestamp>,
+    /// Why, in one line of at most 500 characters; the room and whom it concerns are told. Empty:
+    /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Removes a member.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeleteMemberRequest {
+    /// Why, in one line of at most 500 characters; the room is told. Empty: none. Not for leaving.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// An invite link's code.

@@ -123,7 +123,7 @@ pub async fn removed_bot_is_asked_to_stop(factory: &dyn Factory) {
     world.said(other, &ada, "two").await;
     let (job, spared) = (world.claim().await.unwrap(), world.claim().await.unwrap());
 
-    world.add(room, &ada, Intent::Kick { user: guide.id }).await;
+    world.add(room, &ada, Intent::Kick { user: guide.id, reason: None }).await;
 
     let held = world.store().renew_lease(job.id, 1, LEASE).await.unwrap();
     assert_eq!(held, Lease::Held { cancel_requested: true });

@@ -203,15 +203,15 @@ pub async fn changed_room_and_membership_are_told(factory: &dyn Factory) {
     world.add(room, &ada, Intent::Invite { user: eve.id }).await;
     memory.expect(member(&eve)).await;
     let until = Some(world.later(60_000));
-    world.add(room, &ada, Intent::Mute { user: eve.id, until }).await;
+    world.add(room, &ada, Intent::Mute { user: eve.id, until, reason: None }).await;
     memory.expect(member(&eve)).await;
-    world.add(room, &ada, Intent::Mute { user: eve.id, until: None }).await;
+    world.add(room, &ada, Intent::Mute { user: eve.id, until: None, reason: None }).await;
     memory.expect(member(&eve)).await;
     world.add(room, &ada, Intent::SetRole { user: eve.id, role: Role::Moderator }).await;
     memory.expect(member(&eve)).await;
-    world.add(room, &ada, Intent::Kick { user: eve.id }).await;
+    world.add(room, &ada, Intent::Kick { user: eve.id, reason: None }).await;
     memory.expect(member(&eve)).await;
-    world.add(room, &ada, Intent::Ban { user: bob.id, until: None }).await;
+    world.add(room, &ada, Intent::Ban { user: bob.id, until: None, reason: None }).await;
     memory.expect(member(&bob)).await;
     world.add(room, &ada, Intent::Invite { user: eve.id }).await;
     memory.expect(member(&eve)).await;
@@ -298,7 +298,7 @@ pub async fn talk_is_no_change(factory: &dyn Factory) {
     memory.expect_nothing().await;
 
     // What is refused is not changed either.
-    world.append(room, &bob, Intent::Kick { user: ada.id }).await.unwrap_err();
+    world.append(room, &bob, Intent::Kick { user: ada.id, reason: None }).await.unwrap_err();
     memory.expect_nothing().await;
 }
 

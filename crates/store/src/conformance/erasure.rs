@@ -12,7 +12,7 @@ use super::Factory;
 use super::programs::{new_integration, new_webhook};
 use super::world::{World, complete, start};
 use crate::append::{Append, Intent};
-use crate::people::{NewErasure, OwnBan, ProgramKind};
+use crate::people::{Erased, NewErasure, OwnBan, ProgramKind};
 use crate::record::{NewCommand, ProfileChange};
 
 /// What she was called, first and last, and what she wrote. Nobody else says it.
@@ -71,6 +71,13 @@ impl Scene {
                 self.world.add(self.room, &actor, Intent::Redact { message: message.id }).await;
             }
         }
+    }
+
+    /// Takes her names out of a part of the log.
+    async fn forget(&self, after: u64, through: u64) -> u64 {
+        let erased = Erased { user: self.ada.id, redact: true };
+        let store = self.world.store();
+        store.forget_names(self.room, erased, after, through).await.unwrap()
     }
 
     /// Returns which of her words are still to be found.
@@ -148,13 +155,11 @@ pub async fn names_that_were_stored_once_are_taken_out_of_the_log(factory: &dyn 
     scene.erase().await;
     let before = world.events(room).await;
     let head = world.seq(room).await;
-    let forget =
-        async |after, through| world.store().forget_names(room, after, through).await.unwrap();
 
-    let (first, rest) = (forget(0, 5).await, forget(5, head).await);
+    let (first, rest) = (scene.forget(0, 5).await, scene.forget(5, head).await);
 
     assert!(first > 0 && rest > 0, "{first} and {rest}");
-    assert_eq!(forget(0, head).await, 0, "nothing is left to do");
+    assert_eq!(scene.forget(0, head).await, 0, "nothing is left to do");
     assert_eq!(world.events(room).await, before);
     assert_eq!(scene.traces().await, Vec::<&str>::new());
 }
@@ -173,7 +178,11 @@ pub async fn what_is_held_of_someone_is_listed_for_them(factory: &dyn Factory) {
     let left = world.room(RoomKind::Private, &bob, &[&ada]).await;
     let (at, until) = (world.now(), world.later(1_000));
     for banned_from in [room, hidden, left] {
-        let ban = Intent::Ban { user: ada.id, until: (banned_from == left).then_some(until) };
+        let ban = Intent::Ban {
+            user: ada.id,
+            until: (banned_from == left).then_some(until),
+            reason: None,
+        };
         let wish = Append { room: banned_from, actor: bob.id, at, intent: ban };
         store.append(vec![wish]).await.unwrap().pop().unwrap().unwrap();
     }
@@ -202,8 +211,12 @@ pub async fn what_is_held_of_someone_is_listed_for_them(factory: &dyn Factory) {
 
     assert_eq!(names.iter().map(|former| &*former.name).collect::<Vec<_>>(), ["ada"]);
     assert_eq!(uploads.iter().map(|upload| upload.id).collect::<Vec<_>>(), [upload]);
-    let mut expected =
-        [OwnBan { room, at, until: None }, OwnBan { room: left, at, until: Some(until) }];
+    let mut expected = [(room, None), (left, Some(until))].map(|(room, until)| OwnBan {
+        room,
+        at,
+        until,
+        reason: None,
+    });
     expected.sort_by_key(|ban| ban.room);
     assert_eq!(bans, expected, "of a room that she never saw she hears nothing");
     let kinds: Vec<_> = made.iter().map(|program| program.kind).collect();
@@ -214,4 +227,63 @@ pub async fn what_is_held_of_someone_is_listed_for_them(factory: &dyn Factory) {
     assert_eq!(elsewhere[0].name.as_deref(), Some("deploy"));
     assert!(store.list_programs_of(bob.id, room).await.unwrap().is_empty());
     assert!(store.list_bans_of(bob.id, None, 10).await.unwrap().is_empty());
+}
+
+/// Of whoever is erased nobody can read why they were removed, banned or muted; nor, when their texts
+/// go as well, what they gave as the reason for others. Other reasons stay.
+pub async fn reasons_go_with_whom_they_concern_and_who_gave_them(factory: &dyn Factory) {
+    for redact in [false, true] {
+        let world = World::open(factory).await;
+        let store = world.store();
+        let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+        let (eve, mallory) = (world.user("eve").await, world.user("mallory").await);
+        let room = world.public(&ada, &[&bob, &eve, &mallory]).await;
+        world.add(room, &ada, Intent::SetRole { user: bob.id, role: Role::Moderator }).await;
+        let because = |text: &str| Some(format!("because {text}"));
+        let mute = |user: &UserRef, text| Intent::Mute {
+            user: user.id,
+            until: None,
+            reason: because(text),
+        };
+        world.add(room, &bob, mute(&eve, "bob mutes eve")).await;
+        let ban =
+            Intent::Ban { user: mallory.id, until: None, reason: because("bob bans mallory") };
+        world.add(room, &bob, ban).await;
+        world.add(room, &ada, Intent::SetRole { user: bob.id, role: Role::Member }).await;
+        world.add(room, &ada, mute(&bob, "ada mutes bob")).await;
+        let kick = Intent::Kick { user: bob.id, reason: because("ada kicks bob") };
+        world.add(room, &ada, kick).await;
+        let ban = Intent::Ban { user: bob.id, until: None, reason: because("ada bans bob") };
+        world.append(room, &ada, ban).await.unwrap();
+        world.add(room, &ada, mute(&ada, "ada mutes herself")).await;
+
+        let (username, at) = ("deleted-1".to_owned(), world.now());
+        let erasure = NewErasure { user: bob.id, username, redact, at };
+        store.erase_account(erasure).await.unwrap().unwrap();
+        if redact {
+            store.forget_reasons(room, bob.id).await.unwrap();
+        }
+        let before = world.events(room).await.len();
+        let erased = Erased { user: bob.id, redact };
+        let head = world.seq(room).await;
+        let changed = store.forget_names(room, erased, 0, head).await.unwrap();
+
+        assert_eq!(changed, if redact { 4 } else { 2 });
+        assert_eq!(store.forget_names(room, erased, 0, head).await.unwrap(), 0);
+        assert_eq!(world.events(room).await.len(), before);
+        let bans = store.list_bans(room, None, world.now(), 10).await.unwrap();
+        assert_eq!(bans.len(), 1, "she is banned still");
+        assert_eq!(bans[0].reason.is_some(), !redact);
+        assert_eq!(store.find_mute_reason(room, eve.id).await.unwrap().is_some(), !redact);
+        let remains = world.remains().await;
+        let of_him = ["ada mutes bob", "ada kicks bob", "ada bans bob"];
+        let by_him = ["bob mutes eve", "bob bans mallory"];
+        let holds = |text: &str| {
+            let text = format!("because {text}");
+            remains.windows(text.len()).any(|at| at == text.as_bytes())
+        };
+        assert!(!of_him.into_iter().any(holds), "of him, {redact}");
+        assert!(by_him.into_iter().all(|text| holds(text) != redact), "by him, {redact}");
+        assert!(holds("ada mutes herself"), "it was looked at");
+    }
 }

@@ -64,8 +64,13 @@ impl File {
 
     fn part(&self) -> ImportPart {
         let zoe = reference(&self.zoe);
-        let joined =
-            MemberChange { user: zoe.clone(), role: Role::Owner, reason: None, muted_until: None };
+        let joined = MemberChange {
+            user: zoe.clone(),
+            role: Role::Owner,
+            reason: None,
+            muted_until: None,
+            reason_text: None,
+        };
         let reacted =
             ReactionChange {
                 message: self.message.id, emoji: "👍".to_owned(), user: zoe.clone()
@@ -111,6 +116,7 @@ impl File {
             bot: false,
             joined_at: self.message.created_at,
             muted_until: None,
+            mute_reason: None,
         };
         let RoomState { name, kind, topic, archived, settings, .. } = Self::state();
         ImportEnd {
@@ -373,7 +379,7 @@ pub async fn person_of_an_import_who_is_in_another_room_stays(factory: &dyn Fact
     world.add(elsewhere, &file.ada, Intent::Invite { user: yan.id }).await;
     // The log of the room names someone who was there and went.
     world.add(left, &file.ada, Intent::Invite { user: xia.id }).await;
-    world.add(left, &file.ada, Intent::Kick { user: xia.id }).await;
+    world.add(left, &file.ada, Intent::Kick { user: xia.id, reason: None }).await;
     for person in [yan.id, xia.id] {
         store.set_user_access(person, Some(false), None, world.now()).await.unwrap().unwrap();
     }

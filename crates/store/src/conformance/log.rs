@@ -173,7 +173,7 @@ pub async fn repeat_gets_the_first_answer_for_ever(factory: &dyn Factory) {
     let EventBody::MessageCreated(message) = &first[0].body else { panic!("not a message") };
     let edit = Intent::Edit { message: message.id, body: "edited".to_owned() };
     world.add(room, &bob, edit).await;
-    world.add(room, &ada, Intent::Mute { user: bob.id, until: None }).await;
+    world.add(room, &ada, Intent::Mute { user: bob.id, until: None, reason: None }).await;
     let seq = world.seq(room).await;
     let repeat = world.append(room, &bob, publish("another body @guide")).await.unwrap();
 
@@ -232,9 +232,9 @@ pub async fn stranger_can_do_nothing_in_a_private_room(factory: &dyn Factory) {
         Intent::Join { invite: None },
         Intent::Invite { user: eve.id },
         Intent::Leave,
-        Intent::Kick { user },
-        Intent::Ban { user, until: None },
-        Intent::Mute { user, until: None },
+        Intent::Kick { user, reason: None },
+        Intent::Ban { user, until: None, reason: None },
+        Intent::Mute { user, until: None, reason: None },
         Intent::SetRole { user: eve.id, role: Role::Owner },
         Intent::Update {
             name: Some("x".to_owned()),

@@ -1,7 +1,7 @@
 //! Memberships: joining, invites, roles, kicks, bans and mutes.
 
 use parlor_domain::permission::Refused;
-use parlor_protocol::event::{EventBody, LeaveReason, MemberChange};
+use parlor_protocol::event::{Event, EventBody, LeaveReason, MemberChange};
 use parlor_protocol::id::{RoomId, UserId};
 use parlor_protocol::room::{Role, RoomKind};
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::world::{World, text};
 use super::{Factory, ROOM_MEMBERS};
 use crate::append::{AppendRefused, Appended, Intent};
-use crate::record::NewInvite;
+use crate::record::{MemberFilter, NewInvite};
 
 fn join() -> Intent {
     Intent::Join { invite: None }
@@ -174,8 +174,8 @@ pub async fn last_owner_stays(factory: &dyn Factory) {
     for intent in [
         Intent::Leave,
         demote.clone(),
-        Intent::Kick { user: ada.id },
-        Intent::Ban { user: ada.id, until: None },
+        Intent::Kick { user: ada.id, reason: None },
+        Intent::Ban { user: ada.id, until: None, reason: None },
     ] {
         let refused = world.append(room, &ada, intent.clone()).await;
         assert_eq!(refused, Err(AppendRefused::LastOwner), "{intent:?}");
@@ -218,10 +218,10 @@ pub async fn moderator_kicks_members_but_not_owners(factory: &dyn Factory) {
     let room = world.public(&ada, &[&bob, &carol]).await;
     world.add(room, &ada, Intent::SetRole { user: bob.id, role: Role::Moderator }).await;
 
-    let owner = world.append(room, &bob, Intent::Kick { user: ada.id }).await;
-    let by_member = world.append(room, &carol, Intent::Kick { user: bob.id }).await;
-    let events = world.add(room, &bob, Intent::Kick { user: carol.id }).await;
-    let gone = world.append(room, &bob, Intent::Kick { user: carol.id }).await;
+    let owner = world.append(room, &bob, Intent::Kick { user: ada.id, reason: None }).await;
+    let by_member = world.append(room, &carol, Intent::Kick { user: bob.id, reason: None }).await;
+    let events = world.add(room, &bob, Intent::Kick { user: carol.id, reason: None }).await;
+    let gone = world.append(room, &bob, Intent::Kick { user: carol.id, reason: None }).await;
 
     assert_eq!(owner, Err(AppendRefused::Rule(Refused::Role("owner"))));
     assert!(matches!(by_member, Err(AppendRefused::Rule(Refused::Role(_)))));
@@ -239,12 +239,12 @@ pub async fn ban_ends_by_itself_or_when_lifted(factory: &dyn Factory) {
     let bob = world.user("bob").await;
     let carol = world.user("carol").await;
     let room = world.public(&ada, &[&bob]).await;
-    let ban = |user: UserId, until| Intent::Ban { user, until };
+    let ban = |user: UserId, until| Intent::Ban { user, until, reason: None };
 
     let until = world.later(10_000);
     let events = world.add(room, &ada, ban(bob.id, Some(until))).await;
     assert_eq!(left(&events[0].body).reason, Some(LeaveReason::Banned));
-    let refused = Err(AppendRefused::Banned { until: Some(until) });
+    let refused = Err(AppendRefused::Banned { until: Some(until), reason: None });
     assert_eq!(world.append(room, &bob, join()).await, refused);
     assert_eq!(world.append(room, &ada, Intent::Invite { user: bob.id }).await, refused);
     world.advance(10_000);
@@ -252,7 +252,7 @@ pub async fn ban_ends_by_itself_or_when_lifted(factory: &dyn Factory) {
 
     let stranger = world.append(room, &ada, ban(carol.id, None)).await;
     assert_eq!(stranger, Ok(Appended::Unchanged), "the log does not tell of strangers");
-    let forever = Err(AppendRefused::Banned { until: None });
+    let forever = Err(AppendRefused::Banned { until: None, reason: None });
     assert_eq!(world.append(room, &carol, join()).await, forever);
     world.append(room, &ada, ban(carol.id, Some(world.now()))).await.unwrap();
     world.add(room, &carol, join()).await;
@@ -293,7 +293,7 @@ pub async fn mute_ends_by_itself_or_when_lifted(factory: &dyn Factory) {
     let ada = world.user("ada").await;
     let bob = world.user("bob").await;
     let room = world.public(&ada, &[&bob]).await;
-    let mute = |until| Intent::Mute { user: bob.id, until };
+    let mute = |until| Intent::Mute { user: bob.id, until, reason: None };
     let write = || Intent::Publish(text("hi"));
 
     let until = world.later(10_000);
@@ -316,6 +316,63 @@ pub async fn mute_ends_by_itself_or_when_lifted(factory: &dyn Factory) {
     assert_eq!(world.append(room, &ada, mute(Some(world.now()))).await, Ok(Appended::Unchanged));
 }
 
+/// The reason of a kick, a ban or a mute is told in its event, listed, and told to whom it concerns. It
+/// is gone when the restriction is lifted.
+pub async fn reason_is_told_and_kept_as_long_as_what_it_is_for(factory: &dyn Factory) {
+    let world = World::open(factory).await;
+    let store = world.store();
+    let (ada, bob) = (world.user("ada").await, world.user("bob").await);
+    let room = world.public(&ada, &[&bob]).await;
+    let reason = |text: &str| Some(text.to_owned());
+    let mute = |until, reason| Intent::Mute { user: bob.id, until, reason };
+    let ban = |until, reason| Intent::Ban { user: bob.id, until, reason };
+    let told = |events: &[Event]| match &events[0].body {
+        EventBody::MemberLeft(change) | EventBody::MemberRoleChanged(change) => {
+            change.reason_text.clone()
+        }
+        other => panic!("{other:?}"),
+    };
+    let listed = async || {
+        let members = store.list_members(room, None, 10).await.unwrap();
+        let filter = MemberFilter::default();
+        let found = store.list_members_by(room, &filter, None, 10).await.unwrap();
+        assert_eq!(members, found);
+        members.into_iter().find(|member| member.user.id == bob.id).unwrap().mute_reason
+    };
+
+    let muted = world.add(room, &ada, mute(None, reason("\"too\" loud"))).await;
+    assert_eq!(told(&muted), reason("\"too\" loud"));
+    assert_eq!(listed().await, reason("\"too\" loud"));
+    let same = world.append(room, &ada, mute(None, reason("\"too\" loud"))).await;
+    assert_eq!(same, Ok(Appended::Unchanged));
+    let anew = world.add(room, &ada, mute(None, reason("still too loud"))).await;
+    assert_eq!(told(&anew), reason("still too loud"));
+    let found = store.find_mute_reason(room, bob.id).await.unwrap();
+    assert_eq!(found, reason("still too loud"));
+    assert_eq!(store.find_mute_reason(room, ada.id).await.unwrap(), None);
+    // Another change of the member does not tell it again.
+    let role = Intent::SetRole { user: bob.id, role: Role::Moderator };
+    assert_eq!(told(&world.add(room, &ada, role).await), None);
+    let lifted = world.add(room, &ada, mute(Some(world.now()), reason("enough"))).await;
+    assert_eq!((told(&lifted), listed().await), (None, None), "it is of no mute any more");
+
+    let kick = Intent::Kick { user: bob.id, reason: reason("out") };
+    assert_eq!(told(&world.add(room, &ada, kick).await), reason("out"));
+    world.add(room, &bob, join()).await;
+    assert_eq!(told(&world.add(room, &ada, ban(None, reason("spam"))).await), reason("spam"));
+    let bans = store.list_bans(room, None, world.now(), 10).await.unwrap();
+    assert_eq!(bans[0].reason, reason("spam"));
+    let own = store.list_bans_of(bob.id, None, 10).await.unwrap();
+    assert_eq!(own[0].reason, reason("spam"));
+    let refused = AppendRefused::Banned { until: None, reason: reason("spam") };
+    assert_eq!(world.append(room, &bob, join()).await, Err(refused));
+    let unsaid = AppendRefused::Banned { until: None, reason: None };
+    let invited = world.append(room, &ada, Intent::Invite { user: bob.id }).await;
+    assert_eq!(invited, Err(unsaid.clone()), "it is for whom it concerns");
+    world.append(room, &ada, ban(None, None)).await.unwrap();
+    assert_eq!(world.append(room, &bob, join()).await, Err(unsaid));
+}
+
 /// Whoever writes again and again after a removal is refused from the first event on.
 pub async fn removal_is_exact_in_the_order_of_the_log(factory: &dyn Factory) {
     let world = World::open(factory).await;
@@ -325,7 +382,7 @@ pub async fn removal_is_exact_in_the_order_of_the_log(factory: &dyn Factory) {
 
     let batch = vec![
         world.wish(room, &bob, Intent::Publish(text("before"))),
-        world.wish(room, &ada, Intent::Kick { user: bob.id }),
+        world.wish(room, &ada, Intent::Kick { user: bob.id, reason: None }),
         world.wish(room, &bob, Intent::Publish(text("after"))),
     ];
     let answers = world.store().append(batch).await.unwrap();

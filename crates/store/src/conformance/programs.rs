@@ -330,7 +330,7 @@ pub async fn integration_posts_whatever_the_settings_of_the_room_say(factory: &d
     assert!(world.append(room, &made.user, post("green")).await.is_ok());
     let refused = world.append(room, &bob, post("me too")).await;
     assert!(matches!(refused, Err(AppendRefused::Rule(Refused::Role(_)))));
-    world.add(room, &ada, Intent::Mute { user: made.user.id, until: None }).await;
+    world.add(room, &ada, Intent::Mute { user: made.user.id, until: None, reason: None }).await;
     let refused = world.append(room, &made.user, post("red")).await;
     assert!(matches!(refused, Err(AppendRefused::Rule(Refused::Muted { .. }))));
 }
@@ -450,7 +450,7 @@ pub async fn programs_work_while_their_maker_keeps_order(factory: &dyn Factory) 
     assert_eq!(work().await, [false; 3], "deactivated");
     store.set_user_access(bob.id, Some(true), None, world.now()).await.unwrap().unwrap().unwrap();
     assert_eq!(work().await, [true; 3]);
-    world.add(room, &ada, Intent::Ban { user: bob.id, until: None }).await;
+    world.add(room, &ada, Intent::Ban { user: bob.id, until: None, reason: None }).await;
     assert_eq!(work().await, [false; 3], "banned");
 }
 
@@ -478,7 +478,7 @@ pub async fn integration_begins_with_its_membership(factory: &dyn Factory) {
 
     assert!(active().await);
     assert!(store.delete_integration(room, user).await.unwrap());
-    world.add(room, &ada, Intent::Kick { user }).await;
+    world.add(room, &ada, Intent::Kick { user, reason: None }).await;
     assert_eq!(world.append(room, &ada, bring_in).await, Err(AppendRefused::NoSuchUser));
     assert!(!active().await);
     store.close_account(bob.id, world.now()).await.unwrap().unwrap();

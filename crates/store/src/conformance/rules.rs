@@ -258,7 +258,7 @@ pub async fn bans_are_listed_until_they_end(factory: &dyn Factory) {
     let room = world.public(&ada, &[]).await;
     for (name, until) in [("carol", None), ("bob", Some(world.later(5_000))), ("dave", None)] {
         let user = world.user(name).await;
-        world.append(room, &ada, Intent::Ban { user: user.id, until }).await.unwrap();
+        world.append(room, &ada, Intent::Ban { user: user.id, until, reason: None }).await.unwrap();
     }
     let names = async |after: Option<&str>, limit| {
         let bans = world.store().list_bans(room, after, world.now(), limit).await.unwrap();
@@ -351,7 +351,7 @@ pub async fn removed_member_has_no_way_back_by_a_link_of_their_own(factory: &dyn
     let own = link(&world, room, &bob, "own", 9);
     world.store().create_invite(own).await.unwrap().unwrap();
 
-    world.add(room, &ada, Intent::Kick { user: bob.id }).await;
+    world.add(room, &ada, Intent::Kick { user: bob.id, reason: None }).await;
 
     let back = world.append(room, &bob, Intent::Join { invite: Some("own".to_owned()) }).await;
     assert_eq!(back, Err(AppendRefused::NoSuchRoom));

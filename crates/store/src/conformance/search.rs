@@ -147,7 +147,7 @@ pub async fn only_members_find_what_is_in_a_room(factory: &dyn Factory) {
     assert_eq!(find(&world, &bob, "tea").await, ["tea in the open"]);
     let hidden = SearchRequest { room: Some(closed), ..request(&bob, "tea") };
     assert!(pages(&world, hidden).await.is_empty());
-    world.add(open, &ada, Intent::Ban { user: bob.id, until: None }).await;
+    world.add(open, &ada, Intent::Ban { user: bob.id, until: None, reason: None }).await;
     assert!(find(&world, &bob, "tea").await.is_empty());
     world.store().delete_room(open, ada.id, world.now()).await.unwrap().unwrap();
     assert_eq!(find(&world, &ada, "tea").await, ["tea in secret"]);
@@ -409,7 +409,7 @@ pub async fn muted_member_still_finds(factory: &dyn Factory) {
     let (ada, bob) = (world.user("ada").await, world.user("bob").await);
     let room = world.public(&ada, &[&bob]).await;
     world.said(room, &ada, "tea").await;
-    world.add(room, &ada, Intent::Mute { user: bob.id, until: None }).await;
+    world.add(room, &ada, Intent::Mute { user: bob.id, until: None, reason: None }).await;
     world.add(room, &ada, Intent::SetRole { user: bob.id, role: Role::Moderator }).await;
     assert_eq!(find(&world, &bob, "tea").await, ["tea"]);
 }

@@ -145,8 +145,13 @@ async fn delete(tx: &Server, bot: UserId, at: Timestamp) -> Outcome<Option<Vec<E
     .await?;
     for (room, role) in &left {
         let reason = Some(LeaveReason::Left);
-        let change =
-            MemberChange { user: record.user.clone(), role: *role, reason, muted_until: None };
+        let change = MemberChange {
+            user: record.user.clone(),
+            role: *role,
+            reason,
+            muted_until: None,
+            reason_text: None,
+        };
         add(&mut places, &mut told, *room, &record.user, at, EventBody::MemberLeft(change))?;
     }
     settle_rooms(tx, &told, &left.iter().map(|(room, _)| room.0).collect::<Vec<_>>()).await?;

@@ -8,7 +8,7 @@ use parlor_protocol::room::Role;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::codec::{Word as _, count, sought, time, time_opt, word};
+use super::codec::{Word as _, count, sought, time, time_opt, value, word};
 use super::fault::Outcome;
 use super::query::Params;
 use super::sql::{crowds as sql, rooms};
@@ -77,5 +77,6 @@ fn member(row: &Row) -> Outcome<MemberRecord> {
         role: word(row, 4)?,
         joined_at: time(row, 5)?,
         muted_until: time_opt(row, 6)?,
+        mute_reason: value(row, 7)?,
     })
 }

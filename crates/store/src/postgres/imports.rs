@@ -348,6 +348,7 @@ async fn insert_members(
                 "bot": member.bot,
                 "joined_at": member.joined_at.as_millis(),
                 "muted_until": millis(member.muted_until),
+                "mute_reason": member.mute_reason,
             })
         })
         .collect();

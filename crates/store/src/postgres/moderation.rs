@@ -11,7 +11,7 @@ use super::codec::{small, sought, time, time_opt, value};
 use super::fault::{Stop, settled};
 use super::pools::Server;
 use super::query::Params;
-use super::sql::moderation as sql;
+use super::sql::{members, moderation as sql};
 use super::transaction::{reading, writing};
 use super::{PostgresStore, query, rows};
 use crate::append::AppendRefused;
@@ -36,9 +36,18 @@ impl Moderation for PostgresStore {
                     by: rows::user_ref_opt(row, 4)?,
                     at: time(row, 8)?,
                     until: time_opt(row, 9)?,
+                    reason: value(row, 10)?,
                 })
             })
             .await
+        })
+    }
+
+    async fn find_mute_reason(&self, room: RoomId, user: UserId) -> Result<Option<String>> {
+        reading!(self, |conn| {
+            let key: Params<'_> = &[&room.0, &user.0];
+            let found = query::find(conn, members::FIND_MUTE_REASON, key, |row| value(row, 0));
+            Ok(found.await?.flatten())
         })
     }
 

@@ -16,7 +16,7 @@ use super::{PostgresStore, commit_log, files, query, rows};
 use crate::contract::Result;
 use crate::document;
 use crate::people::{
-    ERASED_NAME, Erasure, FormerName, LastAdmin, NewErasure, OwnBan, OwnProgram, People,
+    ERASED_NAME, Erased, Erasure, FormerName, LastAdmin, NewErasure, OwnBan, OwnProgram, People,
 };
 use crate::record::UploadRecord;
 
@@ -93,14 +93,33 @@ impl People for PostgresStore {
         })
     }
 
-    async fn forget_names(&self, room: RoomId, after: u64, through: u64) -> Result<u64> {
+    async fn forget_names(
+        &self,
+        room: RoomId,
+        erased: Erased,
+        after: u64,
+        through: u64,
+    ) -> Result<u64> {
+        let span = Span { room, after, through };
         let naming: Result<Vec<_>> =
-            reading!(self, |conn| list_naming_events(conn, room, after, through).await);
+            reading!(self, |conn| list_naming_events(conn, span, erased).await);
         // Mostly there are none, and the room is not to wait for nothing.
         if naming?.is_empty() {
             return Ok(0);
         }
-        writing!(self, |tx| forget_names(tx, room, after, through).await)
+        writing!(self, |tx| forget_names(tx, span, erased).await)
+    }
+
+    async fn forget_reasons(&self, room: RoomId, user: UserId) -> Result<()> {
+        writing!(self, |tx| async {
+            // Whoever writes in a room does that with the room locked, so nobody waits in a circle.
+            query::execute(tx, rooms::LOCK_ALL, &[&vec![room.0]]).await?;
+            for forgotten in [sql::FORGET_BAN_REASONS, sql::FORGET_MUTE_REASONS] {
+                query::execute(tx, forgotten, &[&room.0, &user.0]).await?;
+            }
+            Ok(())
+        }
+        .await)
     }
 
     async fn delete_deserted_room(&self, room: RoomId, user: UserId) -> Result<bool> {
@@ -160,7 +179,8 @@ impl People for PostgresStore {
         let params: Params<'_> = &[&user.0, &after.map(|room| room.0), &i64::from(limit)];
         reading!(self, |conn| {
             query::list(conn, sql::LIST_BANS_OF, params, |row| {
-                Ok(OwnBan { room: id(row, 0)?, at: time(row, 1)?, until: time_opt(row, 2)? })
+                let (room, at, until) = (id(row, 0)?, time(row, 1)?, time_opt(row, 2)?);
+                Ok(OwnBan { room, at, until, reason: value(row, 3)? })
             })
             .await
         })
@@ -222,23 +242,33 @@ async fn is_hash(tx: &Server, user: UserId, hash: &str) -> Outcome<bool> {
     query::exists(tx, sql::HAS_PASSWORD, &[&user.0, &hash]).await
 }
 
-async fn list_naming_events(
-    conn: &Server,
+/// A part of a room's log.
+#[derive(Debug, Clone, Copy)]
+struct Span {
     room: RoomId,
     after: u64,
     through: u64,
-) -> Outcome<Vec<(i64, String)>> {
-    let span: Params<'_> = &[&room.0, &integer(after), &integer(through)];
-    query::list(conn, sql::LIST_NAMING_EVENTS, span, |row| Ok((value(row, 0)?, value(row, 1)?)))
-        .await
+}
+
+async fn list_naming_events(
+    conn: &Server,
+    Span { room, after, through }: Span,
+    Erased { user, redact }: Erased,
+) -> Outcome<Vec<(i64, String, bool)>> {
+    let params: Params<'_> = &[&room.0, &integer(after), &integer(through), &user.0, &redact];
+    query::list(conn, sql::LIST_NAMING_EVENTS, params, |row| {
+        Ok((value(row, 0)?, value(row, 1)?, value(row, 2)?))
+    })
+    .await
 }
 
 /// The room is locked: what is redacted in the meantime is not written back.
-async fn forget_names(tx: &Server, room: RoomId, after: u64, through: u64) -> Outcome<u64> {
+async fn forget_names(tx: &Server, span: Span, erased: Erased) -> Outcome<u64> {
+    let room = span.room;
     query::execute(tx, rooms::LOCK_ALL, &[&vec![room.0]]).await?;
     let (mut seqs, mut documents) = (Vec::new(), Vec::new());
-    for (seq, data) in list_naming_events(tx, room, after, through).await? {
-        if let Some(data) = document::without_names(&data)? {
+    for (seq, data, gave) in list_naming_events(tx, span, erased).await? {
+        if let Some(data) = document::without_names(&data, gave)? {
             seqs.push(seq);
             documents.push(data);
         }

@@ -74,6 +74,7 @@ impl Rooms for PostgresStore {
                     role: word(row, 4)?,
                     joined_at: time(row, 5)?,
                     muted_until: time_opt(row, 6)?,
+                    mute_reason: value(row, 7)?,
                 })
             })
             .await

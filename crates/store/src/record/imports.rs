@@ -102,7 +102,7 @@ pub struct ImportEnd {
 }
 
 /// A member of a room of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportedMember {
     /// Who.
     pub user: UserId,
@@ -114,6 +114,8 @@ pub struct ImportedMember {
     pub joined_at: Timestamp,
     /// Until when they may not write.
     pub muted_until: Option<Timestamp>,
+    /// Why.
+    pub mute_reason: Option<String>,
 }
 
 /// Why a part of a file, or its end, is not written. Nothing of it was.

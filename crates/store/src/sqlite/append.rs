@@ -99,9 +99,9 @@ fn carry_out(conn: &Connection, rules: &Rules, append: Append) -> Step<Appended>
         Intent::Depart => members::depart(&mut desk),
         Intent::TellName => members::tell_name(&mut desk),
         Intent::EraseMessage { message } => edit::erase_message(&mut desk, message),
-        Intent::Kick { user } => members::kick(&mut desk, user),
-        Intent::Ban { user, until } => members::ban(&mut desk, user, until),
-        Intent::Mute { user, until } => members::mute(&mut desk, user, until),
+        Intent::Kick { user, reason } => members::kick(&mut desk, user, reason),
+        Intent::Ban { user, until, reason } => members::ban(&mut desk, user, until, reason),
+        Intent::Mute { user, until, reason } => members::mute(&mut desk, user, until, reason),
         Intent::SetRole { user, role } => members::set_role(&mut desk, user, role),
         Intent::Transfer { user } => members::transfer(&mut desk, user),
         Intent::Update { name, topic, archived, settings } => {

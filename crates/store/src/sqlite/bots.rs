@@ -153,7 +153,7 @@ fn delete(
         let mut desk = Desk::open(conn, rules, room, bot, at)?;
         let member = desk.member.ok_or(AppendRefused::NoSuchUser)?;
         let user = desk.actor.clone();
-        remove_member(&mut desk, user, member, LeaveReason::Left)?;
+        remove_member(&mut desk, user, member, LeaveReason::Left, None)?;
         events.append(&mut desk.events);
     }
     query::execute(conn, sql::DELETE, [bot.0.as_bytes()])?;

@@ -84,5 +84,6 @@ fn member(row: &Row<'_>) -> rusqlite::Result<MemberRecord> {
         role: word(row, 4)?,
         joined_at: time(row, 5)?,
         muted_until: time_opt(row, 6)?,
+        mute_reason: row.get(7)?,
     })
 }

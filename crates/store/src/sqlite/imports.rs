@@ -308,10 +308,11 @@ fn insert_member(
     last_seq: u64,
     member: &ImportedMember,
 ) -> Outcome<()> {
-    let ImportedMember { user, role, bot, joined_at, muted_until } = member;
+    let ImportedMember { user, role, bot, joined_at, muted_until, mute_reason } = member;
     let (key, user) = (room.0.as_bytes(), user.0.as_bytes());
     let (joined_at, muted_until) = (joined_at.as_millis(), millis(*muted_until));
-    let row = params![key, user, role.word(), bot, joined_at, muted_until, integer(last_seq)];
+    let (role, read_seq) = (role.word(), integer(last_seq));
+    let row = params![key, user, role, bot, joined_at, muted_until, mute_reason, read_seq];
     query::execute(conn, sql::INSERT_MEMBER, row)?;
     Ok(())
 }

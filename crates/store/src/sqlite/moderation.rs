@@ -12,7 +12,7 @@ use rusqlite::params;
 use super::append::Desk;
 use super::codec::{bytes, time, time_opt};
 use super::rooms::settled;
-use super::sql::moderation as sql;
+use super::sql::{members, moderation as sql};
 use super::{SqliteStore, query, rows};
 use crate::append::AppendRefused;
 use crate::contract::Result;
@@ -36,8 +36,17 @@ impl Moderation for SqliteStore {
                     by: rows::user_ref_opt(row, 4)?,
                     at: time(row, 8)?,
                     until: time_opt(row, 9)?,
+                    reason: row.get(10)?,
                 })
             })?)
+        })
+        .await
+    }
+
+    async fn find_mute_reason(&self, room: RoomId, user: UserId) -> Result<Option<String>> {
+        self.read(move |conn| {
+            let key = [room.0.as_bytes(), user.0.as_bytes()];
+            Ok(query::find(conn, members::FIND_MUTE_REASON, key, |row| row.get(0))?.flatten())
         })
         .await
     }

@@ -13,7 +13,7 @@ use super::{SqliteStore, files, query, rows, sessions};
 use crate::contract::Result;
 use crate::document;
 use crate::people::{
-    ERASED_NAME, Erasure, FormerName, LastAdmin, NewErasure, OwnBan, OwnProgram, People,
+    ERASED_NAME, Erased, Erasure, FormerName, LastAdmin, NewErasure, OwnBan, OwnProgram, People,
 };
 use crate::record::UploadRecord;
 
@@ -121,11 +121,18 @@ impl People for SqliteStore {
         .await
     }
 
-    async fn forget_names(&self, room: RoomId, after: u64, through: u64) -> Result<u64> {
+    async fn forget_names(
+        &self,
+        room: RoomId,
+        erased: Erased,
+        after: u64,
+        through: u64,
+    ) -> Result<u64> {
         let naming = move |conn: &Connection| {
-            let span = params![room.0.as_bytes(), integer(after), integer(through)];
+            let (room, user) = (room.0.as_bytes(), erased.user.0.as_bytes());
+            let span = params![room, integer(after), integer(through), user, erased.redact];
             query::list(conn, sql::LIST_NAMING_EVENTS, span, |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?))
             })
         };
         // Mostly there are none, and the writer is for those who write.
@@ -135,12 +142,22 @@ impl People for SqliteStore {
         }
         self.write_many(weight, move |conn| {
             let mut changed = 0;
-            for (seq, data) in naming(conn)? {
-                let Some(data) = document::without_names(&data)? else { continue };
+            for (seq, data, gave) in naming(conn)? {
+                let Some(data) = document::without_names(&data, gave)? else { continue };
                 let row = params![room.0.as_bytes(), seq, data];
                 changed += query::execute(conn, sql::SET_DOCUMENT, row)? as u64;
             }
             Ok(changed)
+        })
+        .await
+    }
+
+    async fn forget_reasons(&self, room: RoomId, user: UserId) -> Result<()> {
+        self.write(move |conn| {
+            for forgotten in [sql::FORGET_BAN_REASONS, sql::FORGET_MUTE_REASONS] {
+                query::execute(conn, forgotten, [room.0.as_bytes(), user.0.as_bytes()])?;
+            }
+            Ok(())
         })
         .await
     }
@@ -199,7 +216,8 @@ impl People for SqliteStore {
         self.read(move |conn| {
             let params = params![user.0.as_bytes(), bytes(after.map(|room| room.0)), limit];
             Ok(query::list(conn, sql::LIST_BANS_OF, params, |row| {
-                Ok(OwnBan { room: id(row, 0)?, at: time(row, 1)?, until: time_opt(row, 2)? })
+                let (room, at, until) = (id(row, 0)?, time(row, 1)?, time_opt(row, 2)?);
+                Ok(OwnBan { room, at, until, reason: row.get(3)? })
             })?)
         })
         .await

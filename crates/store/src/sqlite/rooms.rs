@@ -89,6 +89,7 @@ impl Rooms for SqliteStore {
                     role: word(row, 4)?,
                     joined_at: time(row, 5)?,
                     muted_until: time_opt(row, 6)?,
+                    mute_reason: row.get(7)?,
                 })
             })?)
         })

@@ -70,7 +70,7 @@ fn joined(user: &NewUser) -> Event {
     let NewUser { id, username, display_name, kind, .. } = user.clone();
     let user = UserRef { id, username, display_name, kind };
     let (role, actor) = (Role::Member, Some(user.clone()));
-    let change = MemberChange { user, role, reason: None, muted_until: None };
+    let change = MemberChange { user, role, reason: None, muted_until: None, reason_text: None };
     Event { room: IMPORTED, seq: 1, at: at(), actor, body: EventBody::MemberJoined(change) }
 }
 
@@ -299,9 +299,9 @@ async fn nothing_refers_to_the_accounts_of_an_import_that_was_taken_back() {
         store.set_user_access(person, Some(true), None, at()).await.unwrap().unwrap();
     }
     act(&store, Intent::Invite { user: member }).await;
-    act(&store, Intent::Ban { user: banned, until: None }).await;
+    act(&store, Intent::Ban { user: banned, until: None, reason: None }).await;
     act(&store, Intent::Invite { user: kicked }).await;
-    act(&store, Intent::Kick { user: kicked }).await;
+    act(&store, Intent::Kick { user: kicked, reason: None }).await;
     for person in [member, kicked] {
         store.set_user_access(person, Some(false), None, at()).await.unwrap().unwrap();
     }

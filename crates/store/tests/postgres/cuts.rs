@@ -113,7 +113,7 @@ async fn what_is_not_idempotent_is_done_once_while_connections_are_ended() {
                 let intents = [
                     Intent::React { message: id, emoji: "👍".to_owned(), add: n % 2 == 0 },
                     renamed(&format!("name {n}")),
-                    Intent::Kick { user: town.bob },
+                    Intent::Kick { user: town.bob, reason: None },
                     Intent::Invite { user: town.bob },
                 ];
                 let wish = |intent| Append { room, actor: town.ada, at: at(), intent };

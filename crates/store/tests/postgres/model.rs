@@ -292,12 +292,12 @@ impl Twins {
             }
             Wish::Invite { user } => Intent::Invite { user: self.users[user] },
             Wish::Again { .. } | Wish::Leave => Intent::Leave,
-            Wish::Kick { user } => Intent::Kick { user: self.users[user] },
+            Wish::Kick { user } => Intent::Kick { user: self.users[user], reason: None },
             Wish::Ban { user, millis } => {
-                Intent::Ban { user: self.users[user], until: until(millis) }
+                Intent::Ban { user: self.users[user], until: until(millis), reason: None }
             }
             Wish::Mute { user, millis } => {
-                Intent::Mute { user: self.users[user], until: until(millis) }
+                Intent::Mute { user: self.users[user], until: until(millis), reason: None }
             }
             Wish::SetRole { user, role } => {
                 let role = [Role::Member, Role::Moderator, Role::Owner][usize::from(role)];

@@ -143,6 +143,8 @@ async fn every_column_is_told_or_silent() {
     let expected = [
         "members.bot",
         "members.joined_at",
+        "members.mute_reason",
+        "members.muted_by",
         "members.name",
         "members.notifications",
         "members.read_seq",

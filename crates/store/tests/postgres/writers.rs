@@ -468,7 +468,7 @@ async fn node_notices_what_another_node_did_with_the_bots_of_a_room() {
     assert!(called("hello").await.is_empty(), "it is switched off");
     there.set_user_access(guide.id, Some(true), None, at()).await.unwrap().unwrap().unwrap();
     assert_eq!(called("hello").await, ["guide"]);
-    elsewhere(Intent::Kick { user: guide.id }).await;
+    elsewhere(Intent::Kick { user: guide.id, reason: None }).await;
     assert!(called("hello @guide").await.is_empty());
     check_log(&here, room).await;
 }

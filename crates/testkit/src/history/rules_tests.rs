@@ -13,6 +13,7 @@ fn membership(seq: u64, is_member: bool) -> Event {
         role: Role::Member,
         reason: (!is_member).then_some(LeaveReason::Kicked),
         muted_until: None,
+        reason_text: None,
     };
     let body = if is_member { EventBody::MemberJoined } else { EventBody::MemberLeft };
     event(seq, body(change))

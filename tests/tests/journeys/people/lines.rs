@@ -8,14 +8,14 @@ use tempfile::TempDir;
 use super::*;
 
 /// A terminal of one person.
-struct Terminal {
+pub(super) struct Terminal {
     server: String,
     home: Arc<TempDir>,
     password: &'static str,
 }
 
 impl Terminal {
-    fn new(stage: &Stage, password: &'static str) -> Self {
+    pub(super) fn new(stage: &Stage, password: &'static str) -> Self {
         let server = format!("http://{}", stage.addr());
         Self { server, home: Arc::new(tempfile::tempdir().unwrap()), password }
     }
@@ -27,7 +27,7 @@ impl Terminal {
         program.env("PARLOR_NEW_PASSWORD", OTHER).arguments(&arguments).run().await
     }
 
-    async fn ok(&self, line: &str) -> String {
+    pub(super) async fn ok(&self, line: &str) -> String {
         let outcome = self.run(line).await;
         assert_eq!(outcome.code(), 0, "{line}: {outcome:?}");
         outcome.stdout

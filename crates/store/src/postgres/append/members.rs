@@ -11,7 +11,7 @@ use parlor_protocol::user::{UserKind, UserRef};
 
 use super::{Desk, Step};
 use crate::append::{AppendRefused, Appended};
-use crate::postgres::codec::{Word as _, count, id, integer, millis, sought, time_opt};
+use crate::postgres::codec::{Word as _, count, id, integer, millis, sought, time_opt, value};
 use crate::postgres::sql::{integrations, jobs, members as sql, moderation, people, rooms};
 use crate::postgres::{query, rows};
 
@@ -76,7 +76,7 @@ pub(super) async fn leave(desk: &mut Desk<'_>) -> Step<Appended> {
     desk.refuse_in_direct_room()?;
     let user = desk.actor.clone();
     check_owner_remains(desk, user.id, member).await?;
-    remove(desk, user, member, LeaveReason::Left).await?;
+    remove(desk, user, member, LeaveReason::Left, None).await?;
     Ok(desk.added())
 }
 
@@ -86,7 +86,7 @@ pub(super) fn tell_name(desk: &mut Desk<'_>) -> Appended {
         return Appended::Unchanged;
     };
     let user = desk.actor.clone();
-    let change = MemberChange { user, role, reason: None, muted_until };
+    let change = MemberChange { user, role, reason: None, muted_until, reason_text: None };
     desk.add_event(EventBody::MemberUpdated(change));
     desk.added()
 }
@@ -107,16 +107,20 @@ pub(super) async fn depart(desk: &mut Desk<'_>) -> Step<Appended> {
         }
     }
     let user = desk.actor.clone();
-    remove(desk, user, member, LeaveReason::Deleted).await?;
+    remove(desk, user, member, LeaveReason::Deleted, None).await?;
     Ok(desk.added())
 }
 
-pub(super) async fn kick(desk: &mut Desk<'_>, user: UserId) -> Step<Appended> {
+pub(super) async fn kick(
+    desk: &mut Desk<'_>,
+    user: UserId,
+    reason: Option<String>,
+) -> Step<Appended> {
     let actor = desk.authorize(Action::Moderate)?;
     let (user, member) = find_member(desk, user).await?;
     check_rank(actor, member)?;
     check_owner_remains(desk, user.id, member).await?;
-    remove(desk, user, member, LeaveReason::Kicked).await?;
+    remove(desk, user, member, LeaveReason::Kicked, reason).await?;
     Ok(desk.added())
 }
 
@@ -124,6 +128,7 @@ pub(super) async fn ban(
     desk: &mut Desk<'_>,
     user: UserId,
     until: Option<Timestamp>,
+    reason: Option<String>,
 ) -> Step<Appended> {
     let actor = desk.authorize(Action::Moderate)?;
     let (room, at) = (desk.room_key(), desk.at);
@@ -140,9 +145,10 @@ pub(super) async fn ban(
         check_owner_remains(desk, user.id, member).await?;
     }
     let by = desk.actor.id.0;
-    desk.write(sql::BAN, &[&room, &user.id.0, &by, &at.as_millis(), &millis(until)]).await?;
+    desk.write(sql::BAN, &[&room, &user.id.0, &by, &at.as_millis(), &millis(until), &reason])
+        .await?;
     match member {
-        Some(member) => remove(desk, user, member, LeaveReason::Banned).await?,
+        Some(member) => remove(desk, user, member, LeaveReason::Banned, reason).await?,
         None => revoke_invites_of(desk, user.id).await?,
     }
     Ok(desk.added())
@@ -152,6 +158,7 @@ pub(super) async fn mute(
     desk: &mut Desk<'_>,
     user: UserId,
     until: Option<Timestamp>,
+    reason: Option<String>,
 ) -> Step<Appended> {
     let actor = desk.authorize(Action::Moderate)?;
     let (user, member) = find_member(desk, user).await?;
@@ -159,12 +166,21 @@ pub(super) async fn mute(
     // Until lifted: the end of time.
     let until = until.unwrap_or(Timestamp::from_millis(i64::MAX));
     let muted_until = Some(until).filter(|&until| until > desk.at);
-    if member.muted_until == muted_until {
-        return Ok(Appended::Unchanged);
-    }
+    let reason = reason.filter(|_| muted_until.is_some());
     let room = desk.room_key();
-    desk.write(sql::SET_MUTE, &[&room, &user.id.0, &millis(muted_until)]).await?;
-    let change = MemberChange { user, role: member.role, reason: None, muted_until };
+    if member.muted_until == muted_until {
+        let key: query::Params<'_> = &[&room, &user.id.0];
+        let before: Option<String> =
+            query::get(desk.conn, sql::FIND_MUTE_REASON, key, |row| value(row, 0)).await?;
+        if before == reason {
+            return Ok(Appended::Unchanged);
+        }
+    }
+    let by = muted_until.map(|_| desk.actor.id.0);
+    let row: query::Params<'_> = &[&room, &user.id.0, &millis(muted_until), &reason, &by];
+    desk.write(sql::SET_MUTE, row).await?;
+    let role = member.role;
+    let change = MemberChange { user, role, reason: None, muted_until, reason_text: reason };
     desk.add_event(EventBody::MemberRoleChanged(change));
     Ok(desk.added())
 }
@@ -204,7 +220,7 @@ async fn give_role(desk: &mut Desk<'_>, user: UserRef, member: Membership, role:
     let room = desk.room_key();
     desk.write(sql::SET_ROLE, &[&room, &user.id.0, &role.word()]).await?;
     let muted_until = member.muted_until;
-    let change = MemberChange { user, role, reason: None, muted_until };
+    let change = MemberChange { user, role, reason: None, muted_until, reason_text: None };
     desk.add_event(EventBody::MemberRoleChanged(change));
     Ok(())
 }
@@ -223,7 +239,7 @@ async fn insert(desk: &mut Desk<'_>, user: UserRef, role: Role) -> Step<()> {
     let bot = user.kind == UserKind::Bot;
     desk.write(sql::INSERT, &[&room, &user.id.0, &role.word(), &bot, &at, &next]).await?;
     desk.write(sql::COUNT_UP, &[&room]).await?;
-    let change = MemberChange { user, role, reason: None, muted_until: None };
+    let change = MemberChange { user, role, reason: None, muted_until: None, reason_text: None };
     desk.add_event(EventBody::MemberJoined(change));
     Ok(())
 }
@@ -234,6 +250,7 @@ async fn remove(
     user: UserRef,
     member: Membership,
     reason: LeaveReason,
+    reason_text: Option<String>,
 ) -> Step<()> {
     let room = desk.room_key();
     desk.write(sql::DELETE, &[&room, &user.id.0]).await?;
@@ -245,7 +262,8 @@ async fn remove(
     if user.kind == UserKind::Bot {
         desk.write(jobs::REQUEST_CANCEL_OF_BOT, &[&room, &user.id.0]).await?;
     }
-    let change = MemberChange { user, role: member.role, reason: Some(reason), muted_until: None };
+    let (role, reason) = (member.role, Some(reason));
+    let change = MemberChange { user, role, reason, muted_until: None, reason_text };
     desk.add_event(EventBody::MemberLeft(change));
     Ok(())
 }
@@ -299,10 +317,12 @@ async fn count_members(desk: &Desk<'_>) -> Step<u64> {
 /// Refuses someone who is banned, and tells whether there was a ban that has ended.
 async fn check_ban(desk: &Desk<'_>, user: UserId) -> Step<bool> {
     let key: query::Params<'_> = &[&desk.room.id.0, &user.0];
-    match query::find(desk.conn, sql::FIND_BAN, key, |row| time_opt(row, 0)).await? {
+    let found =
+        query::find(desk.conn, sql::FIND_BAN, key, |row| Ok((time_opt(row, 0)?, value(row, 1)?)));
+    match found.await? {
         None => Ok(false),
-        Some(Some(until)) if until <= desk.at => Ok(true),
-        Some(until) => Err(AppendRefused::Banned { until }.into()),
+        Some((Some(until), _)) if until <= desk.at => Ok(true),
+        Some((until, reason)) => Err(banned(desk, user, until, reason).into()),
     }
 }
 
@@ -312,4 +332,14 @@ async fn lift_lapsed(desk: &mut Desk<'_>, user: UserId, lapsed: bool) -> Step<()
         desk.write(sql::UNBAN, &[&room, &user.0]).await?;
     }
     Ok(())
+}
+
+/// Only whoever is banned is told why.
+fn banned(
+    desk: &Desk<'_>,
+    user: UserId,
+    until: Option<Timestamp>,
+    reason: Option<String>,
+) -> AppendRefused {
+    AppendRefused::Banned { until, reason: reason.filter(|_| desk.actor.id == user) }
 }

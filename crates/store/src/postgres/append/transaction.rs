@@ -227,9 +227,9 @@ async fn dispatch(desk: &mut Desk<'_>, intent: Intent) -> Step<Appended> {
         Intent::Depart => members::depart(desk).await,
         Intent::TellName => Ok(members::tell_name(desk)),
         Intent::EraseMessage { message } => edit::erase_message(desk, message).await,
-        Intent::Kick { user } => members::kick(desk, user).await,
-        Intent::Ban { user, until } => members::ban(desk, user, until).await,
-        Intent::Mute { user, until } => members::mute(desk, user, until).await,
+        Intent::Kick { user, reason } => members::kick(desk, user, reason).await,
+        Intent::Ban { user, until, reason } => members::ban(desk, user, until, reason).await,
+        Intent::Mute { user, until, reason } => members::mute(desk, user, until, reason).await,
         Intent::SetRole { user, role } => members::set_role(desk, user, role).await,
         Intent::Transfer { user } => members::transfer(desk, user).await,
         Intent::Update { name, topic, archived, settings } => {

@@ -133,7 +133,13 @@ fn first_events(new: &NewRoom, users: &[UserRef]) -> Vec<Event> {
     };
     let joined = users.iter().map(|user| {
         let role = role_of(new, user);
-        let change = MemberChange { user: user.clone(), role, reason: None, muted_until: None };
+        let change = MemberChange {
+            user: user.clone(),
+            role,
+            reason: None,
+            muted_until: None,
+            reason_text: None,
+        };
         EventBody::MemberJoined(change)
     });
     let bodies = std::iter::once(EventBody::RoomCreated(state)).chain(joined);

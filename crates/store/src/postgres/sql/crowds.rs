@@ -2,8 +2,8 @@
 
 macro_rules! member {
     () => {
-        "SELECT u.id, u.username, u.display_name, u.kind, m.role, m.joined_at, m.muted_until \
-         FROM members m JOIN users u ON u.id = m.user_id WHERE m.room = $1 "
+        "SELECT u.id, u.username, u.display_name, u.kind, m.role, m.joined_at, m.muted_until, \
+         m.mute_reason FROM members m JOIN users u ON u.id = m.user_id WHERE m.room = $1 "
     };
 }
 

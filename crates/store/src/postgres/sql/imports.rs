@@ -71,10 +71,11 @@ statements! {
     FINISH = "UPDATE rooms SET slug = $2, name = $3, kind = $4, topic = $5, archived = $6, \
               settings = $7, created_at = $8, last_seq = $9, member_count = $10, \
               bots_mark = gen_random_uuid() WHERE id = $1";
-    INSERT_MEMBERS = "INSERT INTO members (room, user_id, role, bot, joined_at, muted_until, read_seq) \
-                      SELECT $1, user_id, role, bot, joined_at, muted_until, $3 \
+    INSERT_MEMBERS = "INSERT INTO members (room, user_id, role, bot, joined_at, muted_until, \
+                      mute_reason, read_seq) \
+                      SELECT $1, user_id, role, bot, joined_at, muted_until, mute_reason, $3 \
                       FROM json_to_recordset($2::text::json) AS n (user_id uuid, role text, \
-                      bot boolean, joined_at bigint, muted_until bigint)";
+                      bot boolean, joined_at bigint, muted_until bigint, mute_reason text)";
     /// Whoever has written in the room may not be a member of it.
     NOTE_AUTHORS = "INSERT INTO past_members (user_id, room) SELECT unnest($2::uuid[]), $1 \
                     ON CONFLICT DO NOTHING";

@@ -34,8 +34,18 @@ statements! {
     FORGET_PAST_ROOM = "DELETE FROM past_members WHERE user_id = $1 AND room = $2";
     /// A quotation mark in a text has a backslash before it, so no text is taken for a name. What was
     /// redacted has a space after the colon.
-    LIST_NAMING_EVENTS = "SELECT seq, data FROM events WHERE room = $1 AND seq > $2 AND seq <= $3 \
-                          AND data ~ '\"username\": ?\"[^\"]' ORDER BY seq";
+    /// So it is with the reason of a kick, ban or mute: told of the user, or if their texts go, given
+    /// by the user.
+    LIST_NAMING_EVENTS = "SELECT seq, data, gave FROM (SELECT seq, data, type LIKE 'member.%' \
+                          AND data ~ '\"reason_text\": ?\"' \
+                          AND (coalesce(subject, actor) IS NOT DISTINCT FROM $4 \
+                          OR ($5 AND actor IS NOT DISTINCT FROM $4)) AS gave FROM events \
+                          WHERE room = $1 AND seq > $2 AND seq <= $3) AS e \
+                          WHERE gave OR data ~ '\"username\": ?\"[^\"]' ORDER BY seq";
+    FORGET_BAN_REASONS = "UPDATE bans SET reason = NULL \
+                          WHERE room = $1 AND banned_by = $2 AND reason IS NOT NULL";
+    FORGET_MUTE_REASONS = "UPDATE members SET mute_reason = NULL \
+                           WHERE room = $1 AND muted_by = $2 AND mute_reason IS NOT NULL";
     SET_DOCUMENTS = "UPDATE events e SET data = n.data \
                      FROM unnest($2::bigint[], $3::text[]) AS n (seq, data) \
                      WHERE e.room = $1 AND e.seq = n.seq";
@@ -48,7 +58,8 @@ statements! {
                       ORDER BY u.active DESC, (m.role = 'owner') DESC, (m.role = 'moderator') DESC, \
                       m.joined_at, m.user_id LIMIT 1";
     LIST_FORMER_NAMES = "SELECT name, until FROM former_names WHERE user_id = $1 ORDER BY until";
-    LIST_BANS_OF = "SELECT b.room, b.banned_at, b.until FROM bans b JOIN rooms r ON r.id = b.room \
+    LIST_BANS_OF = "SELECT b.room, b.banned_at, b.until, b.reason \
+                    FROM bans b JOIN rooms r ON r.id = b.room \
                     WHERE b.user_id = $1 AND ($2::uuid IS NULL OR b.room > $2) AND (r.kind = 'public' \
                     OR EXISTS (SELECT 1 FROM past_members p WHERE p.room = b.room AND p.user_id = $1)) \
                     ORDER BY b.room LIMIT $3";

@@ -63,7 +63,7 @@ pub(super) fn leave(desk: &mut Desk<'_>) -> Step<Appended> {
     desk.refuse_in_direct_room()?;
     let user = desk.actor.clone();
     check_owner_remains(desk, user.id, member)?;
-    remove(desk, user, member, LeaveReason::Left)?;
+    remove(desk, user, member, LeaveReason::Left, None)?;
     Ok(desk.added())
 }
 
@@ -73,7 +73,7 @@ pub(super) fn tell_name(desk: &mut Desk<'_>) -> Step<Appended> {
         return Ok(Appended::Unchanged);
     };
     let user = desk.actor.clone();
-    let change = MemberChange { user, role, reason: None, muted_until };
+    let change = MemberChange { user, role, reason: None, muted_until, reason_text: None };
     desk.add_event(EventBody::MemberUpdated(change))?;
     Ok(desk.added())
 }
@@ -93,20 +93,25 @@ pub(super) fn depart(desk: &mut Desk<'_>) -> Step<Appended> {
         }
     }
     let user = desk.actor.clone();
-    remove(desk, user, member, LeaveReason::Deleted)?;
+    remove(desk, user, member, LeaveReason::Deleted, None)?;
     Ok(desk.added())
 }
 
-pub(super) fn kick(desk: &mut Desk<'_>, user: UserId) -> Step<Appended> {
+pub(super) fn kick(desk: &mut Desk<'_>, user: UserId, reason: Option<String>) -> Step<Appended> {
     let actor = desk.authorize(Action::Moderate)?;
     let (user, member) = find_member(desk, user)?;
     check_rank(actor, member)?;
     check_owner_remains(desk, user.id, member)?;
-    remove(desk, user, member, LeaveReason::Kicked)?;
+    remove(desk, user, member, LeaveReason::Kicked, reason)?;
     Ok(desk.added())
 }
 
-pub(super) fn ban(desk: &mut Desk<'_>, user: UserId, until: Option<Timestamp>) -> Step<Appended> {
+pub(super) fn ban(
+    desk: &mut Desk<'_>,
+    user: UserId,
+    until: Option<Timestamp>,
+    reason: Option<String>,
+) -> Step<Appended> {
     let actor = desk.authorize(Action::Moderate)?;
     let (room, key) = (desk.room_key(), *user.0.as_bytes());
     if until.is_some_and(|until| until <= desk.at) {
@@ -122,28 +127,41 @@ pub(super) fn ban(desk: &mut Desk<'_>, user: UserId, until: Option<Timestamp>) -
         check_owner_remains(desk, user.id, member)?;
     }
     let by = *desk.actor.id.0.as_bytes();
-    let row = params![room, key, by, desk.at.as_millis(), millis(until)];
+    let row = params![room, key, by, desk.at.as_millis(), millis(until), reason];
     query::execute(desk.conn, sql::BAN, row)?;
     match member {
-        Some(member) => remove(desk, user, member, LeaveReason::Banned)?,
+        Some(member) => remove(desk, user, member, LeaveReason::Banned, reason)?,
         None => revoke_invites_of(desk, user.id)?,
     }
     Ok(desk.added())
 }
 
-pub(super) fn mute(desk: &mut Desk<'_>, user: UserId, until: Option<Timestamp>) -> Step<Appended> {
+pub(super) fn mute(
+    desk: &mut Desk<'_>,
+    user: UserId,
+    until: Option<Timestamp>,
+    reason: Option<String>,
+) -> Step<Appended> {
     let actor = desk.authorize(Action::Moderate)?;
     let (user, member) = find_member(desk, user)?;
     check_rank(actor, member)?;
     // Until lifted: the end of time.
     let until = until.unwrap_or(Timestamp::from_millis(i64::MAX));
     let muted_until = Some(until).filter(|&until| until > desk.at);
+    let reason = reason.filter(|_| muted_until.is_some());
+    let key = [desk.room_key(), *user.id.0.as_bytes()];
     if member.muted_until == muted_until {
-        return Ok(Appended::Unchanged);
+        let before: Option<String> =
+            query::get(desk.conn, sql::FIND_MUTE_REASON, key, |row| row.get(0))?;
+        if before == reason {
+            return Ok(Appended::Unchanged);
+        }
     }
-    let row = params![desk.room_key(), user.id.0.as_bytes(), millis(muted_until)];
+    let by = muted_until.map(|_| *desk.actor.id.0.as_bytes());
+    let row = params![key[0], key[1], millis(muted_until), reason, by];
     query::execute(desk.conn, sql::SET_MUTE, row)?;
-    let change = MemberChange { user, role: member.role, reason: None, muted_until };
+    let role = member.role;
+    let change = MemberChange { user, role, reason: None, muted_until, reason_text: reason };
     desk.add_event(EventBody::MemberRoleChanged(change))?;
     Ok(desk.added())
 }
@@ -183,7 +201,7 @@ fn give_role(desk: &mut Desk<'_>, user: UserRef, member: Membership, role: Role)
     let row = params![desk.room_key(), user.id.0.as_bytes(), role.word()];
     query::execute(desk.conn, sql::SET_ROLE, row)?;
     let muted_until = member.muted_until;
-    let change = MemberChange { user, role, reason: None, muted_until };
+    let change = MemberChange { user, role, reason: None, muted_until, reason_text: None };
     desk.add_event(EventBody::MemberRoleChanged(change))
 }
 
@@ -215,7 +233,7 @@ pub(in crate::sqlite) fn add(desk: &mut Desk<'_>, user: UserRef, role: Role) -> 
         ],
     )?;
     query::execute(desk.conn, sql::COUNT_UP, [desk.room_key()])?;
-    let change = MemberChange { user, role, reason: None, muted_until: None };
+    let change = MemberChange { user, role, reason: None, muted_until: None, reason_text: None };
     desk.add_event(EventBody::MemberJoined(change))
 }
 
@@ -225,6 +243,7 @@ pub(in crate::sqlite) fn remove(
     user: UserRef,
     member: Membership,
     reason: LeaveReason,
+    reason_text: Option<String>,
 ) -> Step<()> {
     let key = [desk.room_key(), *user.id.0.as_bytes()];
     query::execute(desk.conn, sql::DELETE, key)?;
@@ -236,7 +255,8 @@ pub(in crate::sqlite) fn remove(
     if user.kind == UserKind::Bot {
         query::execute(desk.conn, jobs::REQUEST_CANCEL_OF_BOT, key)?;
     }
-    let change = MemberChange { user, role: member.role, reason: Some(reason), muted_until: None };
+    let (role, reason) = (member.role, Some(reason));
+    let change = MemberChange { user, role, reason, muted_until: None, reason_text };
     desk.add_event(EventBody::MemberLeft(change))
 }
 
@@ -275,12 +295,24 @@ fn check_owner_remains(desk: &Desk<'_>, user: UserId, member: Membership) -> Ste
 
 fn check_ban(desk: &Desk<'_>, user: UserId) -> Step<()> {
     let key = [desk.room_key(), *user.0.as_bytes()];
-    match query::find(desk.conn, sql::FIND_BAN, key, |row| time_opt(row, 0))? {
+    let found =
+        query::find(desk.conn, sql::FIND_BAN, key, |row| Ok((time_opt(row, 0)?, row.get(1)?)))?;
+    match found {
         None => Ok(()),
-        Some(Some(until)) if until <= desk.at => {
+        Some((Some(until), _)) if until <= desk.at => {
             query::execute(desk.conn, sql::UNBAN, key)?;
             Ok(())
         }
-        Some(until) => Err(AppendRefused::Banned { until }.into()),
+        Some((until, reason)) => Err(banned(desk, user, until, reason).into()),
     }
+}
+
+/// Only whoever is banned is told why.
+fn banned(
+    desk: &Desk<'_>,
+    user: UserId,
+    until: Option<Timestamp>,
+    reason: Option<String>,
+) -> AppendRefused {
+    AppendRefused::Banned { until, reason: reason.filter(|_| desk.actor.id == user) }
 }

@@ -3,8 +3,8 @@
 macro_rules! member {
     ($by:literal) => {
         concat!(
-            "SELECT u.id, u.username, u.display_name, u.kind, m.role, m.joined_at, m.muted_until \
-             FROM members m ",
+            "SELECT u.id, u.username, u.display_name, u.kind, m.role, m.joined_at, m.muted_until, \
+             m.mute_reason FROM members m ",
             $by,
             "JOIN users u ON u.id = m.user WHERE m.room = ?1 "
         )

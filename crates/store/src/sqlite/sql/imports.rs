@@ -45,8 +45,9 @@ statements! {
     /// Whether somebody has come with this very file, so that nobody but the file knows them.
     IS_OF_FILE = "SELECT 1 FROM import_people WHERE user = ?2 AND room = ?1";
     /// Somebody who is a member of the file already was made one by an earlier attempt.
-    INSERT_MEMBER = "INSERT INTO members (room, user, role, bot, joined_at, muted_until, read_seq) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (room, user) DO NOTHING";
+    INSERT_MEMBER = "INSERT INTO members (room, user, role, bot, joined_at, muted_until, \
+                     mute_reason, read_seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+                     ON CONFLICT (room, user) DO NOTHING";
     NOTE_STEP = concat!("UPDATE imports SET renewed_at = ", now!(), " WHERE room = ?1");
     FINISH = "UPDATE rooms SET slug = ?2, name = ?3, kind = ?4, topic = ?5, archived = ?6, \
               settings = ?7, created_at = ?8, last_seq = ?9, \

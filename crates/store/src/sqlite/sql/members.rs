@@ -20,7 +20,9 @@ statements! {
     COUNT_DOWN = "UPDATE rooms SET member_count = member_count - 1 WHERE id = ?1";
     DELETE = "DELETE FROM members WHERE room = ?1 AND user = ?2";
     SET_ROLE = "UPDATE members SET role = ?3 WHERE room = ?1 AND user = ?2";
-    SET_MUTE = "UPDATE members SET muted_until = ?3 WHERE room = ?1 AND user = ?2";
+    SET_MUTE = "UPDATE members SET muted_until = ?3, mute_reason = ?4, muted_by = ?5 \
+                WHERE room = ?1 AND user = ?2";
+    FIND_MUTE_REASON = "SELECT mute_reason FROM members WHERE room = ?1 AND user = ?2";
     /// Someone who may log in.
     HAS_OTHER_OWNER = "SELECT 1 FROM members m JOIN users u ON u.id = m.user \
                        WHERE m.room = ?1 AND m.role = 'owner' AND m.user <> ?2 AND u.active = 1";
@@ -32,18 +34,19 @@ statements! {
         "SELECT m.room, r.member_count FROM members m JOIN rooms r ON r.id = m.room \
          WHERE m.user = ?1 AND ", is_there!(), " ORDER BY m.room"
     );
-    LIST = "SELECT u.id, u.username, u.display_name, u.kind, m.role, m.joined_at, m.muted_until \
-            FROM members m JOIN users u ON u.id = m.user \
+    LIST = "SELECT u.id, u.username, u.display_name, u.kind, m.role, m.joined_at, m.muted_until, \
+            m.mute_reason FROM members m JOIN users u ON u.id = m.user \
             WHERE m.room = ?1 AND m.name > ?2 ORDER BY m.name LIMIT ?3";
     LIST_OTHERS = "SELECT u.id, u.username, u.display_name, u.kind \
                    FROM members m JOIN users u ON u.id = m.user \
                    WHERE m.room = ?1 AND u.id <> ?2 ORDER BY u.username";
     MOVE_READ_MARKER = "UPDATE members SET read_seq = ?3 WHERE room = ?1 AND user = ?2 \
                         AND read_seq < ?3";
-    FIND_BAN = "SELECT until FROM bans WHERE room = ?1 AND user = ?2";
-    BAN = "INSERT INTO bans (room, user, banned_by, banned_at, until) VALUES (?1, ?2, ?3, ?4, ?5) \
+    FIND_BAN = "SELECT until, reason FROM bans WHERE room = ?1 AND user = ?2";
+    BAN = "INSERT INTO bans (room, user, banned_by, banned_at, until, reason) \
+           VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
            ON CONFLICT (room, user) DO UPDATE SET banned_by = excluded.banned_by, \
-           banned_at = excluded.banned_at, until = excluded.until";
+           banned_at = excluded.banned_at, until = excluded.until, reason = excluded.reason";
     UNBAN = "DELETE FROM bans WHERE room = ?1 AND user = ?2";
     INSERT_INVITE = "INSERT INTO invites (code, room, creator, created_at, expires_at, uses_left) \
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";

@@ -8,7 +8,7 @@ statements! {
     NOTE_PAST_MEMBER = "INSERT INTO past_members (user, room) VALUES (?2, ?1) \
                         ON CONFLICT (user, room) DO NOTHING";
     LIST_BANS = "SELECT u.id, u.username, u.display_name, u.kind, \
-                 m.id, m.username, m.display_name, m.kind, b.banned_at, b.until \
+                 m.id, m.username, m.display_name, m.kind, b.banned_at, b.until, b.reason \
                  FROM bans b JOIN users u ON u.id = b.user LEFT JOIN users m ON m.id = b.banned_by \
                  WHERE b.room = ?1 AND u.username > ?2 AND (b.until IS NULL OR b.until > ?3) \
                  ORDER BY u.username LIMIT ?4";

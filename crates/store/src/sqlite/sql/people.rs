@@ -28,8 +28,17 @@ statements! {
                        ORDER BY p.room";
     FORGET_PAST_ROOM = "DELETE FROM past_members WHERE user = ?1 AND room = ?2";
     /// A quotation mark in a text has a backslash before it, so no text is taken for a name.
-    LIST_NAMING_EVENTS = "SELECT seq, data FROM events WHERE room = ?1 AND seq > ?2 AND seq <= ?3 \
-                          AND data GLOB '*\"username\":\"[^\"]*' ORDER BY seq";
+    /// So it is with the reason of a kick, ban or mute: told of the user, or if their texts go, given
+    /// by the user.
+    LIST_NAMING_EVENTS = "SELECT seq, data, gave FROM (SELECT seq, data, type GLOB 'member.*' \
+                          AND data GLOB '*\"reason_text\":\"*' AND (coalesce(subject, actor) IS ?4 \
+                          OR (?5 AND actor IS ?4)) AS gave FROM events \
+                          WHERE room = ?1 AND seq > ?2 AND seq <= ?3) \
+                          WHERE gave OR data GLOB '*\"username\":\"[^\"]*' ORDER BY seq";
+    FORGET_BAN_REASONS = "UPDATE bans SET reason = NULL \
+                          WHERE room = ?1 AND banned_by = ?2 AND reason IS NOT NULL";
+    FORGET_MUTE_REASONS = "UPDATE members SET mute_reason = NULL \
+                           WHERE room = ?1 AND muted_by = ?2 AND mute_reason IS NOT NULL";
     SET_DOCUMENT = "UPDATE events SET data = ?3 WHERE room = ?1 AND seq = ?2";
     IS_OWNER = "SELECT 1 FROM members WHERE room = ?1 AND user = ?2 AND role = 'owner'";
     /// The person who has been there longest: a moderator first. One who is deactivated only when there
@@ -40,7 +49,8 @@ statements! {
                       ORDER BY u.active DESC, m.role = 'owner' DESC, m.role = 'moderator' DESC, \
                       m.joined_at, m.user LIMIT 1";
     LIST_FORMER_NAMES = "SELECT name, until FROM former_names WHERE user = ?1 ORDER BY until";
-    LIST_BANS_OF = "SELECT b.room, b.banned_at, b.until FROM bans b JOIN rooms r ON r.id = b.room \
+    LIST_BANS_OF = "SELECT b.room, b.banned_at, b.until, b.reason \
+                    FROM bans b JOIN rooms r ON r.id = b.room \
                     WHERE b.user = ?1 AND (?2 IS NULL OR b.room > ?2) AND (r.kind = 'public' \
                     OR EXISTS (SELECT 1 FROM past_members p WHERE p.room = b.room AND p.user = ?1)) \
                     ORDER BY b.room LIMIT ?3";
