@@ -279,7 +279,7 @@ pub async fn ban_ends_the_links_of_someone_who_has_left(factory: &dyn Factory) {
     world.add(room, &bob, Intent::Leave).await;
     assert!(world.store().find_invite("bob", world.now()).await.unwrap().is_some());
 
-    let ban = Intent::Ban { user: bob.id, until: None };
+    let ban = Intent::Ban { user: bob.id, until: None, reason: None };
     assert_eq!(world.append(room, &ada, ban).await, Ok(Appended::Unchanged));
 
     assert_eq!(world.store().find_invite("bob", world.now()).await.unwrap(), None);

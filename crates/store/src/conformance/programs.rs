@@ -183,21 +183,23 @@ pub async fn answer_of_a_program_is_for_who_may_write_then(factory: &dyn Factory
     let head = world.seq(room).await;
     assert_eq!(written.seq, head);
     let until = world.later(60_000);
-    world.add(room, &ada, Intent::Mute { user: bob.id, until: Some(until) }).await;
+    world.add(room, &ada, Intent::Mute { user: bob.id, until: Some(until), reason: None }).await;
     let muted = world.append(room, &bob, answer(&later)).await;
     assert_eq!(muted, refused(Refused::Muted { until }));
     let again = world.append(room, &bob, answer(&rolled)).await;
     assert!(matches!(again, Ok(Appended::Repeat { event }) if event.seq == head), "the first one");
-    world.add(room, &ada, Intent::Ban { user: eve.id, until: None }).await;
+    world.add(room, &ada, Intent::Ban { user: eve.id, until: None, reason: None }).await;
     assert_eq!(world.append(room, &eve, answer(&rolled)).await, Err(AppendRefused::NoSuchRoom));
     let off = store.set_user_access(tom.id, Some(false), None, world.now()).await;
     off.unwrap().unwrap().unwrap();
     assert_eq!(world.append(room, &tom, answer(&later)).await, Err(AppendRefused::NoSuchRoom));
-    world.add(room, &ada, Intent::Mute { user: speaker.id, until: Some(until) }).await;
+    world
+        .add(room, &ada, Intent::Mute { user: speaker.id, until: Some(until), reason: None })
+        .await;
     let muted = world.append(room, &ada, answer(&later)).await;
     assert_eq!(muted, refused(Refused::Muted { until }), "a mute is for programs, too");
     let over = world.now();
-    world.add(room, &ada, Intent::Mute { user: speaker.id, until: Some(over) }).await;
+    world.add(room, &ada, Intent::Mute { user: speaker.id, until: Some(over), reason: None }).await;
 
     // Nobody keeps order by whose word it is here; then it is gone.
     world.add(room, &ada, Intent::Transfer { user: bob.id }).await;

@@ -285,7 +285,7 @@ async fn finish(
     let others: HashSet<UserId> =
         query::list(tx, sql::LIST_OTHERS, params, |row| id(row, 0)).await?.into_iter().collect();
     let (others, many): (Vec<ImportedMember>, Vec<ImportedMember>) =
-        end.members.iter().partition(|member| others.contains(&member.user));
+        end.members.iter().cloned().partition(|member| others.contains(&member.user));
     if let Err(refused) = check(tx, end, sql::LIST_HERE).await? {
         return Ok(Err(refused));
     }

@@ -82,6 +82,7 @@ impl Stage {
             bot: false,
             joined_at: at(),
             muted_until: None,
+            mute_reason: None,
         };
         let end = ImportEnd {
             room: self.room,
