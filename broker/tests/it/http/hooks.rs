@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::RwLock;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -49,7 +49,7 @@ struct Receiver {
 enum Answers {
     Status(u16),
     /// That it is well, once nobody holds this back any more.
-    Held(&'static RwLock<()>),
+    Held(&'static Mutex<()>),
     /// Nothing, until the caller goes away.
     Hang,
     /// One byte of an answer at a time, for ever.
@@ -105,7 +105,7 @@ fn receive(stream: &TcpStream) -> Option<Received> {
 fn reply(mut stream: TcpStream, answer: Answers) {
     match answer {
         Answers::Held(back) => {
-            drop(back.read().unwrap());
+            drop(back.lock().unwrap());
             reply(stream, Answers::Status(200));
         }
         Answers::Status(status) => {
@@ -333,7 +333,7 @@ async fn receiver_that_fails_is_tried_again_and_misses_nothing() {
 }
 
 /// Keeps the slow receiver from its answers.
-static SLOW: RwLock<()> = RwLock::new(());
+static SLOW: Mutex<()> = Mutex::new(());
 
 #[tokio::test]
 #[expect(clippy::await_holding_lock, reason = "it stands for a receiver that takes its time")]
@@ -354,7 +354,7 @@ async fn receiver_that_is_slow_keeps_no_other_waiting_beyond_its_turn() {
     let mut receiver = Receiver::start(&[Answers::Held(&SLOW)]);
     webhook(&ada, "lab", &receiver.url, &["message.created"]).await;
     webhook(&bob, "den", &receiver.url, &["message.created"]).await;
-    let slow = SLOW.write().unwrap();
+    let slow = SLOW.lock().unwrap();
     for text in ["one", "two", "three"] {
         ada.say("lab", text).await;
     }

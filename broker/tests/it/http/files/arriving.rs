@@ -107,7 +107,7 @@ async fn four_who_send_slowly_do_not_keep_others_out() {
         }
     }
     let eve = Api::register(&node, "eve").await;
-    upload(&eve, "notes.txt", &[b'x'; 100_000]).await;
+    upload(&eve, "notes.txt", "x".repeat(100_000).as_bytes()).await;
     let picture = eve.request(Method::PUT, "/v1/users/me/avatar").body(png(30, 30));
     assert_eq!(eve.send(picture).await.status, 200);
     drop(held);
