@@ -153,7 +153,7 @@ async fn whoever_is_not_in_a_room_takes_nothing_of_its_rate() {
     let room = node.room("den", &[&ada, &bob]).await;
     let mut kicked = node.connect(&bob).await;
     kicked.subscribe(room, None).await;
-    node.append(&ada, room, Intent::Kick { user: bob.id }).await;
+    node.append(&ada, room, Intent::Kick { user: bob.id, reason: None }).await;
     let mut stranger = node.connect(&eve).await;
 
     for outsider in [&mut kicked, &mut stranger] {

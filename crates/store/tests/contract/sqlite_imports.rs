@@ -133,6 +133,7 @@ fn end() -> ImportEnd {
         bot: false,
         joined_at: at(),
         muted_until: None,
+        mute_reason: None,
     };
     let people = (0..MANY).map(|number| member(person(number).id, Role::Member));
     ImportEnd {

@@ -216,7 +216,9 @@ async fn dispatch(desk: &mut Desk<'_>, intent: Intent) -> Step<Appended> {
     match intent {
         Intent::Publish(message) => publish::publish(desk, message, Kind::Said).await,
         Intent::Emote(message) => publish::publish(desk, message, Kind::Emote).await,
-        Intent::Answer { speaker, message } => answer::answer(desk, speaker, message).await,
+        Intent::Answer { speaker, message } => {
+            Box::pin(answer::answer(desk, speaker, message)).await
+        }
         Intent::Edit { message, body } => edit::edit(desk, message, body).await,
         Intent::Redact { message } => edit::redact(desk, message).await,
         Intent::React { message, emoji, add } => edit::react(desk, message, emoji, add).await,
