@@ -717,12 +717,13 @@ class Operations(abc.ABC):
         )
         return answer
 
-    async def delete_member(self, room: str, username: str) -> None:
+    async def delete_member(self, room: str, username: str, *, reason: str | None = None) -> None:
         """DELETE /v1/rooms/{room}/members/{username}: Leave a room, or remove a member from it."""
         await self._call(
             "DELETE",
             f"/v1/rooms/{quote(room)}/members/{quote(username)}",
             type_of('None'),
+            body={"reason": reason},
         )
 
     async def put_member(

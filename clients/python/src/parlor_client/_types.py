@@ -195,6 +195,8 @@ class Ban:
     """When."""
     by: UserRef | None = None
     """The moderator who did it; absent when that account is gone."""
+    reason: str | None = None
+    """What was given as the reason."""
     until: Timestamp | None = None
     """When it ends by itself; absent: when a moderator lifts it."""
     user: UserRef
@@ -469,6 +471,16 @@ class DeadLetterPage:
     """The items."""
     next: str | None = None
     """Where the next page starts; absent at the end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeleteMemberRequest:
+    """Removes a member."""
+
+    reason: str | None = None
+    """Why, in one line of at most 500 characters; the room is told. Empty: none. Not for
+    leaving.
+    """
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -759,6 +771,8 @@ class Member:
 
     joined_at: Timestamp
     """Since when they are a member."""
+    mute_reason: str | None = None
+    """What was given as the reason for that."""
     muted_until: Timestamp | None = None
     """Until when they may not write."""
     role: Role
@@ -777,6 +791,10 @@ class MemberChange:
     """Until when the member may not write."""
     reason: LeaveReason | None = None
     """For `member.left`: why."""
+    reason_text: str | None = None
+    """What whoever removed, banned or muted the member gave as the reason, in the event of that
+    change only.
+    """
     role: Role
     """The role after the change, or the last one."""
     user: UserRef
@@ -1587,6 +1605,10 @@ class ReplyError:
 class Restriction:
     """A mute or a ban."""
 
+    reason: str | None = None
+    """Why, in one line of at most 500 characters; the room and whom it concerns are told. Empty:
+    none.
+    """
     until: Timestamp | None = None
     """When it ends; absent: when a moderator lifts it. In the past: it is lifted."""
 

@@ -20,6 +20,7 @@ import type {
   CreateWebhookRequest,
   DeactivateRequest,
   DeadLetterPage,
+  DeleteMemberRequest,
   DeletedRooms,
   EditMessageRequest,
   EraseRequest,
@@ -477,7 +478,7 @@ export interface Operations {
   'DELETE /v1/rooms/{room}/members/{username}': {
     path: { room: string; username: string };
     query: Record<never, never>;
-    body: undefined;
+    body: DeleteMemberRequest | undefined;
     answer: undefined;
   };
   /** Tell what the bots of a room can remember */

@@ -106,6 +106,8 @@ export interface Ban {
   at: Timestamp;
   /** The moderator who did it; absent when that account is gone. */
   by?: UserRef | null;
+  /** What was given as the reason. */
+  reason?: string | null;
   /** When it ends by itself; absent: when a moderator lifts it. */
   until?: Timestamp | null;
   /** Who. */
@@ -548,6 +550,12 @@ export interface DeadLetterPage {
   next?: string | null;
 }
 
+/** Removes a member. */
+export interface DeleteMemberRequest {
+  /** Why, in one line of at most 500 characters; the room is told. Empty: none. Not for leaving. */
+  reason?: string | null;
+}
+
 /** Rooms that were deleted. */
 export interface DeletedRooms {
   /** Their ids. */
@@ -938,6 +946,8 @@ export interface Limits {
 export interface Member {
   /** Since when they are a member. */
   joined_at: Timestamp;
+  /** What was given as the reason for that. */
+  mute_reason?: string | null;
   /** Until when they may not write. */
   muted_until?: Timestamp | null;
   /** The role in this room. */
@@ -954,6 +964,11 @@ export interface MemberChange {
   muted_until?: Timestamp | null;
   /** For `member.left`: why. */
   reason?: LeaveReason | null;
+  /**
+   * What whoever removed, banned or muted the member gave as the reason, in the event of that
+   * change only.
+   */
+  reason_text?: string | null;
   /** The role after the change, or the last one. */
   role: Role;
   /** Whose. */
@@ -1680,6 +1695,11 @@ export interface ReplyError {
 
 /** A mute or a ban. */
 export interface Restriction {
+  /**
+   * Why, in one line of at most 500 characters; the room and whom it concerns are told. Empty:
+   * none.
+   */
+  reason?: string | null;
   /** When it ends; absent: when a moderator lifts it. In the past: it is lifted. */
   until?: Timestamp | null;
 }
