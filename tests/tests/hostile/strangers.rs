@@ -77,7 +77,11 @@ fn wrong_bodies(operation: &str) -> Vec<Value> {
             json!({"role": "owner", "mute": {}}),
             json!({"mute": {"until": "2001-01-01T00:00:00Z"}}),
             json!({"ban": {}}),
+            json!({"ban": {"reason": "x".repeat(600)}}),
         ]);
+    }
+    if operation == "delete_member" {
+        bodies.extend([json!({"reason": "x"}), json!({"reason": "x".repeat(600)})]);
     }
     let Some(Value::Object(right)) = body(operation) else { return bodies };
     for name in right.keys() {
