@@ -132,7 +132,20 @@ mod tests {
                 "participants",
             ],
         ),
-        ("members", &["room", "user", "bot", "joined_at", "read_seq", "name", "notifications"]),
+        (
+            "members",
+            &[
+                "room",
+                "user",
+                "bot",
+                "joined_at",
+                "read_seq",
+                "name",
+                "notifications",
+                "mute_reason",
+                "muted_by",
+            ],
+        ),
     ];
 
     /// Whoever adds a column decides here whether it is told.
