@@ -11,6 +11,7 @@ use parlor_domain::permission::Refused as RuleRefused;
 use parlor_protocol::code::{Code, FieldError, Problem};
 use parlor_protocol::frame;
 use parlor_protocol::limits::PINS_MAX;
+use parlor_protocol::time::Timestamp;
 use parlor_store::people::{FORMER_NAME_HELD, FORMER_NAMES_MAX, LastAdmin};
 use parlor_store::record::{RoomConflict, UserConflict};
 use parlor_store::{AppendRefused, StoreError};
@@ -157,7 +158,12 @@ impl From<RuleRefused> for Refusal {
                 Self::new(Code::Forbidden, format!("This needs the role {role} in the room."))
             }
             RuleRefused::Muted { until } => {
-                let detail = format!("You may not write in this room until {until}.");
+                // A mute without a time has the last one that there is.
+                let detail = if until == Timestamp::from_millis(i64::MAX) {
+                    "You may not write in this room until a moderator lifts that.".to_owned()
+                } else {
+                    format!("You may not write in this room until {until}.")
+                };
                 Self::new(Code::Forbidden, detail)
             }
             RuleRefused::Archived => {
