@@ -154,6 +154,8 @@ async fn whoever_is_not_in_a_room_takes_nothing_of_its_rate() {
     let mut kicked = node.connect(&bob).await;
     kicked.subscribe(room, None).await;
     node.append(&ada, room, Intent::Kick { user: bob.id, reason: None }).await;
+    // Until the connection has been told, it follows the room.
+    while kicked.next_durable().await["type"] != "member.left" {}
     let mut stranger = node.connect(&eve).await;
 
     for outsider in [&mut kicked, &mut stranger] {
