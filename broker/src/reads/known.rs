@@ -196,6 +196,13 @@ impl Known {
         self.held().members.get(&(room, user)).is_some_and(Option::is_some)
     }
 
+    /// Forgets whether somebody is a member of a room.
+    pub(super) fn forget_member(&self, room: RoomId, user: UserId) {
+        let mut held = self.held();
+        held.members.remove(&(room, user));
+        self.measure(&held);
+    }
+
     /// Remembers an account that the store was asked for at a moment.
     pub(super) fn learn_user(&self, asked: Moment, found: &Arc<KnownUser>) {
         let user = found.user.id;

@@ -140,6 +140,13 @@ impl Lookups {
         self.memory.as_ref().is_some_and(|memory| memory.known.was_member(room, user))
     }
 
+    /// Forgets what [`Lookups::was_member`] answers from, when something speaks against it.
+    pub fn forget_member(&self, room: RoomId, user: UserId) {
+        if let Some(memory) = &self.memory {
+            memory.known.forget_member(room, user);
+        }
+    }
+
     /// Returns a room and a membership if they are remembered and true.
     async fn recall(&self, room: &RoomRef, user: UserId) -> Option<Access> {
         self.checked().await?.access(room, user)

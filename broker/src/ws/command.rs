@@ -241,7 +241,14 @@ fn publish(context: &Context, id: Option<String>, room: RoomRef, draft: Draft) -
         return match enqueue(&node, &caller, address, room, message) {
             Ok(pending) => {
                 context.shard.end_typing(room, &caller.user);
-                Action::Commit(Box::pin(async move { Some(conclude(pending.wait().await, id)) }))
+                Action::Commit(Box::pin(async move {
+                    let outcome = pending.wait().await;
+                    if outcome.is_err() {
+                        // Perhaps they are no member any more; then the room pays for no more of it.
+                        node.lookups.forget_member(room, caller.user.id);
+                    }
+                    Some(conclude(outcome, id))
+                }))
             }
             Err(refusal) => refused(id, refusal),
         };
